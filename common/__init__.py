@@ -1,0 +1,1 @@
+"""What every role shares, one noun a file. Imports nothing of the roles."""

@@ -1,0 +1,101 @@
+"""Who may do what: bearer tokens of operators, JWTs of viewers, publishers and nodes.
+
+A JWT is signed with the cluster's secret (HS256), lives for a bounded time and names one audience:
+`viewer` (sub = broadcast it may watch), `publisher` (sub = broadcast it may publish), `node` (sub = node id).
+"""
+
+from __future__ import annotations
+
+import enum
+import hmac
+import time
+from dataclasses import dataclass
+
+import jwt
+
+from common.errors import Forbidden, Unauthorized
+
+_ALGORITHM = "HS256"
+
+
+class Audience(enum.StrEnum):
+    VIEWER = "viewer"
+    PUBLISHER = "publisher"
+    NODE = "node"
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a verified token says. `expires_at` in seconds since the epoch."""
+
+    audience: Audience
+    subject: str
+    expires_at: float
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token of an `Authorization: Bearer ...` header, None when there is no header. Raises Unauthorized on another scheme."""
+    if authorization is None:
+        return None
+    scheme, _, token = authorization.partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized(
+            "the Authorization header is not a bearer token", hint="send 'Authorization: Bearer <token>'"
+        )
+    return token
+
+
+class Tokens:
+    """Issues and verifies the JWTs of one cluster."""
+
+    def __init__(self, secret: str) -> None:
+        if len(secret) < 32:
+            raise ValueError(
+                "AVACAST_CLUSTER_SECRET has fewer than 32 characters; make one with: openssl rand -hex 32"
+            )
+        self._secret = secret
+
+    def issue(self, audience: Audience, subject: str, *, ttl_s: float, now: float | None = None) -> str:
+        """A token for `subject`, valid for `ttl_s` seconds."""
+        issued = time.time() if now is None else now
+        return jwt.encode(
+            {"aud": audience.value, "sub": subject, "iat": int(issued), "exp": int(issued + ttl_s)},
+            self._secret,
+            algorithm=_ALGORITHM,
+        )
+
+    def verify(self, token: str | None, audience: Audience, subject: str | None = None) -> Claims:
+        """The claims of a valid token. Raises Unauthorized (none, broken, expired) or Forbidden (made for something else)."""
+        if not token:
+            raise Unauthorized(
+                f"a {audience.value} token is needed", hint="send 'Authorization: Bearer <token>'"
+            )
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=audience.value,
+                options={"require": ["exp", "sub", "aud"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthorized(
+                "the token has expired", code="token_expired", hint="ask for a new one"
+            ) from None
+        except jwt.InvalidAudienceError:
+            raise Forbidden(f"this is not a {audience.value} token", code="wrong_token") from None
+        except jwt.PyJWTError:
+            raise Unauthorized("the token is not valid", code="token_invalid") from None
+        if subject is not None and claims["sub"] != subject:
+            raise Forbidden(f"the token is not for {subject!r}", code="wrong_token")
+        return Claims(audience, str(claims["sub"]), float(claims["exp"]))
+
+
+def require_admin(authorization: str | None, admin_token: str) -> None:
+    """Passes for the operators' token only. Raises Unauthorized (none) or Forbidden (another one)."""
+    token = bearer(authorization)
+    if token is None:
+        raise Unauthorized("the admin token is needed", hint="send 'Authorization: Bearer <admin token>'")
+    if not hmac.compare_digest(token.encode(), admin_token.encode()):
+        raise Forbidden("this is not the admin token", code="wrong_token")

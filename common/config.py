@@ -1,0 +1,234 @@
+"""Configuration: one model a role. Each field has its unit, default and a sentence, and is set by its environment variable
+(`AVACAST_` and the name in capitals, or the alias named at the field), or by the command line, which wins."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+SendRung = Literal["auto", "gso", "sendmmsg", "sendto"]
+
+
+def _split(value: object) -> object:
+    return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+
+CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+"""A list of strings, written with commas in the environment."""
+
+
+def _env(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class _Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="AVACAST_",
+        extra="ignore",
+        validate_by_name=True,
+        validate_by_alias=True,
+        env_ignore_empty=True,
+    )
+
+
+class Shared(_Settings):
+    """What every role has."""
+
+    data: Path = Field(Path(".avacast"), description="Folder for keys, databases, caches and recordings.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that is logged."
+    )
+    cluster_secret: str = Field(
+        "",
+        description="Signs the tokens of viewers, publishers and nodes: the same on all nodes, 32 characters or more."
+        " Made and kept in `data` when empty.",
+    )
+
+    def secret(self) -> str:
+        """The cluster's secret: as configured, else kept in `data` (made on first use, readable by the owner only)."""
+        return self.cluster_secret or _kept_secret(self.data / "cluster.secret")
+
+
+def _kept_secret(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x") as file:
+            path.chmod(0o600)
+            file.write(secrets.token_hex(32) + "\n")
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+class Media(_Settings):
+    """The media core of a node."""
+
+    media_host: str = Field("0.0.0.0", description="Address on which media is received.")
+    media_port: Port = Field(7900, description="UDP and TCP port for all media; 0 takes a free one.")
+    workers: int = Field(
+        0,
+        ge=0,
+        le=256,
+        validation_alias=_env("AVACAST_WORKERS", "SFU_WORKERS", "MEDIASOUP_NUM_WORKERS", "workers"),
+        description="Core threads of the SFU; 0 is one a CPU core.",
+    )
+    public_ip: CommaList = Field(
+        default_factory=list,
+        description="Addresses that viewers reach this node at; the machine's own when empty.",
+    )
+    send: SendRung = Field(
+        "auto", description="How packets leave: the best rung that the kernel takes, or the one named."
+    )
+    max_subscribers: int = Field(
+        10_000, ge=1, description="Most subscribers at once; above it a join is answered 503."
+    )
+
+
+class Node(Shared):
+    """What every node (origin, relay, packager) has."""
+
+    node_id: str = Field("", description="Name of this node; made from role and machine when empty.")
+    region: str = Field(
+        "local",
+        validation_alias=_env("AVACAST_REGION", "REGION", "region"),
+        description="Region, such as eu-west-1.",
+    )
+    zone: str = Field("", description="Zone inside the region.")
+    url: str = Field(
+        "", description="HTTP base URL that others reach this node at; http://127.0.0.1:PORT when empty."
+    )
+    orchestrators: CommaList = Field(
+        default_factory=lambda: ["http://127.0.0.1:8080"],
+        description="Base URLs of the orchestrators; all are tried.",
+    )
+    capacity: int = Field(1000, ge=1, description="Most viewers that placement gives to this node.")
+    heartbeat_s: float = Field(2.5, gt=0, description="Seconds between heartbeats.")
+    http_host: str = Field("0.0.0.0", description="Address of the HTTP listener.")
+
+
+class OriginConfig(Node, Media):
+    """The origin: avatars, ingest and the SFU that everything else pulls from."""
+
+    http_port: Port = Field(8081, description="HTTP port: WHIP, WHEP, health.")
+    avatar: bool = Field(True, description="Render avatars on this node.")
+    avatar_threads: int = Field(1, ge=1, le=2, description="Render threads an avatar.")
+    tier: Literal["light", "full"] = Field(
+        "light", description="The renderer's tier: light for CPUs, full for GPUs."
+    )
+    voice: str = Field(
+        "auto", description="Voice of the avatars: kokoro, piper, or auto (by measured speed)."
+    )
+    llm_url: str = Field(
+        "",
+        description="Base URL of an OpenAI-compatible chat endpoint; the scripted persona answers when empty.",
+    )
+    llm_key: str = Field(
+        "",
+        validation_alias=_env("AVACAST_LLM_KEY", "MISTRAL_API_KEY", "OPENAI_API_KEY", "llm_key"),
+        description="Its key.",
+    )
+    llm_model: str = Field("", description="Its model's name.")
+
+
+class RelayConfig(Node, Media):
+    """A relay: pulls a stream on demand and fans it out."""
+
+    http_port: Port = Field(8082, description="HTTP port: WHEP, health.")
+    upstream: str = Field(
+        "",
+        validation_alias=_env("AVACAST_UPSTREAM", "UPSTREAM", "upstream"),
+        description="Base URL of a fixed upstream node; what the orchestrator's directory names when empty.",
+    )
+    linger_s: float = Field(30.0, ge=0, description="Seconds that a pull outlives its last viewer.")
+
+
+class HlsConfig(Node, Media):
+    """The packager: HLS of live broadcasts."""
+
+    http_port: Port = Field(8083, description="HTTP port of the control side: health, metrics, directory.")
+    hls_host: str = Field("0.0.0.0", description="Address of the HLS listener.")
+    hls_port: Port = Field(8088, description="Port of the HLS listener: playlists, parts, segments.")
+    part_s: Literal[0.2, 0.32, 1.0] = Field(
+        0.32, description="Duration of a part in seconds: the latency tier."
+    )
+    window_s: float = Field(60.0, ge=6, le=3600, description="Seconds of media in the live playlists.")
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) for HTTPS on the HLS port.")
+    tls_key: Path | None = Field(None, description="Its private key (PEM).")
+
+
+class OrchestratorConfig(Shared):
+    """The orchestrator: who may, where to, WebRTC or HLS."""
+
+    http_host: str = Field("0.0.0.0", description="Address of the HTTP listener.")
+    http_port: Port = Field(8080, description="HTTP port: API, pages, console.")
+    public_url: str = Field(
+        "", description="URL that viewers reach the orchestrator at; taken from each request when empty."
+    )
+    admin_token: str = Field(
+        "",
+        validation_alias=_env("AVACAST_ADMIN_TOKEN", "ADMIN_TOKEN", "admin_token"),
+        description="The operators' bearer token; made and kept in `data` when empty.",
+    )
+    redis_url: str = Field(
+        "",
+        validation_alias=_env("AVACAST_REDIS_URL", "REDIS_URL", "redis_url"),
+        description="Redis for live state; in-process when empty.",
+    )
+    database_url: str = Field(
+        "",
+        validation_alias=_env("AVACAST_DATABASE_URL", "DATABASE_URL", "database_url"),
+        description="SQL for durable state, such as postgresql://...; SQLite in `data` when empty.",
+    )
+    geoip_db: Path | None = Field(
+        None, description="MaxMind-format file that maps addresses to countries or cities."
+    )
+    trusted_proxies: CommaList = Field(
+        default_factory=list, description="Networks whose X-Forwarded-For is believed."
+    )
+    hls_url: str = Field(
+        "", description="Base URL of the packagers' HLS listener; http://HOST:8088 of the request when empty."
+    )
+    hls_port: Port = Field(8088, description="Port of the HLS listener when `hls_url` is empty.")
+    cdn_url: str = Field(
+        "",
+        validation_alias=_env("AVACAST_CDN_URL", "CDN_URL", "cdn_url"),
+        description="Base URL of a pull CDN before the HLS listener.",
+    )
+    enable_relays: bool = Field(
+        True,
+        validation_alias=_env("AVACAST_ENABLE_RELAYS", "ENABLE_RELAYS", "enable_relays"),
+        description="Send viewers to relays above the threshold.",
+    )
+    hls_enabled: bool = Field(
+        True,
+        validation_alias=_env("AVACAST_HLS_ENABLED", "HLS_ENABLED", "hls_enabled"),
+        description="Package live broadcasts as HLS.",
+    )
+    scaling_enabled: bool = Field(
+        True,
+        validation_alias=_env("AVACAST_SCALING_ENABLED", "SCALING_ENABLED", "scaling_enabled"),
+        description="Switch delivery by the thresholds; off: all viewers stay direct.",
+    )
+    relay_activation_threshold: int = Field(
+        200,
+        ge=0,
+        validation_alias=_env(
+            "AVACAST_RELAY_ACTIVATION_THRESHOLD", "RELAY_ACTIVATION_THRESHOLD", "relay_activation_threshold"
+        ),
+        description="Viewers of a broadcast above which relays are used.",
+    )
+    cdn_switch_threshold: int = Field(
+        100,
+        ge=0,
+        validation_alias=_env("AVACAST_CDN_SWITCH_THRESHOLD", "CDN_SWITCH_THRESHOLD", "cdn_switch_threshold"),
+        description="Viewers of a broadcast above which passive ones go to HLS.",
+    )
+
+    def admin(self) -> str:
+        """The operators' token: as configured, else kept in `data`."""
+        return self.admin_token or _kept_secret(self.data / "admin.token")
