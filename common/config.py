@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -16,6 +16,12 @@ SendRung = Literal["auto", "gso", "sendmmsg", "sendto"]
 
 def _split(value: object) -> object:
     return [one.strip() for one in value.split(",") if one.strip()] if isinstance(value, str) else value
+
+
+def _tier(value: float) -> float:
+    if value not in (0.2, 0.32, 1.0):
+        raise ValueError("a part lasts 0.2, 0.32 or 1.0 seconds")
+    return value
 
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
@@ -153,7 +159,7 @@ class HlsConfig(Node, Media):
     http_port: Port = Field(8083, description="HTTP port of the control side: health, metrics, directory.")
     hls_host: str = Field("0.0.0.0", description="Address of the HLS listener.")
     hls_port: Port = Field(8088, description="Port of the HLS listener: playlists, parts, segments.")
-    part_s: Literal[0.2, 0.32, 1.0] = Field(
+    part_s: Annotated[float, AfterValidator(_tier)] = Field(
         0.32, description="Duration of a part in seconds: the latency tier."
     )
     window_s: float = Field(60.0, ge=6, le=3600, description="Seconds of media in the live playlists.")

@@ -30,7 +30,7 @@ Facts = Callable[[], dict[str, Any]]
 """What a role adds to its /health; `{"ready": False}` makes /ready answer 503."""
 
 ROLE = web.AppKey("role", str)
-FACTS = web.AppKey("facts", Facts)
+FACTS: web.AppKey[Facts] = web.AppKey("facts")
 
 
 class RoleHandle(Protocol):
