@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import zlib
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -75,10 +76,21 @@ class Broadcast(_Message):
     package: bool = False
     """This node (a packager) makes HLS of it."""
     mode: Delivery = Delivery.WEBRTC
-    """How passive viewers watch now."""
+    """How passive viewers watch now, or are on their way to."""
+    hls_share: float = Field(default=0, ge=0, le=1)
+    """Part of the passive viewers that is sent to HLS; they move in batches, `mode_for` says who is in it."""
     hls_url: str | None = None
     play_url: str | None = None
     viewers: Count = 0
+
+    def mode_for(self, viewer: str) -> Delivery:
+        """How this passive viewer watches: a stable hash puts it in or out of the share, so all nodes agree."""
+        return in_hls_share(viewer, self.hls_share)
+
+
+def in_hls_share(viewer: str, share: float) -> Delivery:
+    """HLS for the viewers in the share (0..1), WebRTC for the others. A growing share only ever adds viewers."""
+    return Delivery.HLS if zlib.crc32(viewer.encode()) < share * 2**32 else Delivery.WEBRTC
 
 
 class Directory(_Message):

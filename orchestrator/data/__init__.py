@@ -1,0 +1,1 @@
+"""Data that ships with the orchestrator: places of countries and of cloud regions."""
