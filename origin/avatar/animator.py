@@ -191,8 +191,9 @@ class Animator:
         """People blink where a phrase ends: after speech, before a pause."""
         marks = [m for m in self._mouth.near(sample, 700 * _MS) if m.viseme != "sil"]
         closed = 0.0
-        for mark, following in zip(marks, [*marks[1:], None], strict=True):
-            pause = following is None or following.start - mark.end > 220 * _MS
+        for index, mark in enumerate(marks):
+            last = index + 1 == len(marks)
+            pause = last or marks[index + 1].start - mark.end > 220 * _MS
             if pause and idle.chance(self._seed, 71, mark.end) < 0.6:
                 closed = max(closed, idle.lid(sample - mark.end - 60 * _MS))
         return closed

@@ -1,0 +1,1 @@
+"""The origin: runs avatars and sends their media to the SFU core."""
