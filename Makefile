@@ -1,0 +1,98 @@
+# The verbs of this project. Each does all its own set-up and is quick the second time.
+#   make demo         everything on this machine, an avatar that talks in the browser
+#   make test         every test        make test-quick   the quick part (under 3 minutes)
+#   make lint         every linter      make bench        figures, each against something
+#   make build        .venv with `avacast` in it          make lock   renew the lock files
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-quick test-rust test-web lint bench lock clean
+
+PY := .venv/bin/python
+STAMPS := .build
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+PACKAGES := avacast common sfu origin relay hls orchestrator
+RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
+WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print)
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# --- set-up -----------------------------------------------------------------------------------------
+
+$(STAMPS)/tools-%:
+	@mkdir -p $(STAMPS)
+	@bash infra/setup/tools.sh $*
+	@touch $@
+
+$(STAMPS)/venv: $(STAMPS)/tools-build
+	@test -x $(PY) || { echo "• virtual environment"; python3 -m venv .venv; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv==0.13.8
+	@touch $@
+
+$(STAMPS)/run-packages: $(STAMPS)/venv requirements/run.txt
+	@echo "• Python packages"
+	@uv pip install --quiet --python $(PY) --require-hashes -r requirements/run.txt
+	@touch $@
+
+$(STAMPS)/test-packages: $(STAMPS)/run-packages requirements/test.txt
+	@echo "• Python packages of the tests"
+	@uv pip install --quiet --python $(PY) --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(STAMPS)/native: $(STAMPS)/run-packages pyproject.toml $(RUST)
+	@echo "• Rust core (a few minutes the first time)"
+	@maturin develop --release --locked --uv --quiet --skip-install
+	@uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/web-packages: $(STAMPS)/tools-build web/package.json web/package-lock.json
+	@echo "• web packages"
+	@cd web && npm ci --silent --no-fund --no-audit
+	@touch $@
+
+$(STAMPS)/web: $(STAMPS)/web-packages $(WEB)
+	@echo "• web pages"
+	@cd web && npm run --silent build
+	@touch $@
+
+build: $(STAMPS)/native $(STAMPS)/web
+
+# --- verbs ------------------------------------------------------------------------------------------
+
+demo: build
+	@avacast up
+
+test-rust: $(STAMPS)/tools-build
+	@cargo test --workspace --locked --quiet
+
+test-web: $(STAMPS)/web
+	@cd web && npm run --silent test
+
+test: build $(STAMPS)/test-packages $(STAMPS)/tools-test test-rust test-web
+	@$(PY) -m pytest
+
+test-quick: build $(STAMPS)/test-packages test-rust test-web
+	@$(PY) -m pytest tests/unit tests/integration -m "not slow and not browser"
+
+lint: build $(STAMPS)/test-packages
+	@ruff format --check .
+	@ruff check .
+	@mypy
+	@lint-imports --no-timing
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	@cd web && npm run --silent lint
+
+bench: build $(STAMPS)/test-packages $(STAMPS)/tools-test
+	@for one in bench/*.py; do $(PY) $$one; done
+
+lock: $(STAMPS)/venv
+	@uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra origin -o requirements/run.txt pyproject.toml requirements/build.in
+	@uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra origin --extra loadtest --extra test -o requirements/test.txt -c requirements/run.txt pyproject.toml
+
+clean:
+	@rm -rf $(STAMPS) target web/dist web/node_modules .venv common/_native*.so

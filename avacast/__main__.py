@@ -1,0 +1,5 @@
+"""`python -m avacast` is `avacast`."""
+
+from avacast.cli import main
+
+main()

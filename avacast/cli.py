@@ -1,0 +1,431 @@
+"""The command line, `avacast`. Each command parses, loads and runs; what it runs lives in the roles."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from avacast import __version__
+from common.errors import Problem
+from common.log import configure
+
+app = typer.Typer(
+    name="avacast",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Avatars that talk live to any number of people.\n\n"
+    "Start with [bold]avacast up[/bold] and open the address that it prints. In a cluster each role runs by itself: "
+    "an [bold]orchestrator[/bold], [bold]origin[/bold]s, [bold]relay[/bold]s, [bold]hls[/bold] packagers.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console(stderr=True, highlight=False)
+
+Port = typer.Option(min=0, max=65535)
+Data = Annotated[Path, typer.Option(envvar="AVACAST_DATA", help="Folder for keys, databases and caches.")]
+HttpPort = Annotated[
+    int | None,
+    typer.Option(
+        "--http-port", envvar="AVACAST_HTTP_PORT", min=0, max=65535, help="HTTP port; 0 takes a free one."
+    ),
+]
+MediaPort = Annotated[
+    int | None,
+    typer.Option(
+        "--media-port", envvar="AVACAST_MEDIA_PORT", min=0, max=65535, help="UDP and TCP port for media."
+    ),
+]
+Region = Annotated[
+    str | None, typer.Option(envvar="AVACAST_REGION", help="Region of this node, such as eu-west-1.")
+]
+Orchestrators = Annotated[
+    str | None,
+    typer.Option(
+        "--orchestrators", envvar="AVACAST_ORCHESTRATORS", help="URLs of the orchestrators, comma separated."
+    ),
+]
+Url = Annotated[
+    str | None, typer.Option("--url", envvar="AVACAST_URL", help="URL that others reach this node at.")
+]
+LogLevel = Annotated[
+    str, typer.Option("--log-level", envvar="AVACAST_LOG_LEVEL", help="debug, info, warning or error.")
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"avacast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Holds the options that stand before a command."""
+
+
+@app.command()
+def up(
+    http_port: Annotated[
+        int,
+        typer.Option(
+            envvar="AVACAST_HTTP_PORT",
+            min=0,
+            max=65535,
+            help="HTTP: pages, API, console. 0 takes a free port.",
+        ),
+    ] = 8080,
+    hls_port: Annotated[
+        int, typer.Option(envvar="AVACAST_HLS_PORT", min=0, max=65535, help="HLS playlists and segments.")
+    ] = 8088,
+    media_port: Annotated[
+        int, typer.Option(envvar="AVACAST_MEDIA_PORT", min=0, max=65535, help="WebRTC media, UDP and TCP.")
+    ] = 7900,
+    relays: Annotated[
+        int,
+        typer.Option(
+            envvar="AVACAST_RELAYS",
+            min=0,
+            max=16,
+            help="Relays to start beside it, each a process of its own.",
+        ),
+    ] = 0,
+    admin_token: Annotated[
+        str,
+        typer.Option(
+            envvar="AVACAST_ADMIN_TOKEN",
+            help="The operators' token; made and kept in the data folder when not given.",
+        ),
+    ] = "",
+    data: Data = Path(".avacast"),
+    avatar: Annotated[
+        bool, typer.Option("--avatar/--no-avatar", envvar="AVACAST_AVATAR", help="Render the demo's avatar.")
+    ] = True,
+    log_level: LogLevel = "warning",
+) -> None:
+    """Run everything on this machine, with an avatar that talks: the demo, and the smallest production."""
+    configure(log_level)
+    from avacast.process import Close, run
+    from avacast.up import Options, Up
+
+    whole = Up(Options(http_port, hls_port, media_port, relays, admin_token, data, avatar), _Progress().say)
+
+    async def start() -> Close:
+        await whole.start()
+        _welcome(whole, relays)
+        return whole.close
+
+    _finish(run, start)
+
+
+class _Progress:
+    """Steps of a start-up: a line each, so that a log keeps them and a person sees that it moves."""
+
+    def say(self, step: str) -> None:
+        console.print(f"[dim]•[/dim] {step}")
+
+
+def _welcome(whole: Any, relays: int) -> None:
+    console.print()
+    console.print(
+        f"  [bold green]Avacast is up.[/bold green]  Open [bold]{whole.url}/[/bold] and say hello to Ava."
+    )
+    console.print(
+        f"  [dim]console[/dim]  {whole.url}/console   [dim]admin token[/dim] {whole.admin_token if console.is_terminal else 'in the data folder'}"
+    )
+    console.print(f"  [dim]API[/dim]      {whole.url}/docs")
+    console.print(f"  [dim]HLS[/dim]      http://127.0.0.1:{whole.hls_port}/hls/demo/index.m3u8")
+    console.print(f"  [dim]media[/dim]    UDP {whole.media_port}" + (f", {relays} relays" if relays else ""))
+    console.print("  [dim]Ctrl-C ends it.[/dim]")
+    print(f"ready {whole.url}/ hls=http://127.0.0.1:{whole.hls_port} media={whole.media_port}", flush=True)
+
+
+def _finish(run: Any, start: Any) -> None:
+    try:
+        code = run(start)
+    except Problem as problem:
+        console.print(f"[red]{problem.detail}[/red]" + (f"\n{problem.hint}" if problem.hint else ""))
+        code = 1
+    except OSError as error:
+        console.print(f"[red]{error.strerror or error}[/red]" + _port_hint(error))
+        code = 1
+    raise typer.Exit(code)
+
+
+def _port_hint(error: OSError) -> str:
+    return (
+        "\nAnother program has that port: choose others with --http-port, --hls-port and --media-port."
+        if error.errno == 98
+        else ""
+    )
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given: the others come from the environment, then from their defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+@app.command()
+def orchestrator(
+    http_port: HttpPort = None,
+    data: Data = Path(".avacast"),
+    admin_token: Annotated[
+        str | None, typer.Option(envvar="AVACAST_ADMIN_TOKEN", help="The operators' token.")
+    ] = None,
+    redis_url: Annotated[
+        str | None, typer.Option(envvar="REDIS_URL", help="Redis for live state; in-process when not given.")
+    ] = None,
+    database_url: Annotated[
+        str | None, typer.Option(envvar="DATABASE_URL", help="SQL for durable state; SQLite when not given.")
+    ] = None,
+    hls_url: Annotated[
+        str | None, typer.Option(envvar="AVACAST_HLS_URL", help="Base URL of the packagers' HLS listener.")
+    ] = None,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run an orchestrator: who may watch, where to, by WebRTC or HLS."""
+    from common.config import OrchestratorConfig
+
+    settings = OrchestratorConfig(
+        **_given(
+            http_port=http_port,
+            data=data,
+            admin_token=admin_token,
+            redis_url=redis_url,
+            database_url=database_url,
+            hls_url=hls_url,
+        )
+    )
+    _role("orchestrator.app", settings, settings.http_port, log_level)
+
+
+@app.command()
+def origin(
+    http_port: HttpPort = None,
+    media_port: MediaPort = None,
+    region: Region = None,
+    orchestrators: Orchestrators = None,
+    url: Url = None,
+    data: Data = Path(".avacast"),
+    avatar: Annotated[
+        bool | None, typer.Option("--avatar/--no-avatar", help="Render avatars on this node.")
+    ] = None,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run an origin: avatars, publishers by WHIP, and the SFU that relays pull from."""
+    from common.config import OriginConfig
+
+    settings = OriginConfig(
+        **_given(
+            http_port=http_port,
+            media_port=media_port,
+            region=region,
+            orchestrators=_list(orchestrators),
+            url=url,
+            data=data,
+            avatar=avatar,
+        )
+    )
+    _role("origin.app", settings, settings.http_port, log_level)
+
+
+@app.command()
+def relay(
+    http_port: HttpPort = None,
+    media_port: MediaPort = None,
+    region: Region = None,
+    orchestrators: Orchestrators = None,
+    url: Url = None,
+    upstream: Annotated[
+        str | None, typer.Option(envvar="UPSTREAM", help="Base URL of a fixed upstream node.")
+    ] = None,
+    data: Data = Path(".avacast"),
+    log_level: LogLevel = "info",
+) -> None:
+    """Run a relay: pulls a stream when somebody watches, and fans it out."""
+    from common.config import RelayConfig
+
+    settings = RelayConfig(
+        **_given(
+            http_port=http_port,
+            media_port=media_port,
+            region=region,
+            orchestrators=_list(orchestrators),
+            url=url,
+            upstream=upstream,
+            data=data,
+        )
+    )
+    _role("relay.app", settings, settings.http_port, log_level)
+
+
+@app.command()
+def hls(
+    http_port: HttpPort = None,
+    hls_port: Annotated[
+        int | None,
+        typer.Option(envvar="AVACAST_HLS_PORT", min=0, max=65535, help="Port of the HLS listener."),
+    ] = None,
+    media_port: MediaPort = None,
+    region: Region = None,
+    orchestrators: Orchestrators = None,
+    url: Url = None,
+    data: Data = Path(".avacast"),
+    log_level: LogLevel = "info",
+) -> None:
+    """Run a packager: low-latency and plain HLS of live broadcasts."""
+    from common.config import HlsConfig
+
+    settings = HlsConfig(
+        **_given(
+            http_port=http_port,
+            hls_port=hls_port,
+            media_port=media_port,
+            region=region,
+            orchestrators=_list(orchestrators),
+            url=url,
+            data=data,
+        )
+    )
+    _role("hls.app", settings, settings.http_port, log_level)
+
+
+def _list(text: str | None) -> list[str] | None:
+    return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
+
+
+def _role(module: str, settings: Any, port: int, log_level: str) -> None:
+    """Starts one role and serves it on its own HTTP port."""
+    import importlib
+
+    from avacast.pages import add_pages
+    from avacast.process import Close, free_port, run
+    from common.http import Site
+
+    configure(log_level)
+    role = module.partition(".")[0]
+    if hasattr(settings, "url"):
+        port = port or free_port()
+        settings.url = settings.url or f"http://127.0.0.1:{port}"
+
+    async def start() -> Close:
+        handle = await importlib.import_module(module).start(settings)
+        try:
+            if role == "orchestrator":
+                add_pages(handle.app)
+            site = Site(handle.app, settings.http_host, port)
+            await site.start()
+        except BaseException:
+            await handle.close()
+            raise
+
+        async def close() -> None:
+            await site.close()
+            await handle.close()
+
+        console.print(f"[green]{role}[/green] at http://127.0.0.1:{site.port}  [dim]Ctrl-C ends it.[/dim]")
+        print(f"ready http://127.0.0.1:{site.port}/", flush=True)
+        return close
+
+    _finish(run, start)
+
+
+@app.command()
+def publish(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A film that FFmpeg can read.")],
+    to: Annotated[str, typer.Option("--to", help="WHIP address, such as http://127.0.0.1:8080/whip/show.")],
+    token: Annotated[
+        str, typer.Option(envvar="AVACAST_PUBLISHER_TOKEN", help="The broadcast's publisher token.")
+    ] = "",
+    loop: Annotated[bool, typer.Option("--loop", help="Start again at the end.")] = False,
+) -> None:
+    """Publish a film to a broadcast by WHIP."""
+    configure("warning")
+    from sfu.publish import publish_file
+
+    raise typer.Exit(
+        asyncio.run(
+            _interruptible(publish_file(file, to, token=token or None, loop=loop, report=_bar("publishing")))
+        )
+    )
+
+
+@app.command()
+def record(
+    whep: Annotated[str, typer.Argument(help="WHEP address, such as http://127.0.0.1:8080/whep/demo.")],
+    out: Annotated[Path, typer.Argument(help="MP4 file to write.")],
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds to keep; until Ctrl-C when not given.")
+    ] = None,
+    token: Annotated[
+        str, typer.Option(envvar="AVACAST_VIEWER_TOKEN", help="Viewer token of a private broadcast.")
+    ] = "",
+) -> None:
+    """Record a broadcast by WHEP into an MP4 file."""
+    configure("warning")
+    from sfu.record import record_file
+
+    raise typer.Exit(
+        asyncio.run(
+            _interruptible(
+                record_file(whep, out, seconds=seconds, token=token or None, report=_bar("recording"))
+            )
+        )
+    )
+
+
+def _bar(verb: str) -> Any:
+    """A progress reporter: `report(done_s, total_s | None)`; redraws one line on a terminal."""
+
+    def report(done_s: float, total_s: float | None) -> None:
+        if sys.stderr.isatty():
+            part = f"{done_s / total_s:4.0%} of {total_s:.0f} s" if total_s else "Ctrl-C ends it"
+            sys.stderr.write(f"\r{verb} {done_s:7.1f} s  {part} ")
+            sys.stderr.flush()
+
+    return report
+
+
+async def _interruptible(work: Any) -> int:
+    """Runs `work` until it ends or Ctrl-C comes (which lets it finish its file). Returns the exit status."""
+    import signal
+
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        pass
+    except Problem as problem:
+        console.print(f"\n[red]{problem.detail}[/red]" + (f"\n{problem.hint}" if problem.hint else ""))
+        return 1
+    except OSError as error:
+        console.print(f"\n[red]{error}[/red]")
+        return 1
+    finally:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+    return 0
+
+
+@app.command()
+def doctor() -> None:
+    """Say what works on this machine: GPU, GSO, codecs, ports, voices."""
+    from avacast.doctor import show
+
+    raise typer.Exit(show(Console()))
+
+
+def main() -> None:
+    """Entry point of the `avacast` command."""
+    app()
