@@ -134,13 +134,12 @@ class _Progress:
 
 
 def _welcome(whole: Any, relays: int) -> None:
+    token = whole.admin_token if console.is_terminal else "in the data folder"
     console.print()
     console.print(
         f"  [bold green]Avacast is up.[/bold green]  Open [bold]{whole.url}/[/bold] and say hello to Ava."
     )
-    console.print(
-        f"  [dim]console[/dim]  {whole.url}/console   [dim]admin token[/dim] {whole.admin_token if console.is_terminal else 'in the data folder'}"
-    )
+    console.print(f"  [dim]console[/dim]  {whole.url}/console   [dim]admin token[/dim] {token}")
     console.print(f"  [dim]API[/dim]      {whole.url}/docs")
     console.print(f"  [dim]HLS[/dim]      http://127.0.0.1:{whole.hls_port}/hls/demo/index.m3u8")
     console.print(f"  [dim]media[/dim]    UDP {whole.media_port}" + (f", {relays} relays" if relays else ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import enum
 import importlib.util
 import os
@@ -123,12 +124,13 @@ def _renderer() -> Iterator[Finding]:
     if importlib.util.find_spec("warp") is None:
         yield Finding("renderer", Verdict.BAD, "warp-lang is not installed", "pip install 'avacast[origin]'")
         return
-    import warp
+    gpus: list[str] = []
+    if ctypes.util.find_library("cuda"):  # without a driver Warp would only complain
+        import warp
 
-    warp.config.quiet = True
-    warp.config.log_level = warp.LOG_ERROR if hasattr(warp, "LOG_ERROR") else 50
-    warp.init()
-    gpus = [str(device.name) for device in warp.get_cuda_devices()]
+        warp.config.log_level = warp.LOG_ERROR
+        warp.init()
+        gpus = [str(device.name) for device in warp.get_cuda_devices()]
     yield Finding(
         "GPU",
         Verdict.GOOD if gpus else Verdict.FALLBACK,
