@@ -1,0 +1,1 @@
+//! RTP, RTCP, SRTP, SDP and payload formats: bytes in, bytes out.
