@@ -1,0 +1,190 @@
+/** Watching by HLS: hls.js with the profile that fits our playlists, the browser's own player where it has no MSE. */
+
+import type HlsJs from "hls.js";
+import type { HlsConfig } from "hls.js";
+import { Problem, problemFrom } from "../api/problem.ts";
+import type { Target } from "./plan.ts";
+import { firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
+import { Silence } from "./silence.ts";
+
+/**
+ * - A stall adds 0.2 s to the target latency instead of a second.
+ * - Catch-up by playing up to 10 % faster; beyond 8 s behind it jumps.
+ * - Failed loads are repeated soon: a part is worth nothing after a second.
+ */
+export const PROFILE: Partial<HlsConfig> = {
+  lowLatencyMode: true,
+  enableWorker: true,
+  maxLiveSyncPlaybackRate: 1.1,
+  liveSyncOnStallIncrease: 0.2,
+  liveMaxLatencyDuration: 8,
+  backBufferLength: 10,
+  maxBufferLength: 10,
+  startFragPrefetch: true,
+  manifestLoadPolicy: { default: loadPolicy(4000, 6000, 3) },
+  playlistLoadPolicy: { default: loadPolicy(10_000, 12_000, 4) },
+  fragLoadPolicy: { default: loadPolicy(4000, 10_000, 4) },
+};
+
+function loadPolicy(
+  firstByteMs: number,
+  loadMs: number,
+  tries: number,
+): HlsConfig["fragLoadPolicy"]["default"] {
+  const retry = {
+    maxNumRetry: tries,
+    retryDelayMs: 200,
+    maxRetryDelayMs: 1500,
+    backoff: "exponential" as const,
+  };
+  return {
+    maxTimeToFirstByteMs: firstByteMs,
+    maxLoadTimeMs: loadMs,
+    timeoutRetry: { ...retry, retryDelayMs: 0 },
+    errorRetry: retry,
+  };
+}
+
+/** A DATERANGE of this class tells HLS viewers how to watch from now on. */
+const MODE_CLASS = "avacast.mode";
+
+/** Loads hls.js ahead of need, so that a later switch does not wait for it. */
+export function preloadHls(): Promise<typeof HlsJs> {
+  return import("hls.js").then((module) => module.default);
+}
+
+export class HlsPlayback implements Playback {
+  readonly mode = "hls";
+  private readonly ending = new AbortController();
+  private readonly silence = new Silence(6000);
+  private hls: HlsJs | null = null;
+  private bytes = 0;
+  private stalls = 0;
+  private rescued = false;
+  private timer = 0;
+  private readonly seenRanges = new Set<string>();
+
+  constructor(
+    readonly video: HTMLVideoElement,
+    private readonly target: Target,
+    private readonly listener: Listener,
+  ) {}
+
+  async open(): Promise<void> {
+    const { signal } = this.ending;
+    firstPicture(this.video, signal).then(() => this.listener.ready());
+    try {
+      const Hls = await preloadHls();
+      if (signal.aborted) return;
+      // Chromium says "maybe" for its own HLS, which has no low latency: hls.js first wherever it runs.
+      if (Hls.isSupported()) this.openWithHlsJs(Hls);
+      else this.openNatively();
+      this.timer = window.setInterval(() => this.watch(), 500);
+    } catch (thrown) {
+      if (!signal.aborted) this.listener.lost(problemFrom(thrown));
+    }
+  }
+
+  close(): void {
+    this.ending.abort();
+    window.clearInterval(this.timer);
+    this.hls?.destroy();
+    this.hls = null;
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+
+  async read(): Promise<Reading> {
+    const quality = this.video.getVideoPlaybackQuality();
+    const sourceMs = await this.sourceTimeMs();
+    const level = this.hls?.levels[this.hls.currentLevel];
+    return {
+      atMs: performance.now(),
+      mode: "hls",
+      latencyMs: sourceMs === null ? (this.hls ? this.hls.latency * 1000 : null) : Date.now() - sourceMs,
+      bytes: this.bytes > 0 ? this.bytes : null,
+      bitrateBps: null,
+      frames: quality.totalVideoFrames - quality.droppedVideoFrames,
+      dropped: quality.droppedVideoFrames,
+      freezes: this.stalls,
+      lost: null,
+      roundTripMs: null,
+      codec: level?.videoCodec?.startsWith("avc") ? "H264" : (level?.videoCodec ?? null),
+    };
+  }
+
+  sourceTimeMs(): Promise<number | null> {
+    return Promise.resolve(this.hls?.playingDate?.getTime() ?? null);
+  }
+
+  private openWithHlsJs(Hls: typeof HlsJs): void {
+    const { token } = this.target;
+    const hls = new Hls({
+      ...PROFILE,
+      ...(token
+        ? {
+            xhrSetup: (request: XMLHttpRequest) =>
+              request.setRequestHeader("Authorization", `Bearer ${token}`),
+          }
+        : {}),
+    });
+    this.hls = hls;
+    hls.on(Hls.Events.LEVEL_LOADED, (_event, { details }) => {
+      // With parts of 0.25 s and less the default tolerance skips the last part of a segment (hls.js #5028).
+      if (details.partTarget) hls.config.maxFragLookUpTolerance = Math.min(0.25, details.partTarget / 4);
+      for (const range of Object.values(details.dateRanges)) {
+        if (range && range.class === MODE_CLASS) this.handleRange(range.id, range.attr);
+      }
+    });
+    hls.on(Hls.Events.FRAG_LOADED, (_event, { part, frag }) => {
+      this.bytes += (part ?? frag).stats.loaded;
+    });
+    hls.on(Hls.Events.ERROR, (_event, error) => {
+      if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.stalls += 1;
+      if (!error.fatal) return;
+      if (error.type === Hls.ErrorTypes.MEDIA_ERROR && !this.rescued) {
+        this.rescued = true;
+        hls.recoverMediaError();
+        return;
+      }
+      const status = error.response?.code ?? 0;
+      this.listener.lost(new Problem(status, "hls_failed", `HLS stopped: ${error.details}.`));
+    });
+    hls.loadSource(this.target.url);
+    hls.attachMedia(this.video);
+  }
+
+  private openNatively(): void {
+    if (this.video.canPlayType("application/vnd.apple.mpegurl") === "")
+      throw new Problem(0, "no_hls", "This browser can play neither WebRTC from here nor HLS.");
+    this.video.addEventListener(
+      "error",
+      () => this.listener.lost(new Problem(0, "hls_failed", "HLS stopped.")),
+      {
+        signal: this.ending.signal,
+      },
+    );
+    this.video.src = this.target.url;
+  }
+
+  /** A range is announced in every reload; it is heard once. Attributes: X-MODE, X-WHEP, X-HLS, X-REASON. */
+  private handleRange(id: string, attributes: Record<string, string | undefined>): void {
+    if (this.seenRanges.has(id)) return;
+    this.seenRanges.add(id);
+    const field = (name: string): string | null => attributes[name]?.replace(/^"|"$/g, "") ?? null;
+    this.listener.mode({
+      mode: field("X-MODE"),
+      whep: field("X-WHEP"),
+      hls: field("X-HLS"),
+      reason: field("X-REASON"),
+    });
+  }
+
+  private watch(): void {
+    if (this.video.paused) return;
+    const change = this.silence.handleCount(performance.now(), this.video.currentTime);
+    if (change === "silent")
+      this.listener.lost(new Problem(0, "stalled", "The picture has stood still for 6 s."));
+    if (change === "heard") this.listener.recovered();
+  }
+}

@@ -1,0 +1,208 @@
+/** Watching by WebRTC: one peer connection to one node, its events, and an ear for silence. */
+
+import { Problem, problemFrom } from "../api/problem.ts";
+import type { Role, Target } from "./plan.ts";
+import { type Caption, firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
+import { exchange, follow, type Resource, release, type ServerEvent } from "./signalling.ts";
+import { Silence } from "./silence.ts";
+
+/** Seconds between the NTP epoch (1900) and the Unix epoch (1970), in ms. */
+const NTP_EPOCH_MS = 2_208_988_800_000;
+/** How often packets are counted. Silence is called after 2 s, so half a second is sharp enough. */
+const WATCH_MS = 500;
+
+/** A peer connection with its offer set. Made before the node is known, so that it costs no time later. */
+export interface Peer {
+  connection: RTCPeerConnection;
+  offer: Promise<string>;
+}
+
+export function preparePeer(): Peer {
+  const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  connection.addTransceiver("video", { direction: "recvonly" });
+  connection.addTransceiver("audio", { direction: "recvonly" });
+  const offer = connection.createOffer().then(async (description) => {
+    const sdp = stereo(description.sdp ?? "");
+    await connection.setLocalDescription({ type: "offer", sdp });
+    // Not gathered: the node is passive and learns our address from the checks that we send.
+    return connection.localDescription?.sdp ?? sdp;
+  });
+  offer.catch(() => undefined); // The one who awaits it handles it.
+  return { connection, offer };
+}
+
+/** Chromium plays Opus in mono unless the offer asks for stereo. */
+function stereo(sdp: string): string {
+  const opus = /a=rtpmap:(\d+) opus\/48000\/2/i.exec(sdp)?.[1];
+  return opus ? sdp.replace(new RegExp(`(a=fmtp:${opus} [^\r\n]*)`), "$1;stereo=1") : sdp;
+}
+
+export class WhepPlayback implements Playback {
+  readonly mode = "webrtc";
+  private readonly ending = new AbortController();
+  private readonly silence = new Silence();
+  private resource: Resource | null = null;
+  private timer = 0;
+
+  constructor(
+    readonly video: HTMLVideoElement,
+    private readonly target: Target,
+    private readonly identity: { role: Role; viewer: string | null },
+    private readonly listener: Listener,
+    private readonly peer: Peer,
+  ) {}
+
+  async open(): Promise<void> {
+    const { connection } = this.peer;
+    const { signal } = this.ending;
+    const stream = new MediaStream();
+    connection.addEventListener("track", ({ track }) => {
+      stream.addTrack(track);
+      if (this.video.srcObject !== stream) this.video.srcObject = stream;
+    });
+    connection.addEventListener("connectionstatechange", () => this.handleConnection());
+    firstPicture(this.video, signal).then(() => this.listener.ready());
+    try {
+      const endpoint = new URL(this.target.url);
+      endpoint.searchParams.set("role", this.identity.role);
+      if (this.identity.viewer) endpoint.searchParams.set("viewer", this.identity.viewer);
+      const timeout = AbortSignal.timeout(8000);
+      const resource = await exchange(
+        endpoint.href,
+        await this.peer.offer,
+        this.target.token,
+        AbortSignal.any([signal, timeout]),
+      );
+      this.resource = resource;
+      if (signal.aborted) return this.close(); // Closed while the answer was on its way: give the session back.
+      await connection.setRemoteDescription({ type: "answer", sdp: resource.answer });
+      this.timer = window.setInterval(() => void this.watch(), WATCH_MS);
+    } catch (thrown) {
+      if (!signal.aborted) this.listener.lost(problemFrom(thrown));
+    }
+  }
+
+  close(): void {
+    this.ending.abort();
+    window.clearInterval(this.timer);
+    this.peer.connection.close();
+    this.video.srcObject = null;
+    if (this.resource?.url) release(this.resource.url, this.target.token);
+    this.resource = null;
+  }
+
+  async read(): Promise<Reading> {
+    const reading: Reading = {
+      atMs: performance.now(),
+      mode: "webrtc",
+      latencyMs: null,
+      bytes: 0,
+      bitrateBps: null,
+      frames: 0,
+      dropped: 0,
+      freezes: 0,
+      lost: 0,
+      roundTripMs: null,
+      codec: null,
+    };
+    let bufferedMs = 0;
+    const report = await this.peer.connection.getStats();
+    report.forEach((entry) => {
+      if (entry.type === "inbound-rtp") {
+        const inbound = entry as RTCInboundRtpStreamStats;
+        reading.bytes = (reading.bytes ?? 0) + (inbound.bytesReceived ?? 0);
+        reading.lost = (reading.lost ?? 0) + (inbound.packetsLost ?? 0);
+        if (inbound.kind !== "video") return;
+        reading.frames = inbound.framesDecoded ?? 0;
+        reading.dropped = inbound.framesDropped ?? 0;
+        reading.freezes = inbound.freezeCount ?? 0;
+        reading.codec = mimeOf(report, inbound.codecId);
+        const emitted = inbound.jitterBufferEmittedCount ?? 0;
+        if (emitted > 0) bufferedMs = ((inbound.jitterBufferDelay ?? 0) / emitted) * 1000;
+      } else if (entry.type === "candidate-pair" && (entry as RTCIceCandidatePairStats).nominated) {
+        const seconds = (entry as RTCIceCandidatePairStats).currentRoundTripTime;
+        if (seconds !== undefined) reading.roundTripMs = seconds * 1000;
+      }
+    });
+    const sourceMs = playoutTime(report);
+    const sinceSource = sourceMs === null ? null : Date.now() - sourceMs;
+    // Clocks that disagree give nonsense; then the way that we can see ourselves has to do.
+    const plausible = sinceSource !== null && sinceSource > 0 && sinceSource < 30_000;
+    reading.latencyMs = plausible ? sinceSource : (reading.roundTripMs ?? 0) / 2 + bufferedMs;
+    return reading;
+  }
+
+  async sourceTimeMs(): Promise<number | null> {
+    return playoutTime(await this.peer.connection.getStats());
+  }
+
+  /** Holds pictures and sound back by so much, to slide towards a later source; 0 for the least. */
+  holdBack(delayMs: number): void {
+    for (const receiver of this.peer.connection.getReceivers()) {
+      if ("jitterBufferTarget" in receiver)
+        receiver.jitterBufferTarget = Math.min(4000, Math.max(0, delayMs));
+    }
+  }
+
+  private handleConnection(): void {
+    if (this.ending.signal.aborted) return;
+    const state = this.peer.connection.connectionState;
+    if (state === "connected" && this.resource?.events) {
+      const { events } = this.resource;
+      void follow(events, this.target.token, this.ending.signal, (event) => this.handleEvent(event));
+    }
+    if (state === "failed" || state === "closed")
+      this.listener.lost(new Problem(0, "connection_lost", "The connection to the node broke."));
+  }
+
+  private async watch(): Promise<void> {
+    let packets = 0;
+    (await this.peer.connection.getStats()).forEach((entry) => {
+      if (entry.type === "inbound-rtp") packets += (entry as RTCInboundRtpStreamStats).packetsReceived ?? 0;
+    });
+    if (this.ending.signal.aborted) return;
+    const change = this.silence.handleCount(performance.now(), packets);
+    if (change === "silent")
+      this.listener.lost(new Problem(0, "silent", "Nothing has come from the node for 2 s."));
+    if (change === "heard") this.listener.recovered();
+  }
+
+  private handleEvent({ event, data }: ServerEvent): void {
+    let value: unknown;
+    try {
+      value = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (typeof value !== "object" || value === null) return;
+    const fields = value as Record<string, unknown>;
+    if (event === "mode") this.listener.mode(fields);
+    if (event === "viewercount" && typeof fields.viewercount === "number")
+      this.listener.viewers(fields.viewercount);
+    const caption = event === "caption" ? parseCaption(fields) : null;
+    if (caption) this.listener.caption(caption);
+  }
+}
+
+export function parseCaption(fields: Record<string, unknown>): Caption | null {
+  const { text, start_ms: startMs, end_ms: endMs } = fields;
+  if (typeof text !== "string" || typeof startMs !== "number" || typeof endMs !== "number") return null;
+  return { text: text.slice(0, 2000), startMs, endMs };
+}
+
+function mimeOf(report: RTCStatsReport, id: string | undefined): string | null {
+  const codec: unknown = id === undefined ? undefined : report.get(id);
+  const mime = (codec as { mimeType?: unknown } | undefined)?.mimeType;
+  return typeof mime === "string" ? mime.replace(/^video\//, "") : null;
+}
+
+/** Unix ms at the sender of what is played now, from its sender reports; null before they came. */
+function playoutTime(report: RTCStatsReport): number | null {
+  let newest: number | null = null;
+  report.forEach((entry) => {
+    const playout = (entry as { estimatedPlayoutTimestamp?: number }).estimatedPlayoutTimestamp;
+    if (entry.type === "inbound-rtp" && typeof playout === "number" && playout > 0)
+      newest = Math.max(newest ?? 0, playout > NTP_EPOCH_MS ? playout - NTP_EPOCH_MS : playout);
+  });
+  return newest;
+}
