@@ -129,7 +129,7 @@ def _renderer() -> Iterator[Finding]:
         import warp
 
         warp.config.log_level = warp.LOG_ERROR
-        warp.init()
+        warp.init()  # type: ignore[no-untyped-call]
         gpus = [str(device.name) for device in warp.get_cuda_devices()]
     yield Finding(
         "GPU",

@@ -1,0 +1,103 @@
+"""Every answer of a role is one that a program and a person can use, whatever went wrong."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import ClientSession, web
+from pydantic import BaseModel
+
+from common.errors import NotFound, Unavailable
+from common.http import Site, application, read_model
+
+
+class Body(BaseModel):
+    name: str
+    count: int = 0
+
+
+async def _missing(_request: web.Request) -> web.Response:
+    raise NotFound(
+        "there is no broadcast 'x'", code="broadcast_unknown", hint="list them: GET /api/broadcasts"
+    )
+
+
+async def _busy(_request: web.Request) -> web.Response:
+    raise Unavailable("all nodes are full", retry_after_s=3)
+
+
+async def _broken(_request: web.Request) -> web.Response:
+    raise RuntimeError("secret detail")
+
+
+async def _echo(request: web.Request) -> web.Response:
+    return web.json_response((await read_model(request, Body)).model_dump())
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[ClientSession]:
+    app = application("test", lambda: {"workers": 2, "ready": False})
+    app.router.add_get("/missing", _missing)
+    app.router.add_get("/busy", _busy)
+    app.router.add_get("/broken", _broken)
+    app.router.add_post("/echo", _echo)
+    site = Site(app, "127.0.0.1", 0)
+    await site.start()
+    async with ClientSession(f"http://127.0.0.1:{site.port}") as session:
+        yield session
+    await site.close()
+
+
+async def test_a_problem_has_code_detail_and_hint(client: ClientSession) -> None:
+    async with client.get("/missing") as answer:
+        assert answer.status == 404
+        assert answer.content_type == "application/problem+json"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        document = await answer.json()
+    assert document["code"] == "broadcast_unknown"
+    assert "GET /api/broadcasts" in document["hint"]
+
+
+async def test_a_refusal_says_when_to_come_back(client: ClientSession) -> None:
+    async with client.get("/busy") as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "3")
+
+
+async def test_a_fault_of_ours_tells_no_secrets(
+    client: ClientSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with client.get("/broken") as answer:
+        assert answer.status == 500
+        assert "secret" not in await answer.text()
+    capsys.readouterr()
+
+
+async def test_unknown_paths_and_methods_are_problems_too(client: ClientSession) -> None:
+    async with client.get("/nowhere") as answer:
+        assert (answer.status, (await answer.json())["code"]) == (404, "not_found")
+    async with client.delete("/missing") as answer:
+        assert (answer.status, (await answer.json())["code"]) == (405, "method_not_allowed")
+        assert "GET" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [(b"{", 400, "bad_json"), (b'{"count": 1}', 422, "invalid_body"), (b'{"name": 1}', 422, "invalid_body")],
+)
+async def test_a_bad_body_is_named(client: ClientSession, body: bytes, status: int, code: str) -> None:
+    async with client.post("/echo", data=body) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (status, code)
+
+
+async def test_a_body_that_is_too_large_is_refused(client: ClientSession) -> None:
+    async with client.post("/echo", data=b"x" * 400_000) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (413, "body_too_large")
+
+
+async def test_health_ready_and_metrics(client: ClientSession) -> None:
+    async with client.get("/health") as answer:
+        health = await answer.json()
+    assert (health["status"], health["role"], health["workers"]) == ("ok", "test", 2)
+    async with client.get("/ready") as answer:
+        assert answer.status == 503
+    async with client.get("/metrics") as answer:
+        assert "http_requests_total" in await answer.text()
