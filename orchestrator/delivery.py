@@ -105,7 +105,11 @@ class Switch:
         """The trigger after a look at its measure."""
         wanted, reason = self._wanted(measure, threshold, enabled=enabled, policy=policy)
         if wanted == self.on:
-            return replace(self, reason=reason) if self.force is not Force.AUTO and reason != self.reason else self
+            return (
+                replace(self, reason=reason)
+                if self.force is not Force.AUTO and reason != self.reason
+                else self
+            )
         if reason in (Reason.ABOVE_THRESHOLD, Reason.BELOW_RELEASE) and now - self.since < policy.dwell_s:
             return self
         return Switch(wanted, self.force, now, reason)
@@ -158,7 +162,13 @@ class State:
 
 
 def step(
-    state: State, policy: Policy, audience: Audience, now: float, *, hls_ready: bool, jitter: Callable[[], float]
+    state: State,
+    policy: Policy,
+    audience: Audience,
+    now: float,
+    *,
+    hls_ready: bool,
+    jitter: Callable[[], float],
 ) -> State:
     """The state after a look at the audience. `hls_ready`: the packager has the stream; `jitter` gives 0..1."""
     relays = state.relays.step(

@@ -91,7 +91,9 @@ def _trusted(address: Address, trusted: Sequence[Network]) -> bool:
     return any(address.version == network.version and address in network for network in trusted)
 
 
-def client_address(peer: str | None, headers: Mapping[str, str], trusted: Sequence[Network]) -> Address | None:
+def client_address(
+    peer: str | None, headers: Mapping[str, str], trusted: Sequence[Network]
+) -> Address | None:
     """The client's address: the peer itself, or what trusted proxies say.
 
     X-Forwarded-For is read from the right and only as far as the proxies are trusted: each entry was written by the hop after it.

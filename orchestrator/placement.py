@@ -263,7 +263,9 @@ class Field:
 
     def _ranked_few(self, request: Request, best: int) -> tuple[Choice, ...]:
         named = (self.candidate(node) for node in request.only or ())
-        able = (self._choice(one, request) for one in named if one is not None and why_not(one, request) is None)
+        able = (
+            self._choice(one, request) for one in named if one is not None and why_not(one, request) is None
+        )
         return tuple(sorted(able, key=lambda choice: (-choice.score, choice.id))[:best])
 
     def _role_mask(self, roles: frozenset[Role]) -> NDArray[np.bool_]:
@@ -303,9 +305,14 @@ class Field:
         load, performance, capacity = _fixed_parts(candidate)
         weights = self.weights
         score = (
-            weights.nearness * near + weights.load * load + weights.performance * performance + weights.capacity * capacity
+            weights.nearness * near
+            + weights.load * load
+            + weights.performance * performance
+            + weights.capacity * capacity
         ) / weights.total
-        return Choice(candidate.id, candidate.region, score, Parts(near, load, performance, capacity), affinity)
+        return Choice(
+            candidate.id, candidate.region, score, Parts(near, load, performance, capacity), affinity
+        )
 
 
 def _fixed_parts(candidate: Candidate) -> tuple[float, float, float]:

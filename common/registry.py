@@ -1,0 +1,344 @@
+"""Live state in Redis: leases of nodes, duties of orchestrators, delivery and origins of broadcasts, viewers that report themselves.
+
+Everything here may be lost and comes back by itself: nodes heartbeat, viewers report, the orchestrator on duty writes what it
+decided again. Without a URL the same commands run on an in-process Redis (fakeredis), so there is one code path.
+
+    avacast:{live}:*          nodes and decisions; one slot, so that a script or a transaction may touch several keys
+    avacast:{b:<id>}:*        viewers of one broadcast; a slot of its own, so that audiences spread over a cluster
+
+Time is Redis' own (`TIME` inside the scripts): clocks of orchestrators may differ. Epochs fence: who holds an older one than Redis
+has seen is refused, however long it slept. They are padded decimal strings, since Lua's numbers end at 2^53.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import fakeredis
+import redis.asyncio as aioredis
+from redis.exceptions import RedisError
+
+from common.errors import Conflict, Unavailable
+
+_T = TypeVar("_T")
+
+_CALL_S = 1.0
+"""Longest that a call waits for Redis; what plays does not depend on it, so it fails early."""
+_REST_S = 1.0
+"""After a failure calls are refused at once for about this long: a dead Redis must not slow every request down."""
+_FORGET_MS = 3_600_000
+"""Nodes that lapsed longer ago than this are forgotten with their epoch."""
+
+_NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
+
+_LEASE_NODE = (
+    _NOW
+    + """
+local stored = redis.call('HGET', KEYS[2], ARGV[1])
+if stored and stored > ARGV[2] then return stored end
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[5])) do
+  redis.call('ZREM', KEYS[1], old) redis.call('HDEL', KEYS[2], old) redis.call('HDEL', KEYS[3], old)
+end
+redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[3])
+return ''
+"""
+)
+
+_RELEASE_NODE = """
+if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1]) redis.call('HDEL', KEYS[3], ARGV[1])
+return 1
+"""
+
+# A duty: who holds it keeps it, else whoever comes first gets it with a new epoch, never below the floor (a Redis that was
+# restarted empty would else start at 1 again and let an old holder through).
+_TAKE_DUTY = """
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return {owner, ''} end
+local epoch = redis.call('GET', KEYS[2])
+if not owner or not epoch then
+  local _next = epoch and string.format('%020d', tonumber(epoch) + 1) or ARGV[3]
+  if _next < ARGV[3] then _next = ARGV[3] end
+  epoch = _next
+  redis.call('SET', KEYS[2], epoch)
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {ARGV[1], epoch}
+"""
+
+_RELEASE_DUTY = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+_PUT_FENCED = """
+local fence = redis.call('GET', KEYS[2])
+if fence and fence > ARGV[1] then return fence end
+for i = 2, #ARGV, 2 do
+  if ARGV[i + 1] == '' then redis.call('HDEL', KEYS[1], ARGV[i]) else redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
+return ''
+"""
+
+_BUMP = """
+local current = tonumber(redis.call('GET', KEYS[1]) or '0')
+local wanted = math.max(current + 1, tonumber(ARGV[1]))
+redis.call('SET', KEYS[1], string.format('%.0f', wanted))
+return string.format('%.0f', wanted)
+"""
+
+_REPORT_VIEWER = (
+    _NOW
+    + """
+redis.call('ZREM', KEYS[2], ARGV[1])
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[3] * 2) end
+return 1
+"""
+)
+
+_COUNT_VIEWERS = (
+    _NOW
+    + """
+for i = 1, 2 do
+  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now)) do
+    redis.call('ZREM', KEYS[i], gone) redis.call('HDEL', KEYS[3], gone)
+  end
+end
+return {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2])}
+"""
+)
+
+
+class RegistryDown(Unavailable):
+    """Redis does not answer; callers go on with what they know."""
+
+    code = "registry_unavailable"
+
+
+class StaleEpoch(Conflict):
+    """Somebody with a newer epoch has taken the place of the caller."""
+
+    code = "stale_epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLease:
+    """A node as the registry has it. `remaining_ms` is negative once the lease has lapsed."""
+
+    id: str
+    epoch: int
+    document: str
+    remaining_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A background duty that this process holds until `until` (its monotonic seconds); `epoch` fences its writes."""
+
+    name: str
+    owner: str
+    epoch: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What orchestrators share, read at once. Documents are as they were put; `version` was read before the rest."""
+
+    version: int
+    nodes: tuple[NodeLease, ...] = ()
+    drains: Mapping[str, str] = field(default_factory=dict)
+    deliveries: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    orders: Mapping[str, str] = field(default_factory=dict)
+
+
+def _padded(epoch: int) -> str:
+    return f"{epoch:020d}"
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _texts(mapping: Mapping[Any, Any]) -> dict[str, str]:
+    return {_text(key): _text(value) for key, value in mapping.items()}
+
+
+class Registry:
+    """The registry of one process. Every call raises RegistryDown when Redis does not answer."""
+
+    def __init__(self, client: aioredis.Redis, *, namespace: str = "avacast", embedded: bool = False) -> None:
+        self._client = client
+        self.namespace = namespace
+        self.embedded = embedded
+        """In this process: it cannot be down, and nobody shares it."""
+        self._rest_until = 0.0
+        self.up = True
+        self._lease_node = client.register_script(_LEASE_NODE)
+        self._release_node = client.register_script(_RELEASE_NODE)
+        self._take_duty = client.register_script(_TAKE_DUTY)
+        self._release_duty = client.register_script(_RELEASE_DUTY)
+        self._put_fenced = client.register_script(_PUT_FENCED)
+        self._bump = client.register_script(_BUMP)
+        self._report_viewer = client.register_script(_REPORT_VIEWER)
+        self._count_viewers = client.register_script(_COUNT_VIEWERS)
+
+    @classmethod
+    def connect(cls, url: str = "", *, namespace: str = "avacast") -> Registry:
+        """A registry on the Redis at `url` (redis://, rediss://, unix://), in-process when empty. Connects on first use."""
+        if not url:
+            return cls(fakeredis.FakeAsyncRedis(), namespace=namespace, embedded=True)
+        client = aioredis.Redis.from_url(
+            url, socket_timeout=_CALL_S, socket_connect_timeout=_CALL_S, health_check_interval=10
+        )
+        return cls(client, namespace=namespace)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    # nodes ------------------------------------------------------------------------------------------------------------
+
+    async def lease_node(self, node: str, epoch: int, document: str, *, ttl_ms: int) -> None:
+        """Takes or renews the lease of a node. Raises StaleEpoch when a later start of that node has reported."""
+        keys = [self._live("leases"), self._live("epochs"), self._live("nodes")]
+        newer = await self._call(self._lease_node(keys, [node, _padded(epoch), document, ttl_ms, _FORGET_MS]))
+        if newer:
+            raise StaleEpoch(
+                f"node {node!r} was started again (epoch {int(newer)}, this is {epoch})",
+                code="node_replaced",
+                hint="two processes use the same node id; give each its own AVACAST_NODE_ID",
+            )
+
+    async def release_node(self, node: str, epoch: int) -> None:
+        """Ends the lease, if no later start of the node holds it."""
+        keys = [self._live("leases"), self._live("epochs"), self._live("nodes")]
+        await self._call(self._release_node(keys, [node, _padded(epoch)]))
+
+    async def put_drain(self, node: str, document: str | None) -> None:
+        """Notes that a node is to drain (a document that says why and until when), or no longer (None)."""
+        key = self._live("drains")
+        if document is None:
+            await self._call(self._client.hdel(key, node))
+        else:
+            await self._call(self._client.hset(key, node, document))
+
+    # decisions --------------------------------------------------------------------------------------------------------
+
+    async def take_duty(self, name: str, owner: str, *, ttl_ms: int) -> Duty | None:
+        """The duty, taken or kept on, None while another has it."""
+        asked = time.monotonic()
+        keys = [self._live(f"duty:{name}"), self._live(f"fence:{name}")]
+        floor = _padded(int(time.time() * 1000))
+        holder, epoch = await self._call(self._take_duty(keys, [owner, ttl_ms, floor]))
+        if _text(holder) != owner:
+            return None
+        return Duty(name, owner, int(epoch), asked + ttl_ms / 1000)
+
+    async def release_duty(self, duty: Duty) -> None:
+        """Lets the duty go, so that another need not wait for its end."""
+        await self._call(self._release_duty([self._live(f"duty:{duty.name}")], [duty.owner]))
+
+    async def put_decisions(self, duty: Duty, kind: str, documents: Mapping[str, str | None]) -> None:
+        """Writes decisions of a duty (`kind` deliveries or origins; None removes). Raises StaleEpoch when it has passed on."""
+        if not documents:
+            return
+        pairs = [text for key, value in documents.items() for text in (key, value or "")]
+        keys = [self._live(kind), self._live(f"fence:{duty.name}")]
+        newer = await self._call(self._put_fenced(keys, [_padded(duty.epoch), *pairs]))
+        if newer:
+            raise StaleEpoch(f"duty {duty.name!r} has passed to another orchestrator")
+
+    async def put_order(self, broadcast: str, document: str | None) -> None:
+        """Notes what ops ordered for a broadcast, for whoever is on duty."""
+        key = self._live("orders")
+        if document is None:
+            await self._call(self._client.hdel(key, broadcast))
+        else:
+            await self._call(self._client.hset(key, broadcast, document))
+
+    async def bump_version(self) -> int:
+        """A new version of what nodes must know: grows always, also over a Redis that was restarted empty."""
+        return int(await self._call(self._bump([self._live("version")], [int(time.time() * 1000)])))
+
+    async def snapshot(self) -> Snapshot:
+        """All that orchestrators share, in one round trip."""
+        version = await self._call(self._client.get(self._live("version")))
+        pipe = self._client.pipeline(transaction=True)
+        pipe.time()
+        pipe.zrange(self._live("leases"), 0, -1, withscores=True)
+        for name in ("epochs", "nodes", "drains", "deliveries", "origins", "orders"):
+            pipe.hgetall(self._live(name))
+        clock, leases, *hashes = await self._call(pipe.execute())
+        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        epochs, nodes, drains, deliveries, origins, orders = map(_texts, hashes)
+        found = tuple(
+            NodeLease(node, int(epochs.get(node, "0")), nodes[node], int(deadline) - now_ms)
+            for node, deadline in ((_text(name), score) for name, score in leases)
+            if node in nodes
+        )
+        return Snapshot(int(version or 0), found, drains, deliveries, origins, orders)
+
+    # viewers ----------------------------------------------------------------------------------------------------------
+
+    async def report_viewer(
+        self, broadcast: str, viewer: str, *, hls: bool, document: str, ttl_ms: int
+    ) -> None:
+        """A viewer says how it watches; it is forgotten `ttl_ms` after its last word."""
+        own, other = ("hls", "webrtc") if hls else ("webrtc", "hls")
+        keys = [self._of(broadcast, own), self._of(broadcast, other), self._of(broadcast, "viewers")]
+        await self._call(self._report_viewer(keys, [viewer, document, ttl_ms]))
+
+    async def count_viewers(self, broadcasts: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Broadcast -> viewers that reported HLS, WebRTC."""
+        names = list(broadcasts)
+        if not names:
+            return {}
+        pipe = self._client.pipeline(transaction=False)
+        for name in names:
+            keys = [self._of(name, key) for key in ("hls", "webrtc", "viewers")]
+            await self._count_viewers(keys, [], client=pipe)
+        counts = await self._call(pipe.execute())
+        return {name: (int(hls), int(webrtc)) for name, (hls, webrtc) in zip(names, counts, strict=True)}
+
+    async def viewers(self, broadcast: str) -> dict[str, str]:
+        """Viewer -> what it reported last."""
+        await self.count_viewers([broadcast])
+        reply = self._client.hgetall(self._of(broadcast, "viewers"))
+        return _texts(await self._call(cast(Awaitable[dict[Any, Any]], reply)))
+
+    async def forget_broadcast(self, broadcast: str) -> None:
+        """Removes the viewers and the order of a broadcast that is over."""
+        keys = [self._of(broadcast, key) for key in ("hls", "webrtc", "viewers")]
+        await self._call(self._client.delete(*keys))
+        await self.put_order(broadcast, None)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _live(self, name: str) -> str:
+        return f"{self.namespace}:{{live}}:{name}"
+
+    def _of(self, broadcast: str, name: str) -> str:
+        return f"{self.namespace}:{{b:{broadcast}}}:{name}"
+
+    async def _call(self, call: Awaitable[_T]) -> _T:
+        if time.monotonic() < self._rest_until:
+            if asyncio.iscoroutine(call):
+                call.close()
+            raise RegistryDown("Redis does not answer", retry_after_s=_REST_S)
+        try:
+            async with asyncio.timeout(2 * _CALL_S):
+                reply = await call
+        except (RedisError, OSError, TimeoutError) as error:
+            self.up = False
+            self._rest_until = time.monotonic() + _REST_S * (0.5 + random.random())
+            raise RegistryDown(f"Redis does not answer: {error}", retry_after_s=_REST_S) from error
+        self.up = True
+        return reply

@@ -1,0 +1,164 @@
+"""Broadcasts: what people see. Durable in SQL, with a copy in memory that answers all reads, so that SQL may be gone for minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import Boolean, Index, String, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from common.database import Base, Database, Instant
+from common.errors import Conflict, NotFound
+from common.ids import new_id, parse_broadcast_id
+
+BroadcastName = Annotated[str, AfterValidator(parse_broadcast_id)]
+AvatarName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$")]
+
+
+class NewBroadcast(BaseModel):
+    """A broadcast to be made."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: BroadcastName | None = Field(
+        None, description="Name in URLs, 1 to 64 of a-z 0-9 _ -; made when missing.", examples=["town-hall"]
+    )
+    title: str = Field("", max_length=200, description="What people read; the id when empty.")
+    public: bool = Field(False, description="Anybody may watch; else a viewer token is needed.")
+    avatar: AvatarName | None = Field(
+        None, description="The avatar that speaks, such as ava; none: a publisher sends."
+    )
+    persona: str | None = Field(None, max_length=4000, description="Who the avatar is, in words or by name.")
+    open_mic: bool = Field(
+        False, description="Viewers may talk to the avatar without a token, within a rate limit."
+    )
+
+
+class Broadcast(BaseModel):
+    """A broadcast as kept."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: str
+    title: str
+    public: bool
+    avatar: str | None
+    persona: str | None
+    open_mic: bool
+    created_at: dt.datetime
+
+
+class BroadcastRow(Base):
+    """The table. A broadcast that is over keeps its row; its id may not be used again by another one."""
+
+    __tablename__ = "broadcasts"
+    __table_args__ = (Index("broadcasts_live", "ended_at", "created_at"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    title: Mapped[str] = mapped_column(String(200))
+    public: Mapped[bool] = mapped_column(Boolean)
+    avatar: Mapped[str | None] = mapped_column(String(64))
+    persona: Mapped[str | None] = mapped_column(String(4000))
+    open_mic: Mapped[bool] = mapped_column(Boolean)
+    created_at: Mapped[dt.datetime] = mapped_column(Instant)
+    ended_at: Mapped[dt.datetime | None] = mapped_column(Instant)
+
+
+class Broadcasts:
+    """All broadcasts that are not over. Reads never touch SQL; `refresh` takes over what other orchestrators wrote."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._live: dict[str, Broadcast] = {}
+        self._writing = asyncio.Lock()
+
+    def __iter__(self) -> Iterator[Broadcast]:
+        return iter(self._live.values())
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def find(self, broadcast: str) -> Broadcast | None:
+        """The broadcast, None when there is none or it is over."""
+        return self._live.get(broadcast)
+
+    def require(self, broadcast: str) -> Broadcast:
+        """The broadcast. Raises NotFound."""
+        found = self._live.get(broadcast)
+        if found is None:
+            raise unknown(broadcast)
+        return found
+
+    async def refresh(self) -> bool:
+        """Reads all from SQL; True when something changed. Raises DatabaseDown."""
+        async with self._writing:
+            query = (
+                select(BroadcastRow).where(BroadcastRow.ended_at.is_(None)).order_by(BroadcastRow.created_at)
+            )
+            async with self._database.session() as session:
+                rows = (await session.scalars(query)).all()
+            live = {row.id: Broadcast.model_validate(row) for row in rows}
+            changed, self._live = live != self._live, live
+            return changed
+
+    async def create(self, new: NewBroadcast) -> Broadcast:
+        """Makes a broadcast. Raises Conflict when the id is taken (also by one that is over), DatabaseDown."""
+        name = new.id or new_id("b").lower().replace("_", "-")
+        row = BroadcastRow(
+            **new.model_dump(exclude={"id", "title"}),
+            id=name,
+            title=new.title or name,
+            created_at=dt.datetime.now(dt.UTC),
+            ended_at=None,
+        )
+        async with self._writing:
+            try:
+                async with self._database.session() as session:
+                    session.add(row)
+            except IntegrityError:
+                raise Conflict(
+                    f"there is or was a broadcast {name!r}", code="broadcast_exists", hint="choose another id"
+                ) from None
+            broadcast = Broadcast.model_validate(row)
+            self._live[name] = broadcast
+        return broadcast
+
+    async def ensure(self, new: NewBroadcast) -> Broadcast:
+        """The broadcast with this id as `new` says, made or brought up to date (the demo of `avacast up`)."""
+        if new.id is None:
+            raise ValueError("a broadcast that is ensured needs its id")
+        async with self._writing, self._database.session() as session:
+            row = await session.get(BroadcastRow, new.id)
+            if row is None:
+                row = BroadcastRow(id=new.id, created_at=dt.datetime.now(dt.UTC))
+                session.add(row)
+            for name, value in new.model_dump(exclude={"id", "title"}).items():
+                setattr(row, name, value)
+            row.title, row.ended_at = new.title or new.id, None
+            await session.flush()
+            self._live[new.id] = Broadcast.model_validate(row)
+        return self._live[new.id]
+
+    async def end(self, broadcast: str) -> None:
+        """Ends a broadcast for good. Raises NotFound, DatabaseDown."""
+        async with self._writing:
+            self.require(broadcast)
+            async with self._database.session() as session:
+                row = await session.get(BroadcastRow, broadcast)
+                if row is not None:
+                    row.ended_at = dt.datetime.now(dt.UTC)
+            self._live.pop(broadcast, None)
+
+
+def unknown(broadcast: str) -> NotFound:
+    """The answer to a name that no broadcast has."""
+    return NotFound(
+        f"there is no broadcast {broadcast!r}",
+        code="broadcast_unknown",
+        hint="GET /api/broadcasts lists them",
+    )
