@@ -1,0 +1,146 @@
+"""From a model's own durations to Speech: the marks of what was heard, the silences around it cut to size.
+
+The models give one duration for each of their symbols; the phoneme is the unit that matters here. Stress marks and length
+marks join the phoneme that they belong to, blanks the one before, pauses become silence. Kokoro puts about 350 ms
+of silence before the first phoneme and as much after the last: of it only what a listener expects between clauses is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from origin.speech.g2p import PUNCTUATION, Phrase
+from origin.speech.letters import PRIMARY, SECONDARY
+from origin.speech.visemes import viseme_marks
+from origin.speech.voice import MILLISECOND, Pcm, PhonemeMark, Speech, WordMark
+
+LEAD: Final = 30 * MILLISECOND
+"""Silence kept before the first phoneme: enough for a soft onset."""
+_PAUSE: Final = {".": 320, "!": 320, "?": 340, ":": 240, ";": 220, ",": 150}
+"""Silence kept after the last phoneme, ms, by the punctuation that ends the text."""
+_NO_PAUSE: Final = 40
+_FALL: Final = 0.06
+"""Part of the loudest sample below which the last phoneme before a pause has died away."""
+_SHORTEST: Final = 30 * MILLISECOND
+_FADE: Final = 4 * MILLISECOND
+_FAINT: Final = 0.006
+"""Amplitude below which a sample counts as silence (-44 dBFS)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """One input symbol of a voice model: the phoneme that it is (or is part of), and its token (-1: none)."""
+
+    phoneme: str
+    token: int
+    length: float
+    """Duration in samples at 48 kHz."""
+
+
+def speech(phrase: Phrase, pcm: Pcm, symbols: Sequence[Symbol], *, early_ms: float = 0.0) -> Speech:
+    """`pcm` (48 kHz) that a model made from `symbols`, trimmed, with its marks.
+
+    `early_ms`: how much earlier a phoneme is heard than the durations say; measured, see the voices.
+    """
+    phonemes = _phonemes(symbols, -early_ms * MILLISECOND)
+    spoken = [p for p in phonemes if p.token >= 0]
+    if not spoken or not pcm.size:
+        return Speech(phrase.text, np.zeros(0, np.float32), [], [])
+    start, end = _cut(pcm, spoken[0].start, spoken[-1].end, _pause(phrase))
+    pcm = _faded(pcm[start:end])
+    phonemes = _ended(
+        [
+            PhonemeMark(p.phoneme, max(0, p.start - start), min(pcm.size, p.end - start), p.token, p.stressed)
+            for p in phonemes
+            if p.end > start and p.start < end
+        ],
+        pcm,
+    )
+    return Speech(
+        text=phrase.text,
+        pcm=pcm,
+        marks=viseme_marks(phonemes, pcm),
+        words=_words(phrase, phonemes),
+        stress=[p.start for p in phonemes if p.stressed],
+        phonemes=phonemes,
+    )
+
+
+def _phonemes(symbols: Sequence[Symbol], at: float = 0.0) -> list[PhonemeMark]:
+    out: list[PhonemeMark] = []
+    pending: float | None = None
+    stressed = False
+    for s in symbols:
+        start, at = at, at + s.length
+        if s.phoneme in (PRIMARY, SECONDARY):
+            pending = start if pending is None else pending
+            stressed = s.phoneme == PRIMARY
+            continue
+        if pending is not None:
+            start, pending = pending, None
+        if s.phoneme == "" and out:  # a blank, a length mark: part of what was before
+            last = out[-1]
+            out[-1] = PhonemeMark(last.phoneme, last.start, round(at), last.token, last.stressed)
+            continue
+        silent = s.phoneme in PUNCTUATION or s.phoneme == ""
+        out.append(
+            PhonemeMark(
+                "" if silent else s.phoneme, round(start), round(at), -1 if silent else s.token, stressed
+            )
+        )
+        stressed = False
+    return out
+
+
+def _ended(phonemes: list[PhonemeMark], pcm: Pcm) -> list[PhonemeMark]:
+    """A phoneme before a pause ends where its sound does: the models count part of the pause to it."""
+    loud = _FALL * float(np.abs(pcm).max()) if pcm.size else 0.0
+    for at, p in enumerate(phonemes):
+        following = phonemes[at + 1] if at + 1 < len(phonemes) else None
+        if p.token < 0 or (following and following.token >= 0):
+            continue
+        heard = np.flatnonzero(np.abs(pcm[p.start : p.end]) > loud)
+        end = min(p.end, p.start + max(int(heard[-1]) if heard.size else 0, _SHORTEST))
+        phonemes[at] = PhonemeMark(p.phoneme, p.start, end, p.token, p.stressed)
+        if following:
+            phonemes[at + 1] = PhonemeMark(following.phoneme, end, following.end, -1)
+    return phonemes
+
+
+def _pause(phrase: Phrase) -> int:
+    last = phrase.tokens[-1].phonemes if phrase.tokens else ""
+    return _PAUSE.get(last, _NO_PAUSE) * MILLISECOND
+
+
+def _cut(pcm: Pcm, first: int, last: int, pause: int) -> tuple[int, int]:
+    """Where to cut: LEAD before the first sound, `pause` after the last one."""
+    loud = np.flatnonzero(np.abs(pcm) > _FAINT)
+    if not loud.size:
+        return max(0, first - LEAD), min(pcm.size, last + pause)
+    onset = min(first, int(loud[0])) if int(loud[0]) > first - 120 * MILLISECOND else first
+    offset = max(min(last, int(loud[-1])), int(loud[-1]))
+    return max(0, onset - LEAD), min(pcm.size, offset + pause)
+
+
+def _faded(pcm: Pcm) -> Pcm:
+    pcm = pcm.copy()
+    n = min(_FADE, pcm.size // 2)
+    ramp = np.linspace(0, 1, n, dtype=np.float32)
+    pcm[:n] *= ramp
+    pcm[pcm.size - n :] *= ramp[::-1]
+    return pcm
+
+
+def _words(phrase: Phrase, phonemes: Sequence[PhonemeMark]) -> list[WordMark]:
+    spans: dict[int, tuple[int, int]] = {}
+    for p in phonemes:
+        if p.token < 0:
+            continue
+        piece = phrase.tokens[p.token].piece
+        start, end = spans.get(piece, (p.start, p.end))
+        spans[piece] = (min(start, p.start), max(end, p.end))
+    return [WordMark(phrase.pieces[i].written, *spans[i]) for i in sorted(spans)]

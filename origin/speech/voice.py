@@ -1,0 +1,68 @@
+"""What a voice is and what it makes: PCM at 48 kHz with the exact times of its phonemes, words and mouth shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from origin.avatar.visemes import SAMPLE_RATE, VisemeMark
+
+Pcm = NDArray[np.float32]
+"""Mono samples at 48 kHz, -1 to 1."""
+
+MILLISECOND: Final = SAMPLE_RATE // 1000
+
+
+class VoiceError(Exception):
+    """A voice cannot be had or cannot speak this; the message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordMark:
+    """One word as written, from `start` to `end` (samples at 48 kHz, from the start of its Speech)."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhonemeMark:
+    """One phoneme of the lexicon's alphabet; `token` is the index in the phrase, -1 for silence."""
+
+    phoneme: str
+    start: int
+    end: int
+    token: int
+    stressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A piece of speech: what is heard and when what is seen. All times are samples at 48 kHz from the start of `pcm`."""
+
+    text: str
+    pcm: Pcm
+    marks: list[VisemeMark]
+    words: list[WordMark]
+    stress: list[int] = field(default_factory=list)
+    phonemes: list[PhonemeMark] = field(default_factory=list)
+
+    @property
+    def duration_s(self) -> float:
+        return self.pcm.size / SAMPLE_RATE
+
+
+class Voice(Protocol):
+    """Text to Speech, one clause or sentence at a time, in the caller's thread (inference releases the GIL).
+
+    Raises VoiceError when the text cannot be spoken. A text without words gives an empty Speech.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def synthesise(self, text: str) -> Speech: ...

