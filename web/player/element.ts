@@ -172,6 +172,11 @@ export class AvacastPlayer extends HTMLElement {
     this.statsTimer = this.reportTimer = 0;
   }
 
+  /** Shows or hides the figures on the picture. */
+  toggleStats(): void {
+    this.setShow("stats", !this.show.stats);
+  }
+
   private readonly leave = (): void => this.stop();
   private readonly comeBack = (event: PageTransitionEvent): void => {
     if (event.persisted) this.start();

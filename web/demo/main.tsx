@@ -1,0 +1,53 @@
+/** The demo page: Ava, and a conversation with her. */
+
+import { signal } from "@preact/signals";
+import { render } from "preact";
+import "../theme/theme.css";
+import "./demo.css";
+import { ask, say } from "../api/broadcasts.ts";
+import { problemFrom } from "../api/problem.ts";
+import type { AvacastPlayer } from "../player/element.ts";
+import type { Caption } from "../player/playback.ts";
+import type { Stats } from "../player/stats.ts";
+import { Header } from "../theme/header.tsx";
+import { delivered, EMPTY, heard, refused, typed } from "./conversation.ts";
+import { Talk, type Way } from "./talk.tsx";
+import { Who } from "./who.tsx";
+
+const BROADCAST = "demo";
+
+const player = document.querySelector("avacast-player") as AvacastPlayer;
+const conversation = signal(EMPTY);
+const stats = signal<Stats | null>(null);
+const alive = signal(false);
+let lastId = 0;
+
+player.addEventListener("avacast-caption", (event) => {
+  const { detail } = event as CustomEvent<Caption>;
+  conversation.value = heard(conversation.value, ++lastId, detail);
+});
+player.addEventListener("avacast-stats", (event) => {
+  stats.value = (event as CustomEvent<Stats>).detail;
+});
+player.addEventListener("avacast-state", (event) => {
+  alive.value = (event as CustomEvent<{ alive: boolean }>).detail.alive;
+});
+
+async function send(text: string, way: Way): Promise<void> {
+  const id = ++lastId;
+  conversation.value = typed(conversation.value, id, text);
+  // Typing to her is a gesture: whoever asks wants to hear the answer.
+  if (player.muted && !player.hasAttribute("muted")) player.muted = false;
+  try {
+    await (way === "ask" ? ask(BROADCAST, text) : say(BROADCAST, text));
+    conversation.value = delivered(conversation.value, id, Date.now());
+  } catch (thrown) {
+    const problem = problemFrom(thrown);
+    conversation.value = refused(conversation.value, id, problem.hint ?? problem.message);
+  }
+}
+
+const mount = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
+render(<Header />, mount("header"));
+render(<Who stats={stats} alive={alive} onDetails={() => player.toggleStats()} />, mount("who"));
+render(<Talk conversation={conversation} onSend={send} />, mount("talk"));

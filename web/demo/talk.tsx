@@ -1,0 +1,137 @@
+/** The conversation and the box to type in. */
+
+import { type ReadonlySignal, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import type { Conversation, Message } from "./conversation.ts";
+
+/** Ask: she answers. Say: she speaks these very words. */
+export type Way = "ask" | "say";
+
+const IDEAS = ["Who are you?", "How does your picture reach me?", "Tell me something nice."];
+const LONGEST = 2000;
+
+interface Props {
+  conversation: ReadonlySignal<Conversation>;
+  onSend(text: string, way: Way): Promise<void>;
+}
+
+export function Talk({ conversation, onSend }: Props) {
+  const way = useSignal<Way>("ask");
+  const text = useSignal("");
+  const list = useRef<HTMLDivElement>(null);
+  const { messages, thinkingUntilMs } = conversation.value;
+  const thinking = useThinking(thinkingUntilMs);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: scrolls when what is listed changes
+  useEffect(() => {
+    list.current?.scrollTo({ top: list.current.scrollHeight, behavior: "smooth" });
+  }, [conversation.value, thinking]);
+
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const words = text.value.trim();
+    if (words === "") return;
+    text.value = "";
+    void onSend(words, way.value);
+  };
+
+  return (
+    <>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by key */}
+      <div class="messages" ref={list} role="log" aria-live="polite" aria-label="What was said" tabIndex={0}>
+        {messages.length === 0 ? (
+          <div class="empty">
+            <h2>Say hello to Ava</h2>
+            <p>Type, and she answers aloud. Or try one of these:</p>
+            <div class="ideas">
+              {IDEAS.map((idea) => (
+                <button
+                  key={idea}
+                  type="button"
+                  class="button small"
+                  onClick={() => void onSend(idea, "ask")}
+                >
+                  {idea}
+                </button>
+              ))}
+            </div>
+          </div>
+        ) : (
+          messages.map((message) => (
+            <Bubble key={message.id} message={message} onAgain={() => void onSend(message.text, way.value)} />
+          ))
+        )}
+        {thinking && (
+          <div class="bubble ava thinking" role="status" aria-label="Ava is thinking">
+            <i />
+            <i />
+            <i />
+          </div>
+        )}
+      </div>
+      <form class="composer" onSubmit={submit}>
+        <fieldset class="ways">
+          <legend class="visually-hidden">What Ava does with your words</legend>
+          {(["ask", "say"] as const).map((choice) => (
+            <label key={choice} title={choice === "ask" ? "Ava answers" : "Ava speaks your very words"}>
+              <input
+                type="radio"
+                name="way"
+                checked={way.value === choice}
+                onChange={() => (way.value = choice)}
+              />
+              <span>{choice === "ask" ? "Ask" : "Say"}</span>
+            </label>
+          ))}
+        </fieldset>
+        <label class="visually-hidden" for="words">
+          Your words
+        </label>
+        <input
+          id="words"
+          class="words"
+          value={text.value}
+          onInput={(event) => (text.value = event.currentTarget.value)}
+          placeholder={way.value === "ask" ? "Ask Ava something…" : "Words for Ava to speak…"}
+          maxLength={LONGEST}
+          autocomplete="off"
+          enterkeyhint="send"
+        />
+        <button type="submit" class="send" disabled={text.value.trim() === ""} aria-label="Send">
+          <svg viewBox="0 0 24 24" aria-hidden="true">
+            <path d="M12 19V5m-6 6 6-6 6 6" />
+          </svg>
+        </button>
+      </form>
+    </>
+  );
+}
+
+function Bubble({ message, onAgain }: { message: Message; onAgain(): void }) {
+  return (
+    <div class={`bubble ${message.who} ${message.state}`}>
+      <span class="visually-hidden">{message.who === "ava" ? "Ava: " : "You: "}</span>
+      {message.text}
+      {message.state === "failed" && (
+        <p class="why">
+          Not sent: {message.why}{" "}
+          <button type="button" onClick={onAgain}>
+            Send again
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+/** True until that time; a silent avatar does not think for ever. */
+function useThinking(untilMs: number): boolean {
+  const over = useSignal(0);
+  useEffect(() => {
+    const left = untilMs - Date.now();
+    if (left <= 0) return;
+    const timer = setTimeout(() => (over.value = untilMs), left);
+    return () => clearTimeout(timer);
+  }, [untilMs, over]);
+  return untilMs > Date.now() && over.value !== untilMs;
+}
