@@ -76,7 +76,7 @@ def resampled(pcm: Pcm, rate: int) -> Pcm:
         except (av.EOFError, BlockingIOError):
             break
         assert isinstance(part, av.AudioFrame), "an audio graph gives audio"
-        parts.append(part.to_ndarray().reshape(-1))
+        parts.append(part.to_ndarray().reshape(-1).astype(np.float32))
     out = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     size = round(pcm.size * SAMPLE_RATE / rate)
     return np.ascontiguousarray(np.pad(out, (0, max(0, size - out.size)))[:size], np.float32)

@@ -1,0 +1,115 @@
+"""One avatar's performance, sans-IO: speech goes in, each tick of 40 ms gives the sound and the pose that belong together.
+
+The same performer runs live (stage.py) and into a file (film.py): its only time is the sample counter. A tick is frame k: 1920 samples and
+the pose at the middle of them. Lips and sound share the marks of the speech as it was placed, so nothing can shift them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from origin.avatar import Animator, Pose, Presence
+from origin.clock import FRAME_SAMPLES
+from origin.speech.voice import Pcm, Speech
+from origin.speech_buffer import BufferSettings, BufferState, Placed, SpeechBuffer
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """A clause that begins to be heard: from `start` to `end` on the sample counter."""
+
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Frame `frame`: `pcm` (1920 samples), the pose that is seen with it, and what began."""
+
+    frame: int
+    pcm: Pcm
+    pose: Pose
+    state: BufferState
+    placed: list[Placed] = field(default_factory=list)
+    captions: list[Caption] = field(default_factory=list)
+    underrun: bool = False
+
+
+class Performer:
+    """Speech in, ticks out. Not thread-safe; times are samples."""
+
+    def __init__(self, seed: int, settings: BufferSettings | None = None) -> None:
+        self.animator = Animator(seed)
+        self.buffer = SpeechBuffer(settings)
+        self._resting = Presence.IDLE
+        self._captions: list[Caption] = []
+
+    @property
+    def frame(self) -> int:
+        """The next frame."""
+        return self.buffer.position // FRAME_SAMPLES
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing is being said or waits to be."""
+        return self.buffer.state is BufferState.IDLE
+
+    def begin(self, epoch: int) -> None:
+        """A line begins: the person thinks until its speech comes."""
+        self.buffer.begin(epoch)
+        if self.buffer.level == 0:
+            self._present(Presence.THINKING)
+
+    def push(self, speech: Speech, epoch: int) -> bool:
+        """More speech of the line; False when it was interrupted meanwhile."""
+        return self.buffer.push(speech, epoch)
+
+    def end(self, epoch: int) -> None:
+        """The line is complete."""
+        self.buffer.end(epoch)
+
+    def interrupt(self, epoch: int) -> str:
+        """Stops speaking at once. Returns what was heard of the line."""
+        heard = self.buffer.cut(epoch)
+        self._captions.clear()
+        self.animator.cut(self.buffer.position)
+        self._present(self._resting)
+        return heard
+
+    def rest_as(self, presence: Presence) -> None:
+        """How the person is when nothing is said: idle, or listening."""
+        if presence is not self._resting:
+            self._resting = presence
+            if self.silent:
+                self._present(presence)
+
+    def tick(self) -> Tick:
+        """The next frame."""
+        frame, start = self.frame, self.buffer.position
+        block = self.buffer.read(FRAME_SAMPLES)
+        for p in block.placed:
+            self.animator.speak(p.speech.marks, p.at, p.speech.stress)
+            if p.speech.words:
+                self._captions.append(Caption(p.speech.text, p.at, p.end))
+        if block.placed and self.animator.presence is not Presence.SPEAKING:
+            self.animator.state(Presence.SPEAKING, start)
+        elif block.state is BufferState.IDLE and self.animator.presence is Presence.SPEAKING:
+            self.animator.state(self._resting, start)
+        elif block.state is BufferState.IDLE and self.animator.presence is Presence.THINKING:
+            self.animator.state(self._resting, start)
+        begun = [c for c in self._captions if c.start < self.buffer.position]
+        self._captions = [c for c in self._captions if c.start >= self.buffer.position]
+        return Tick(
+            frame=frame,
+            pcm=block.pcm,
+            pose=self.animator.pose(start + FRAME_SAMPLES // 2),
+            state=block.state,
+            placed=block.placed,
+            captions=begun,
+            underrun=block.underrun,
+        )
+
+    def _present(self, presence: Presence) -> None:
+        if self.animator.presence is not presence:
+            self.animator.state(presence, self.buffer.position)
