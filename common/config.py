@@ -215,6 +215,10 @@ class OrchestratorConfig(Shared):
         validation_alias=_env("AVACAST_HLS_ENABLED", "HLS_ENABLED", "hls_enabled"),
         description="Package live broadcasts as HLS.",
     )
+    hls_packaging: Literal["always", "auto"] = Field(
+        "always",
+        description="Package every live broadcast, or (auto) from 80 % of the switch threshold on.",
+    )
     scaling_enabled: bool = Field(
         True,
         validation_alias=_env("AVACAST_SCALING_ENABLED", "SCALING_ENABLED", "scaling_enabled"),
@@ -233,6 +237,17 @@ class OrchestratorConfig(Shared):
         ge=0,
         validation_alias=_env("AVACAST_CDN_SWITCH_THRESHOLD", "CDN_SWITCH_THRESHOLD", "cdn_switch_threshold"),
         description="Viewers of a broadcast above which passive ones go to HLS.",
+    )
+
+    dwell_s: float = Field(
+        30.0, ge=0, description="Seconds that a switch of delivery rests after it has changed."
+    )
+    talk_limit: str = Field(
+        "30/minute",
+        description="Lines that one address may send to an avatar of a broadcast with an open mic.",
+    )
+    report_limit: str = Field(
+        "1200/minute", description="Reports of players that one address may send (many share an address)."
     )
 
     def admin(self) -> str:

@@ -19,8 +19,10 @@ nobody is moved to it before the packager has the stream; moving back to WebRTC 
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from common.directory import Delivery
 
@@ -63,8 +65,10 @@ class Policy:
     release: float = 0.8
     """A switch goes off below this part of its threshold."""
     dwell_s: float = 30.0
+    package_always: bool = False
+    """HLS is packaged whoever watches."""
     prewarm: float = 0.8
-    """HLS is packaged from this part of its threshold on."""
+    """Else it is packaged from this part of its threshold on."""
     batch: int = 50
     """Most passive viewers that move at once."""
     batch_s: float = 1.0
@@ -188,7 +192,48 @@ def step(
 
 def _prewarm(state: State, policy: Policy, audience: Audience) -> bool:
     """Packaging starts a little below the threshold and, once on, ends below the release of that."""
-    if not policy.hls_enabled or not policy.scaling_enabled or state.hls.force is Force.OFF:
+    if not policy.hls_enabled:
+        return False
+    if policy.package_always:
+        return True
+    if not policy.scaling_enabled or state.hls.force is Force.OFF:
         return False
     start = policy.prewarm * policy.hls_above
     return audience.total >= max(1.0, start if not state.package else policy.release * start)
+
+
+def encode(state: State) -> str:
+    """The state as a document for the registry; moments of "never" are left out."""
+    return json.dumps(
+        {
+            "relays": _encode_switch(state.relays),
+            "hls": _encode_switch(state.hls),
+            "hls_share": round(state.hls_share, 6),
+            "package": state.package,
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode(document: str) -> State:
+    """The state from a document. Raises ValueError when it is none of ours."""
+    try:
+        facts = json.loads(document)
+        return State(
+            _decode_switch(facts["relays"]),
+            _decode_switch(facts["hls"]),
+            float(facts["hls_share"]),
+            package=bool(facts["package"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a delivery state: {error!r}") from error
+
+
+def _encode_switch(switch: Switch) -> dict[str, object]:
+    facts: dict[str, object] = {"on": switch.on, "force": switch.force, "reason": switch.reason}
+    return facts if switch.since == float("-inf") else {**facts, "since": round(switch.since, 3)}
+
+
+def _decode_switch(facts: dict[str, Any]) -> Switch:
+    since = float(facts.get("since", float("-inf")))
+    return Switch(bool(facts["on"]), Force(facts["force"]), since, Reason(facts["reason"]))

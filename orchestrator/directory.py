@@ -1,0 +1,85 @@
+"""What each node must know: the broadcasts that concern it, computed from the whole view. Pure.
+
+An origin learns the broadcasts that it runs, a relay all of them (any viewer may be sent to it), a packager those that it makes
+HLS of. The packager of a broadcast is chosen by rendezvous hashing: all orchestrators agree, and few broadcasts move when one
+packager comes or goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from common import directory
+from common.directory import Role
+from orchestrator import delivery
+from orchestrator.broadcasts import Broadcast
+from orchestrator.nodes import Node
+
+
+@dataclass(frozen=True)
+class View:
+    """What an orchestrator knows, as far as nodes must know of it."""
+
+    version: int
+    broadcasts: Iterable[Broadcast]
+    deliveries: Mapping[str, delivery.State]
+    origins: Mapping[str, Node]
+    """Broadcast -> the origin that runs it."""
+    packagers: Iterable[Node]
+    viewers: Callable[[str], int]
+    hls_url: Callable[[str], str | None]
+    """Broadcast -> its multivariant playlist, None when nobody packages it."""
+    play_url: Callable[[str], str | None]
+
+
+def packager_of(broadcast: str, packagers: Iterable[Node]) -> Node | None:
+    """The packager of a broadcast among those that take work."""
+    able = [one for one in packagers if not one.draining]
+    return max(able, key=lambda one: hashlib.sha1(f"{broadcast}\n{one.id}".encode()).digest(), default=None)
+
+
+def directory_of(node: Node, view: View) -> directory.Directory:
+    """What `node` must know."""
+    packagers = list(view.packagers)
+    found: dict[str, directory.Broadcast] = {}
+    for broadcast in view.broadcasts:
+        entry = _entry(node, broadcast, view, packagers)
+        if entry is not None:
+            found[broadcast.id] = entry
+    return directory.Directory(version=view.version, broadcasts=found, draining=node.drain)
+
+
+def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) -> directory.Broadcast | None:
+    role = node.report.role
+    origin = view.origins.get(broadcast.id)
+    state = view.deliveries.get(broadcast.id, delivery.State())
+    own = origin is not None and origin.id == node.id
+    package = False
+    if role is Role.ORIGIN and not own:
+        return None
+    if role is Role.PACKAGER:
+        chosen = packager_of(broadcast.id, packagers) if state.package else None
+        package = chosen is not None and chosen.id == node.id
+        if not package:
+            return None
+    upstreams = [] if origin is None or own else [f"{origin.report.url.rstrip('/')}/whep/{broadcast.id}"]
+    return directory.Broadcast(
+        id=broadcast.id,
+        public=broadcast.public,
+        avatar=broadcast.avatar if own else None,
+        persona=broadcast.persona if own else None,
+        upstreams=upstreams,
+        package=package,
+        mode=state.mode,
+        hls_share=state.hls_share,
+        hls_url=view.hls_url(broadcast.id),
+        play_url=view.play_url(broadcast.id),
+        viewers=view.viewers(broadcast.id),
+    )
+
+
+def essence(found: directory.Directory) -> str:
+    """What must be pushed at once when it changes: all but the counts, which may wait for the next heartbeat."""
+    return found.model_dump_json(exclude={"version": True, "broadcasts": {"__all__": {"viewers"}}})

@@ -1,0 +1,455 @@
+"""The hub of an orchestrator: its view of nodes, broadcasts, delivery and viewers, kept fresh by one tick a second.
+
+    heartbeats ──► nodes ─┐                         ┌─► directories ─► pushed to nodes, and replies to heartbeats
+    SQL ───► broadcasts ──┼─► tick: share, count, ──┼─► registry (what others must know)
+    players ► viewers ────┤   decide, tell          ├─► feed (console, pages)
+    ops ───► orders ──────┘                         └─► metrics
+
+Several orchestrators share one registry. Any of them answers any request from its own view; the one that holds the duty `steer`
+decides (which origin runs a broadcast, how it is delivered), its epoch fences what it writes. Without the registry each goes on
+with what it knows, and what was decided stays decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from common import directory
+from common.config import OrchestratorConfig
+from common.directory import NodeReport, Role
+from common.errors import Conflict
+from common.ids import new_id
+from common.log import log
+from common.metrics import counter, gauge
+from common.registry import Duty, Registry, RegistryDown, Snapshot, StaleEpoch
+from orchestrator import delivery
+from orchestrator.broadcasts import Broadcast, Broadcasts, NewBroadcast
+from orchestrator.delivery import Audience, Force, Policy, State
+from orchestrator.directory import View, directory_of, packager_of
+from orchestrator.feed import Feed
+from orchestrator.nodes import LEASE_S, Node, Nodes
+from orchestrator.placement import Request
+from orchestrator.viewers import LISTENERS, audiences
+
+_log = log("orchestrator")
+
+TICK_S = 1.0
+DUTY = "steer"
+DUTY_MS = 5000
+_REFRESH_S = 2.0
+"""How old the copy of the broadcasts may be that other orchestrators may have changed."""
+
+_BROADCASTS = gauge("avacast_broadcasts", "Broadcasts that are not over, by stage of delivery", ("stage",))
+_NODES = gauge("avacast_nodes", "Nodes by role and state", ("role", "state"))
+_REGISTRY_UP = gauge("avacast_registry_up", "1 while Redis answers")
+_SWITCHES = counter("avacast_delivery_switches_total", "Changes of delivery", ("switch", "to", "reason"))
+_TICK_FAILURES = counter(
+    "avacast_tick_failures_total", "Ticks that could not do all of their work", ("part",)
+)
+
+
+class Hub:
+    """See the module's text. Created by orchestrator.app; `start` and `close` run its tick."""
+
+    def __init__(self, config: OrchestratorConfig, registry: Registry, broadcasts: Broadcasts) -> None:
+        self.config = config
+        self.registry = registry
+        self.broadcasts = broadcasts
+        self.id = new_id("orch")
+        self.policy = Policy(
+            relay_above=config.relay_activation_threshold,
+            hls_above=config.cdn_switch_threshold,
+            relays_enabled=config.enable_relays,
+            hls_enabled=config.hls_enabled,
+            scaling_enabled=config.scaling_enabled,
+            dwell_s=config.dwell_s,
+            package_always=config.hls_packaging == "always",
+        )
+        self.nodes = Nodes()
+        self.feed = Feed()
+        self.hls_port = config.hls_port
+        self.deliveries: dict[str, State] = {}
+        self.audiences: dict[str, Audience] = {}
+        self.version = int(time.time() * 1000)
+        self.changed = asyncio.Event()
+        """Set when some node's directory may have changed; the pusher clears it."""
+        self._origins: dict[str, str] = {}
+        self._orders: dict[str, Force] = {}
+        self._drains: set[str] = set()
+        self._hls: dict[str, int] = {}
+        self._duty: Duty | None = None
+        self._written: dict[str, dict[str, str]] = {"deliveries": {}, "origins": {}}
+        self._refreshed_at = float("-inf")
+        self._wake = asyncio.Event()
+        self._ticking = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    # life -------------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Reads the broadcasts and begins to tick."""
+        await self.broadcasts.refresh()
+        await self.tick()
+        self._task = asyncio.create_task(self._run(), name="orchestrator tick")
+
+    async def close(self) -> None:
+        """Ends the tick and lets the duty go."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self.feed.close()
+        if self._duty is not None:
+            with suppress(RegistryDown):
+                await self.registry.release_duty(self._duty)
+
+    def wake(self) -> None:
+        """Something happened that should not wait for the next tick."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            self._wake.clear()
+            try:
+                await self.tick()
+            except Exception as error:
+                _TICK_FAILURES.labels("tick").inc()
+                _log.error("tick_failed", exc_info=error)
+
+    # requests ---------------------------------------------------------------------------------------------------------
+
+    async def heartbeat(self, report: NodeReport) -> directory.Directory:
+        """A node's report; answers with what it must know. Raises Conflict when the node was started again elsewhere."""
+        new = self.nodes.heartbeat(report, time.monotonic())
+        document = json.dumps(
+            {"hub": self.id, "report": report.model_dump(mode="json")}, separators=(",", ":")
+        )
+        try:
+            await self.registry.lease_node(report.id, report.epoch, document, ttl_ms=int(LEASE_S * 1000))
+        except RegistryDown:
+            _REGISTRY_UP.set(0)
+        except StaleEpoch as error:
+            raise Conflict(error.detail, code=error.code, hint=error.hint) from None
+        node = self.nodes.find(report.id)
+        if node is None:
+            raise Conflict(f"node {report.id!r} left while it reported", code="node_replaced")
+        if new:
+            self.nodes.drain(node.id, node.id in self._drains, time.monotonic())
+            _log.info("node:registered", node=node.id, role=report.role, region=report.region, url=report.url)
+            self.feed.publish("node", {"id": node.id, "change": "registered", "role": report.role})
+            await self.tick()
+        return directory_of(node, self.view())
+
+    async def drain(self, node_id: str, wanted: bool) -> None:
+        """Ops want a node drained, or no longer."""
+        if wanted:
+            self._drains.add(node_id)
+        else:
+            self._drains.discard(node_id)
+        self.nodes.drain(node_id, wanted, time.monotonic())
+        _log.info("node:drain" if wanted else "node:undrain", node=node_id)
+        self.feed.publish("node", {"id": node_id, "change": "draining" if wanted else "undrained"})
+        with suppress(RegistryDown):
+            await self.registry.put_drain(node_id, json.dumps({"since_ms": _wall_ms()}) if wanted else None)
+        await self._bump()
+        self.wake()
+
+    async def create(self, new: NewBroadcast) -> Broadcast:
+        """Makes a broadcast and places it."""
+        broadcast = await self.broadcasts.create(new)
+        _log.info(
+            "broadcast:created", broadcast=broadcast.id, public=broadcast.public, avatar=broadcast.avatar
+        )
+        self.feed.publish("broadcast", {"id": broadcast.id, "change": "created"}, broadcast=broadcast.id)
+        await self._bump()
+        await self.tick()
+        return broadcast
+
+    async def end(self, name: str) -> None:
+        """Ends a broadcast."""
+        await self.broadcasts.end(name)
+        self.deliveries.pop(name, None)
+        self._origins.pop(name, None)
+        self._orders.pop(name, None)
+        self._hls.pop(name, None)
+        for delivered in ("webrtc", "hls"):
+            with suppress(KeyError):
+                LISTENERS.remove(name, delivered)
+        _log.info("broadcast:ended", broadcast=name)
+        self.feed.publish("broadcast", {"id": name, "change": "ended"}, broadcast=name)
+        with suppress(RegistryDown):
+            await self.registry.forget_broadcast(name)
+        await self._bump()
+        await self.tick()
+
+    async def order(self, name: str, force: Force) -> State:
+        """Ops hold HLS of a broadcast on or off, or let go (AUTO)."""
+        self._orders[name] = force
+        with suppress(RegistryDown):
+            await self.registry.put_order(name, force.value)
+        self.deliveries[name] = self.deliveries.get(name, State()).force_hls(force)
+        await self.tick()
+        return self.deliveries[name]
+
+    # view -------------------------------------------------------------------------------------------------------------
+
+    def origin_of(self, name: str) -> Node | None:
+        """The origin that runs a broadcast: where it is live, else where it was placed."""
+        assigned = self.nodes.find(self._origins.get(name, ""))
+        if assigned is not None and _live(assigned, name):
+            return assigned
+        elsewhere = next((one for one in self.nodes.of_role(Role.ORIGIN) if _live(one, name)), None)
+        return elsewhere or assigned
+
+    def live(self, name: str) -> bool:
+        """Is media flowing on the origin?"""
+        origin = self.origin_of(name)
+        return origin is not None and _live(origin, name)
+
+    def packager(self, name: str) -> Node | None:
+        """The packager of a broadcast, if it is to be packaged."""
+        if not self.deliveries.get(name, State()).package:
+            return None
+        return packager_of(name, self.nodes.of_role(Role.PACKAGER))
+
+    def hls_ready(self, name: str) -> bool:
+        """Does the packager have the stream?"""
+        packager = self.packager(name)
+        return packager is not None and _live(packager, name)
+
+    def hls_url(self, name: str) -> str | None:
+        """The multivariant playlist, through the CDN when there is one; None while nobody packages it."""
+        if self.packager(name) is None:
+            return None
+        base = self.config.cdn_url or self.config.hls_url or f"http://127.0.0.1:{self.hls_port}"
+        return f"{base.rstrip('/')}/hls/{name}/index.m3u8"
+
+    def play_url(self, name: str) -> str:
+        """Where a player asks how to watch."""
+        base = self.config.public_url or f"http://127.0.0.1:{self.config.http_port}"
+        return f"{base.rstrip('/')}/api/broadcasts/{name}/play"
+
+    def audience(self, name: str) -> Audience:
+        """Who watches a broadcast, as last counted."""
+        return self.audiences.get(name, Audience())
+
+    def view(self) -> View:
+        """What directories are computed from."""
+        origins = ((one.id, self.origin_of(one.id)) for one in self.broadcasts)
+        return View(
+            version=self.version,
+            broadcasts=list(self.broadcasts),
+            deliveries=self.deliveries,
+            origins={name: origin for name, origin in origins if origin is not None},
+            packagers=self.nodes.of_role(Role.PACKAGER),
+            viewers=lambda name: self.audience(name).total,
+            hls_url=self.hls_url,
+            play_url=self.play_url,
+        )
+
+    # tick -------------------------------------------------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Shares, counts, decides, tells. What fails (registry, SQL) is left for the next tick; the rest goes on."""
+        async with self._ticking:
+            await self._tick(time.monotonic())
+
+    async def _tick(self, now: float) -> None:
+        before = self._outline()
+        await self._share(now)
+        await self._refresh(now)
+        for node in self.nodes.expire(now):
+            _log.warning("node:gone", node=node.id, role=node.report.role, url=node.report.url)
+            self.feed.publish("node", {"id": node.id, "change": "gone", "role": node.report.role})
+        await self._count()
+        if self._duty is not None and now < self._duty.until:
+            self._decide()
+            await self._write(self._duty)
+        self._tell(before)
+        if self._outline() != before:
+            await self._bump()
+        self._measure(now)
+
+    def _outline(self) -> Any:
+        """What nodes must be told of at once, in a form that compares."""
+        return (
+            dict(self.deliveries),
+            {one.id: getattr(self.origin_of(one.id), "id", None) for one in self.broadcasts},
+            [(one.id, one.report.url, one.drain) for one in self.nodes],
+            list(self.broadcasts),
+        )
+
+    async def _bump(self) -> None:
+        self.version = max(self.version + 1, _wall_ms())
+        with suppress(RegistryDown):
+            self.version = max(self.version, await self.registry.bump_version())
+        self.changed.set()
+
+    async def _share(self, now: float) -> None:
+        try:
+            self._duty = await self.registry.take_duty(DUTY, self.id, ttl_ms=DUTY_MS)
+            if not self.registry.embedded:
+                self._learn(await self.registry.snapshot(), now)
+        except RegistryDown as error:
+            _TICK_FAILURES.labels("registry").inc()
+            _log.debug("registry_down", error=error.detail)
+        _REGISTRY_UP.set(float(self.registry.up))
+
+    def _learn(self, shared: Snapshot, now: float) -> None:
+        """Takes over what other orchestrators know and decided."""
+        for lease in shared.nodes:
+            with suppress(ValueError):
+                facts = json.loads(lease.document)
+                if facts["hub"] != self.id:
+                    self.nodes.learn(
+                        NodeReport.model_validate(facts["report"]), now, lease.remaining_ms / 1000
+                    )
+        self._drains = set(shared.drains)
+        for node in self.nodes:
+            self.nodes.drain(node.id, node.id in self._drains, now)
+        self._orders = {name: Force(text) for name, text in shared.orders.items() if text in set(Force)}
+        if self._duty is None:
+            self._origins = dict(shared.origins)
+            self.deliveries = {
+                name: delivery.decode(text)
+                for name, text in shared.deliveries.items()
+                if self.broadcasts.find(name)
+            }
+        elif not self._written["deliveries"] and not self._written["origins"]:
+            # New on duty: goes on from what the last one decided, unless the registry has forgotten it.
+            self._origins = {**self._origins, **shared.origins}
+            decided = {name: delivery.decode(text) for name, text in shared.deliveries.items()}
+            self.deliveries = {**self.deliveries, **decided}
+        elif not shared.deliveries and not shared.origins:
+            self._written = {"deliveries": {}, "origins": {}}  # restarted empty: all is written again
+        self.version = max(self.version, shared.version)
+
+    async def _refresh(self, now: float) -> None:
+        if now - self._refreshed_at < _REFRESH_S or self.registry.embedded:
+            return
+        self._refreshed_at = now
+        try:
+            await self.broadcasts.refresh()
+        except Exception as error:
+            _TICK_FAILURES.labels("database").inc()
+            _log.debug("database_down", error=str(error))
+
+    async def _count(self) -> None:
+        names = [one.id for one in self.broadcasts]
+        try:
+            counts = await self.registry.count_viewers(names)
+            self._hls = {name: hls for name, (hls, _webrtc) in counts.items()}
+        except RegistryDown:
+            _TICK_FAILURES.labels("count").inc()
+        found = audiences(self.nodes, self._hls)
+        self.audiences = {name: found.get(name, Audience()) for name in names}
+
+    def _decide(self) -> None:
+        for broadcast in self.broadcasts:
+            self._assign(broadcast)
+            before = self.deliveries.get(broadcast.id, State())
+            order = self._orders.get(broadcast.id, Force.AUTO)
+            if before.hls.force is not order:
+                before = before.force_hls(order)
+            after = delivery.step(
+                before,
+                self.policy,
+                self.audience(broadcast.id),
+                time.time(),
+                hls_ready=self.hls_ready(broadcast.id),
+                jitter=random.random,
+            )
+            self.deliveries[broadcast.id] = after
+
+    def _assign(self, broadcast: Broadcast) -> None:
+        """Every broadcast has an origin as soon as there is one that can run it, and keeps it while that lives."""
+        current = self.origin_of(broadcast.id)
+        if current is not None:
+            self._origins[broadcast.id] = current.id
+            return
+        able = frozenset(
+            one.id for one in self.nodes.of_role(Role.ORIGIN) if one.report.avatar or broadcast.avatar is None
+        )
+        best = self.nodes.field.place(Request(frozenset({Role.ORIGIN}), only=able), best=1).best
+        if best is None:
+            self._origins.pop(broadcast.id, None)
+            return
+        self._origins[broadcast.id] = best.id
+        _log.info("broadcast:placed", broadcast=broadcast.id, origin=best.id, score=round(best.score, 3))
+
+    async def _write(self, duty: Duty) -> None:
+        if self.registry.embedded:
+            return
+        now = {
+            "deliveries": {name: delivery.encode(state) for name, state in self.deliveries.items()},
+            "origins": dict(self._origins),
+        }
+        try:
+            for kind, documents in now.items():
+                await self.registry.put_decisions(duty, kind, _difference(self._written[kind], documents))
+                self._written[kind] = documents
+        except RegistryDown:
+            _TICK_FAILURES.labels("write").inc()
+        except StaleEpoch:
+            self._duty = None
+            self._written = {"deliveries": {}, "origins": {}}
+
+    def _tell(self, before: Any) -> None:
+        """Logs, counts and publishes what has changed since `before`."""
+        was: Mapping[str, State] = before[0]
+        for name, state in self.deliveries.items():
+            old = was.get(name, State())
+            for switch, then, this in (("hls", old.hls, state.hls), ("relays", old.relays, state.relays)):
+                if then.on != this.on:
+                    self._switched(name, switch, this)
+            if (old.mode, old.hls_share) != (state.mode, state.hls_share) or old.stage is not state.stage:
+                facts = {"id": name, "mode": state.mode, "stage": state.stage, "hls_share": state.hls_share}
+                self.feed.publish("delivery", facts, broadcast=name)
+        for one in self.broadcasts:
+            origin = getattr(self.origin_of(one.id), "id", None)
+            if before[1].get(one.id) != origin:
+                self.feed.publish(
+                    "broadcast", {"id": one.id, "change": "placed", "origin": origin}, broadcast=one.id
+                )
+
+    def _switched(self, name: str, switch: str, state: delivery.Switch) -> None:
+        event = {"hls": "cdn", "relays": "relays"}[switch] + (":activated" if state.on else ":deactivated")
+        audience = self.audience(name)
+        _log.info(event, broadcast=name, reason=state.reason, viewers=audience.total)
+        _SWITCHES.labels(switch, "on" if state.on else "off", state.reason).inc()
+        self.feed.publish(
+            event, {"id": name, "reason": state.reason, "viewers": audience.total}, broadcast=name
+        )
+
+    def _measure(self, now: float) -> None:
+        stages = [self.deliveries.get(one.id, State()).stage for one in self.broadcasts]
+        for stage in delivery.Stage:
+            _BROADCASTS.labels(stage).set(stages.count(stage))
+        _NODES.clear()
+        for node in self.nodes:
+            _NODES.labels(node.report.role, node.state(now) or "gone").inc()
+        for name, audience in self.audiences.items():
+            LISTENERS.labels(name, "webrtc").set(audience.webrtc)
+            LISTENERS.labels(name, "hls").set(audience.hls)
+
+
+def _live(node: Node, name: str) -> bool:
+    stream = node.stream(name)
+    return stream is not None and stream.live
+
+
+def _difference(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:
+    changed: dict[str, str | None] = {name: text for name, text in after.items() if before.get(name) != text}
+    return {**changed, **dict.fromkeys(before.keys() - after.keys())}
+
+
+def _wall_ms() -> int:
+    return int(time.time() * 1000)

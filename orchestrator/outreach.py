@@ -1,0 +1,147 @@
+"""What the orchestrator says to nodes: directories pushed when they change, probes of their health, lines for avatars.
+
+Each node is spoken to by the orchestrator that its last heartbeat came to. A push that fails is not repeated: the reply to the
+next heartbeat says the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+
+from common.auth import Audience, Tokens
+from common.directory import Line
+from common.errors import Problem, Unavailable
+from common.log import log
+from common.metrics import counter
+from orchestrator.directory import directory_of, essence
+from orchestrator.hub import Hub
+from orchestrator.nodes import Node
+
+_log = log("orchestrator")
+
+PROBE_S = 1.0
+"""Between two probes of a node, and the longest that one waits."""
+_PUSH_S = 1.0
+_LINE_S = 5.0
+_TOKEN_S = 60.0
+_AT_ONCE = 64
+"""Nodes that are spoken to at the same time."""
+
+_PUSHES = counter("avacast_directory_pushes_total", "Directories pushed to nodes", ("outcome",))
+_PROBES = counter("avacast_node_probes_total", "Health probes of nodes", ("outcome",))
+
+
+class Outreach:
+    """Runs the pusher and the prober of a hub, and forwards lines."""
+
+    def __init__(self, hub: Hub, tokens: Tokens) -> None:
+        self._hub = hub
+        self._tokens = tokens
+        self._http: aiohttp.ClientSession | None = None
+        self._pushed: dict[str, str] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Opens the client and begins."""
+        connector = aiohttp.TCPConnector(limit=2 * _AT_ONCE, limit_per_host=8)
+        self._http = aiohttp.ClientSession(connector=connector)
+        self._tasks = [
+            asyncio.create_task(self._push_changes(), name="orchestrator pusher"),
+            asyncio.create_task(self._probe_nodes(), name="orchestrator prober"),
+        ]
+
+    async def close(self) -> None:
+        """Ends both and closes the client."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._http is not None:
+            await self._http.close()
+
+    async def send_line(self, node: Node, verb: str, line: Line) -> dict[str, Any]:
+        """Says, asks or interrupts on the origin that runs the avatar. Raises what the origin answers, or Unavailable."""
+        try:
+            async with self._post(node, f"api/v1/node/{verb}", line.model_dump_json(), _LINE_S) as answer:
+                body = await answer.json(content_type=None) if answer.content_length != 0 else {}
+                if answer.status < 400:
+                    return body if isinstance(body, dict) else {}
+                told = body if isinstance(body, dict) else {}
+                raise Problem(
+                    str(told.get("detail") or "the origin refused"),
+                    status=answer.status if answer.status < 500 or answer.status == 503 else 502,
+                    code=str(told.get("code") or "origin_failed"),
+                    hint=told.get("hint"),
+                    retry_after_s=told.get("retry_after_s"),
+                )
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unavailable(
+                f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
+            ) from error
+
+    def _post(self, node: Node, path: str, body: str, limit_s: float) -> Any:
+        assert self._http is not None, "start() opens the client before anything is sent"
+        token = self._tokens.issue(Audience.NODE, node.id, ttl_s=_TOKEN_S)
+        return self._http.post(
+            f"{node.report.url.rstrip('/')}/{path}",
+            data=body.encode(),
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=limit_s),
+            allow_redirects=False,
+        )
+
+    async def _push_changes(self) -> None:
+        while True:
+            await self._hub.changed.wait()
+            self._hub.changed.clear()
+            view = self._hub.view()
+            due: list[tuple[Node, str]] = []
+            for node in self._hub.nodes:
+                found = directory_of(node, view)
+                if node.here and self._pushed.get(node.id) != essence(found):
+                    self._pushed[node.id] = essence(found)
+                    due.append((node, found.model_dump_json()))
+            for name in self._pushed.keys() - {node.id for node in self._hub.nodes}:
+                del self._pushed[name]
+            await asyncio.gather(*(self._push(node, body) for node, body in due))
+
+    async def _push(self, node: Node, body: str) -> None:
+        async with self._slots:
+            try:
+                async with self._post(node, "api/v1/node/directory", body, _PUSH_S) as answer:
+                    outcome = "taken" if answer.status < 400 else "refused"
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                outcome = "failed"
+        _PUSHES.labels(outcome).inc()
+        if outcome != "taken":
+            self._pushed.pop(node.id, None)
+            _log.debug("push_failed", node=node.id, outcome=outcome)
+
+    async def _probe_nodes(self) -> None:
+        while True:
+            started = time.monotonic()
+            await asyncio.gather(*(self._probe(node) for node in list(self._hub.nodes)))
+            await asyncio.sleep(max(0.1, PROBE_S - (time.monotonic() - started)))
+
+    async def _probe(self, node: Node) -> None:
+        assert self._http is not None, "start() opens the client before the prober runs"
+        answered = False
+        async with self._slots:
+            with suppress(aiohttp.ClientError, TimeoutError, OSError, ValueError):
+                async with self._http.get(
+                    f"{node.report.url.rstrip('/')}/health",
+                    timeout=aiohttp.ClientTimeout(total=PROBE_S),
+                    allow_redirects=False,
+                ) as answer:
+                    answered = answer.status == 200
+        _PROBES.labels("answered" if answered else "failed").inc()
+        if self._hub.nodes.probed(node.id, answered, time.monotonic()):
+            state = node.state(time.monotonic())
+            _log.warning("node:probed", node=node.id, state=state)
+            self._hub.feed.publish("node", {"id": node.id, "change": str(state or "gone")})
+            self._hub.wake()
