@@ -7,11 +7,13 @@
 //! UDP_GRO is left off on purpose: a real viewer receives single datagrams, and on the loopback interface the kernel
 //! does the cutting of a train in the sender's time. With it on, the sender would look cheaper than it is.
 mod description;
+mod limit;
 mod meter;
 mod swarm;
 mod viewer;
 
 pub use description::Remote;
+pub use limit::{Rung, kernel_limit};
 pub use meter::{Meter, STAMP};
 pub use swarm::{Swarm, SwarmError, ViewerId, ViewerReport, monotonic_ns};
 pub use viewer::{Identity, Viewer};
