@@ -1,7 +1,8 @@
 """The master clock of an avatar: one counter of samples at 48 kHz. Everything that is heard or seen has its place on it.
 
-Video frame k covers samples [1920 k, 1920 (k+1)), an audio packet is 960 samples; the RTP time of audio is the sample, of video 90 kHz x k/25.
-The counter starts at 0 at one instant of the monotonic clock and is never set again: a late frame is left out, no clock waits.
+Video frame k covers samples [1920 k, 1920 (k+1)), an audio packet is 960 samples; the RTP time of audio is the sample, of
+video 90 kHz x k/25. The counter starts at 0 at one instant of the monotonic clock and is never set again: a late frame
+is left out, no clock waits.
 """
 
 from __future__ import annotations

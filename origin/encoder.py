@@ -1,7 +1,8 @@
 """Pictures to H.264, sound to Opus: the encoders of one live avatar. x264 and libopus through PyAV, which releases the GIL.
 
-Video: Constrained Baseline level 3.1 (profile-level-id 42e01f, what every browser takes), Annex B, parameter sets before each key frame,
-one slice, no look-ahead and no B frames: each frame leaves as it comes. A key frame at least every 2 s, and when one is asked for.
+Video: Constrained Baseline level 3.1 (profile-level-id 42e01f, what every browser takes), Annex B, parameter sets before
+each key frame, one slice, no look-ahead and no B frames: each frame leaves as it comes. A key frame at least every 2 s,
+and when one is asked for.
 """
 
 from __future__ import annotations

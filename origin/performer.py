@@ -1,7 +1,8 @@
 """One avatar's performance, sans-IO: speech goes in, each tick of 40 ms gives the sound and the pose that belong together.
 
-The same performer runs live (stage.py) and into a file (film.py): its only time is the sample counter. A tick is frame k: 1920 samples and
-the pose at the middle of them. Lips and sound share the marks of the speech as it was placed, so nothing can shift them.
+The same performer runs live (stage.py) and into a file (film.py): its only time is the sample counter. A tick is frame k:
+1920 samples and the pose at the middle of them. Lips and sound share the marks of the speech as it was placed, so nothing
+can shift them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ class Tick:
     placed: list[Placed] = field(default_factory=list)
     captions: list[Caption] = field(default_factory=list)
     underrun: bool = False
+
+
+_BUSY = (Presence.SPEAKING, Presence.THINKING)
 
 
 class Performer:
@@ -94,9 +98,7 @@ class Performer:
                 self._captions.append(Caption(p.speech.text, p.at, p.end))
         if block.placed and self.animator.presence is not Presence.SPEAKING:
             self.animator.state(Presence.SPEAKING, start)
-        elif block.state is BufferState.IDLE and self.animator.presence is Presence.SPEAKING:
-            self.animator.state(self._resting, start)
-        elif block.state is BufferState.IDLE and self.animator.presence is Presence.THINKING:
+        elif block.state is BufferState.IDLE and self.animator.presence in _BUSY:
             self.animator.state(self._resting, start)
         begun = [c for c in self._captions if c.start < self.buffer.position]
         self._captions = [c for c in self._captions if c.start >= self.buffer.position]

@@ -4,8 +4,9 @@
                                             │ end()                                  │
                                             └──────────────► DRAIN ──all heard──► IDLE
 
-What is pushed waits until there is enough to begin, then gets its place on the sample counter, a little ahead of now so that the lips can prepare;
-what follows is placed right behind. A GAP is an underrun: silence, at rest, until there is enough again. Sans-IO; not thread-safe.
+What is pushed waits until there is enough to begin, then gets its place on the sample counter, a little ahead of now so
+that the lips can prepare; what follows is placed right behind. A GAP is an underrun: silence, at rest, until there is
+enough again. Sans-IO; not thread-safe.
 """
 
 from __future__ import annotations

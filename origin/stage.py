@@ -1,9 +1,10 @@
 """One avatar live: a performer on the wall clock, drawn, encoded and handed to the SFU core.
 
-Two threads. The *pacer* keeps time: at each tick it takes 40 ms of sound and the pose from the performer, sends the sound (two packets, 20 ms apart) and
-hands the pose on. The *painter* draws, encodes and sends the picture. When the painter is late the newest pose wins and older ones
-are left out: the picture shows a frame longer, the sound and the clock go on. Nobody watching for 30 s: five pictures a second,
-which keeps the packet cache of the core warm at a fifth of the cost; the first viewer who comes brings back full rate.
+Two threads. The *pacer* keeps time: at each tick it takes 40 ms of sound and the pose from the performer, sends the sound
+(two packets, 20 ms apart) and hands the pose on. The *painter* draws, encodes and sends the picture. When the painter is
+late the newest pose wins and older ones are left out: the picture shows a frame longer, the sound and the clock go on.
+Nobody watching for 30 s: five pictures a second, which keeps the packet cache of the core warm at a fifth of the cost;
+the first viewer who comes brings back full rate.
 """
 
 from __future__ import annotations

@@ -1,0 +1,209 @@
+"""One avatar's conversation: takes turns, thinks, and speaks clause by clause, always a little ahead of what is heard.
+
+    say/ask ─► Turns ─► Brain ─► Chunker ─► Voice (own thread, low priority) ─► Stage
+
+One task does it all, one turn at a time. While a clause is heard the next ones are made, at most AHEAD_S ahead: an interruption
+throws little away. A brain that fails or hangs gets a spoken apology; a voice that fails is logged and the line left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Final, Protocol
+
+from common import metrics
+from common.log import log
+from origin.dialogue.brain import Brain, BrainError, Question
+from origin.dialogue.persona import Persona
+from origin.dialogue.turns import Kind, Turn, Turns
+from origin.speech.chunks import Chunker
+from origin.speech.voice import Speech, Voice, VoiceError
+
+_log = log("conversation")
+
+AHEAD_S: Final = 8.0
+"""Seconds of speech made ahead of what is heard."""
+THINKING_S: Final = 8.0
+"""A brain that is silent for longer gets an apology."""
+_POLL_S: Final = 0.02
+"""How often progress on the sample clock is looked at: half a frame."""
+
+_TEXT_TO_SPEECH: Final = metrics.histogram(
+    "speech_first_clause_seconds",
+    "From a line's turn to its first clause as PCM",
+    (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 5.0),
+)
+_LINES: Final = metrics.counter("avatar_lines_total", "Lines of avatars by kind and end", ("kind", "end"))
+
+
+class Speaking(Protocol):
+    """The part of a Stage that a conversation needs."""
+
+    @property
+    def ahead_s(self) -> float: ...
+
+    @property
+    def quiet(self) -> bool: ...
+
+    def begin(self, epoch: int) -> None: ...
+
+    def push(self, speech: Speech, epoch: int) -> bool: ...
+
+    def end(self, epoch: int) -> None: ...
+
+    def interrupt(self, epoch: int) -> str: ...
+
+    def heard(self) -> str: ...
+
+
+class Conversation:
+    """Runs on one event loop. `voice_thread` has one worker: the voices of this process take turns on it."""
+
+    def __init__(
+        self,
+        name: str,
+        stage: Speaking,
+        voice: Voice,
+        brain: Brain,
+        persona: Persona,
+        voice_thread: ThreadPoolExecutor,
+        *,
+        now: Callable[[], datetime] = datetime.now,
+        seed: int | None = None,
+    ) -> None:
+        self.name = name
+        self.turns = Turns()
+        self._stage = stage
+        self._voice = voice
+        self._brain = brain
+        self._persona = persona
+        self._voice_thread = voice_thread
+        self._now = now
+        self._random = random.Random(seed)
+        self._wanted = asyncio.Event()
+        self._interrupted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.first_clause_s: list[float] = []
+        """Text to first PCM of the last 256 lines."""
+
+    def start(self) -> None:
+        """Begins to take turns."""
+        self._task = asyncio.create_task(self._run(), name=f"conversation-{self.name}")
+
+    async def close(self) -> None:
+        """Stops at once."""
+        self.interrupt()
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._brain.close()
+
+    def say(self, text: str) -> Turn:
+        """Queues `text` to be spoken as it is. Raises QueueFull."""
+        return self._added(self.turns.add(Kind.SAY, text))
+
+    def ask(self, text: str, asker: str | None = None) -> Turn:
+        """Queues a question to be answered. Raises QueueFull."""
+        return self._added(self.turns.add(Kind.ASK, text, asker))
+
+    def greet(self) -> None:
+        """Says one of the persona's greetings, if it has any."""
+        if self._persona.greeting:
+            self.say(self._random.choice(self._persona.greeting))
+
+    def interrupt(self) -> str:
+        """Stops speaking within a tick and forgets what waits. Returns what was heard of the line that was being spoken."""
+        heard = self._stage.interrupt(self.turns.interrupt())
+        self.turns.heard(heard)
+        self._interrupted.set()
+        return heard
+
+    def _added(self, turn: Turn) -> Turn:
+        self._wanted.set()
+        return turn
+
+    async def _run(self) -> None:
+        while True:
+            turn = self.turns.take()
+            if turn is None:
+                self._wanted.clear()
+                await self._wanted.wait()
+                continue
+            self._interrupted.clear()
+            try:
+                end = await self._perform(turn)
+            except Exception as error:
+                end = "failed"
+                _log.error("line:failed", avatar=self.name, kind=turn.kind, exc_info=error)
+                self._stage.end(turn.epoch)
+            _LINES.labels(turn.kind.value, end).inc()
+
+    async def _perform(self, turn: Turn) -> str:
+        """Speaks one line to its end or its interruption."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self._stage.begin(turn.epoch)
+        chunker = Chunker()
+        first = True
+        async for chunk in self._chunks(turn, chunker):
+            if self.turns.stale(turn):
+                return "interrupted"
+            try:
+                speech = await loop.run_in_executor(self._voice_thread, self._voice.synthesise, chunk)
+            except VoiceError as error:
+                _log.warning("voice:refused", avatar=self.name, reason=str(error))
+                continue
+            if not self._stage.push(speech, turn.epoch):
+                return "interrupted"
+            if first and speech.pcm.size:
+                first = False
+                took = loop.time() - started
+                _TEXT_TO_SPEECH.observe(took)
+                self.first_clause_s = [*self.first_clause_s[-255:], took]
+            await self._until(lambda: self._stage.ahead_s < AHEAD_S)
+        self._stage.end(turn.epoch)
+        await self._until(lambda: self._stage.quiet)
+        if self.turns.stale(turn):
+            return "interrupted"
+        self.turns.heard(self._stage.heard())
+        return "spoken"
+
+    async def _chunks(self, turn: Turn, chunker: Chunker) -> AsyncGenerator[str, None]:
+        async with contextlib.aclosing(self._texts(turn)) as texts:
+            async for text in texts:
+                for chunk in chunker.push(text):
+                    yield chunk
+        for chunk in chunker.flush():
+            yield chunk
+
+    async def _texts(self, turn: Turn) -> AsyncGenerator[str, None]:
+        """The text of a line as it comes; an apology at the place where the brain failed."""
+        if turn.kind is Kind.SAY:
+            yield turn.text
+            return
+        question = Question(turn.text, self._now(), turn.asker, tuple(self.turns.history))
+        self.turns.asked(turn)
+        try:
+            async with contextlib.aclosing(self._brain.reply(question)) as answer:
+                while not self.turns.stale(turn):
+                    async with asyncio.timeout(THINKING_S):
+                        text = await anext(answer, None)
+                    if text is None:
+                        return
+                    yield text
+        except (BrainError, TimeoutError) as error:
+            _log.warning("brain:failed", avatar=self.name, reason=str(error) or "no answer in time")
+            yield " " + self._random.choice(self._persona.apology)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        """Waits for the stage, or for an interruption. The stage lives on the sample clock, in threads: it is looked at."""
+        while not reached() and not self._interrupted.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_S):
+                    await self._interrupted.wait()

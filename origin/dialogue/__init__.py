@@ -1,0 +1,1 @@
+"""What an avatar says: personas, brains that answer, turns and interruption."""
