@@ -1,0 +1,42 @@
+//! How a node is set up.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use sfu::SubscriberConfig;
+
+use crate::train::Rung;
+
+/// Workers that a ufrag can name.
+pub const MAX_WORKERS: usize = 64;
+
+/// See the fields; [`NodeConfig::default`] is one worker for every two cores on any port.
+#[derive(Debug, Clone)]
+pub struct NodeConfig {
+    /// Address to bind.
+    pub host: IpAddr,
+    /// UDP port; 0 lets the kernel choose.
+    pub port: u16,
+    /// Worker threads; 0 is one for every two cores.
+    pub workers: usize,
+    /// Addresses told to peers instead of those of the interfaces (behind a NAT).
+    pub public_addresses: Vec<IpAddr>,
+    /// Highest rung of the send ladder.
+    pub send: Rung,
+    /// Subscribers of the whole node; one more is refused.
+    pub max_subscribers: usize,
+    pub subscriber: SubscriberConfig,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        NodeConfig {
+            host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 0,
+            workers: 0,
+            public_addresses: Vec::new(),
+            send: Rung::Gso,
+            max_subscribers: 10_000,
+            subscriber: SubscriberConfig::default(),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The shell of the media core: worker threads with a socket each on one UDP port, trains out, commands in, events out.
+//!
+//! Everything that knows a protocol is in `sfu`, which has no sockets, clock or threads. This crate gives it those and adds no
+//! protocol of its own: [`Node`] is the whole face of it.
+//!
+//! - [`Node`] takes calls from any thread and hands each to the worker that it concerns.
+//! - A worker owns its socket and sessions. A burst that comes in is put into the inbox of every other worker as shared
+//!   packets, one wake a burst, and each worker serves its own subscribers from it.
+//! - [`train`] sends: GSO, else sendmmsg, else sendto. [`receive`] reads 64 datagrams a system call.
+mod clock;
+mod config;
+mod error;
+mod event;
+mod node;
+mod post;
+pub mod receive;
+mod shared;
+pub mod socket;
+pub mod stats;
+mod steer;
+mod stream;
+mod tap;
+mod timers;
+pub mod train;
+pub mod wake;
+mod worker;
+
+pub use config::{MAX_WORKERS, NodeConfig};
+pub use error::NodeError;
+pub use event::{Event, Events};
+pub use node::Node;
+pub use tap::TapQueue;

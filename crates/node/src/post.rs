@@ -1,0 +1,46 @@
+//! What reaches a worker from other threads: media and control from the other workers, calls from the owner of the node.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use sfu::{Answer, Burst, Kind, Layer, Peer, StreamDescription, Trickle};
+
+use crate::error::NodeError;
+use crate::tap::TapQueue;
+
+/// A stream's name, shared by all who mention it.
+pub(crate) type StreamName = Arc<str>;
+
+/// Where the answer to a call goes; the caller waits on the other end.
+pub(crate) type Reply<T> = SyncSender<Result<T, NodeError>>;
+
+/// One item of a worker's inbox. Items from one thread are handled in the order in which it sent them.
+pub(crate) enum Post {
+    /// A datagram that came to another worker's socket.
+    Datagram { from: Peer, bytes: Box<[u8]> },
+    /// What a stream holds, or holds now.
+    Described { stream: StreamName, description: StreamDescription },
+    /// Packets of a stream whose source is another worker's.
+    Burst { stream: StreamName, burst: Burst },
+    /// A stream is over: its subscribers are to be closed.
+    Ended { stream: StreamName, reason: &'static str },
+    /// Somebody needs a key frame of a stream whose source is ours.
+    KeyFrameWanted { stream: StreamName, layer: Layer },
+    /// An access unit of our own encoder.
+    Inject { stream: StreamName, kind: Kind, access_unit: Vec<u8>, time: u32, key_frame: bool },
+    Call(Call),
+    Stop,
+}
+
+/// A call that somebody waits for.
+pub(crate) enum Call {
+    Publish { stream: StreamName, session: Arc<str>, offer: String, reply: Reply<Answer> },
+    Subscribe { stream: StreamName, session: Arc<str>, offer: String, layers_all: bool, reply: Reply<Answer> },
+    Pull { stream: StreamName, session: Arc<str>, reply: Reply<Answer> },
+    Accept { session: Arc<str>, answer: String, reply: Reply<()> },
+    Trickle { session: Arc<str>, fragment: String, reply: Reply<Trickle> },
+    Close { session: Arc<str>, reply: Reply<bool> },
+    Open { stream: StreamName, description: StreamDescription, reply: Reply<()> },
+    End { stream: StreamName, reply: Reply<()> },
+    Tap { stream: StreamName, queue: Arc<TapQueue>, reply: Reply<()> },
+}

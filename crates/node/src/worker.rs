@@ -1,0 +1,977 @@
+//! One worker thread: it owns its socket and its sessions, and shares nothing that it would have to lock per packet.
+//!
+//! A turn of its loop: wait for the socket, the inbox or the next deadline; take in all that is there; run what is due; send.
+//! Streams are mirrored on every worker (a cache of shared packets), so a subscriber is served by the worker that its ufrag
+//! names, wherever the stream comes in.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sfu::{
+    Answer, Burst, CloseReason, Credentials, DatagramKind, Entropy, Ingest, IngestEvent, IngestSetup, Injector, Kind, Layer,
+    Outbox, Peer, SfuError, StreamDescription, Subscriber, SubscriberEvent, SubscriberSetup, Trickle, stun_ufrag,
+};
+
+use crate::clock::{cpu_of_this_thread, pin_to_core, wait};
+use crate::error::NodeError;
+use crate::event::Event;
+use crate::post::{Call, Post, StreamName};
+use crate::receive::{BATCH, Receiver};
+use crate::shared::Shared;
+use crate::socket::UdpSocket;
+use crate::stats::{SessionStats, SourceStats, StreamStats, WorkerStats};
+use crate::steer::Steering;
+use crate::stream::{Feed, ORPHAN_LINGER, Stream, Tapped};
+use crate::tap::TapQueue;
+use crate::timers::Timers;
+use crate::train::Sender;
+
+/// Subscribers whose datagrams go out together: about 16 trains a system call, and the outbox stays in the L2 cache.
+const SUBSCRIBERS_A_FLUSH: usize = 16;
+/// Batches read before the rest gets its turn.
+const BATCHES_A_TURN: usize = 8;
+/// Posts taken before the rest gets its turn.
+const POSTS_A_TURN: usize = 1024;
+/// A STUN response from an address that nobody claims is offered to at most so many sessions that still wait for one.
+const RESPONSES_OFFERED: usize = 64;
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+const SNAPSHOT: Duration = Duration::from_millis(200);
+
+/// Where a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Subscriber(usize),
+    Source(usize),
+}
+
+struct Taker {
+    subscriber: Subscriber,
+    stream: StreamName,
+    session: Arc<str>,
+    since: Instant,
+    remote: Option<Peer>,
+    connected: bool,
+}
+
+struct Source {
+    ingest: Ingest,
+    stream: StreamName,
+    session: Arc<str>,
+    /// We pull it from an upstream; otherwise it was published to us.
+    pull: bool,
+    connected: bool,
+    remote: Option<Peer>,
+}
+
+/// The state of one worker thread.
+pub(crate) struct Worker {
+    index: u16,
+    shared: Arc<Shared>,
+    socket: UdpSocket,
+    receiver: Option<Receiver>,
+    sender: Sender,
+    outbox: Outbox,
+    entropy: Entropy,
+    steering: Steering,
+    streams: HashMap<StreamName, Stream>,
+    takers: Vec<Option<Box<Taker>>>,
+    sources: Vec<Option<Box<Source>>>,
+    free_takers: Vec<usize>,
+    free_sources: Vec<usize>,
+    by_session: HashMap<Arc<str>, Place>,
+    by_ufrag: HashMap<String, Place>,
+    by_peer: HashMap<Peer, Place>,
+    taker_timers: Timers,
+    source_timers: Timers,
+    stats: WorkerStats,
+    stopping: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(index: u16, shared: Arc<Shared>, socket: UdpSocket, seed: [u8; 32]) -> Worker {
+        let sender = Sender::new(shared.config.send, &socket);
+        Worker {
+            index,
+            socket,
+            receiver: Some(Receiver::new()),
+            sender,
+            outbox: Outbox::with_capacity(256 << 10),
+            entropy: Entropy::new(seed),
+            steering: Steering::default(),
+            streams: HashMap::new(),
+            takers: Vec::new(),
+            sources: Vec::new(),
+            free_takers: Vec::new(),
+            free_sources: Vec::new(),
+            by_session: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_peer: HashMap::new(),
+            taker_timers: Timers::default(),
+            source_timers: Timers::default(),
+            stats: WorkerStats { index, ..WorkerStats::default() },
+            stopping: false,
+            shared,
+        }
+    }
+
+    /// Runs until [`Post::Stop`].
+    pub(crate) fn run(mut self) {
+        if self.shared.pin {
+            pin_to_core(usize::from(self.index));
+        }
+        let inbox = Arc::clone(&self.shared.inboxes[usize::from(self.index)]);
+        let mut housekeeping = Instant::now();
+        let mut snapshot: Option<Instant> = Some(housekeeping);
+        let mut more = false;
+        while !self.stopping {
+            let now = Instant::now();
+            let deadline = [self.taker_timers.next(), self.source_timers.next(), snapshot, Some(housekeeping)]
+                .into_iter()
+                .flatten()
+                .min();
+            if !more && inbox.rest() {
+                wait(self.socket.raw(), inbox.fd(), deadline.map(|deadline| deadline.saturating_duration_since(now)));
+            }
+            inbox.rise();
+
+            let now = Instant::now();
+            let received = self.take_datagrams(now);
+            let mut posts = 0;
+            while posts < POSTS_A_TURN
+                && let Some(post) = inbox.pop()
+            {
+                posts += 1;
+                self.take_post(now, post);
+            }
+            let fired = self.run_timers(now);
+            self.flush();
+            more = posts == POSTS_A_TURN || received == BATCH * BATCHES_A_TURN;
+
+            let end = Instant::now();
+            if received + posts + fired > 0 {
+                self.stats.turn.record(end - now, 1);
+                // Figures change only when something was done: an idle worker sleeps.
+                snapshot = snapshot.or(Some(end + SNAPSHOT));
+            }
+            if end >= housekeeping {
+                housekeeping = end + HOUSEKEEPING;
+                self.keep_house(end);
+            }
+            if snapshot.is_some_and(|due| end >= due) {
+                snapshot = None;
+                self.post_snapshot(end);
+            }
+        }
+        self.close_all(Instant::now());
+        self.post_snapshot(Instant::now());
+    }
+
+    // ---- datagrams in
+
+    fn take_datagrams(&mut self, now: Instant) -> usize {
+        // It is put back below; nothing in between takes it.
+        let Some(mut receiver) = self.receiver.take() else { return 0 };
+        let socket = self.socket.clone();
+        let mut total = 0;
+        for _ in 0..BATCHES_A_TURN {
+            let count = receiver.receive(&socket, |from, datagram| self.take_datagram(now, Peer::udp(from), datagram));
+            total += count;
+            if count < BATCH {
+                break;
+            }
+        }
+        self.receiver = Some(receiver);
+        total
+    }
+
+    fn take_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
+        let ufrag = match DatagramKind::of(datagram) {
+            DatagramKind::Unknown => {
+                self.stats.unknown += 1;
+                return;
+            }
+            DatagramKind::Stun => stun_ufrag(datagram),
+            DatagramKind::Dtls | DatagramKind::Srtp => None,
+        };
+        if self.shared.inboxes.len() > 1 {
+            let named = ufrag.and_then(Credentials::worker_of).filter(|w| usize::from(*w) < self.shared.inboxes.len());
+            let known = named.is_none() && self.by_peer.contains_key(&from);
+            if !known
+                && let Some(owner) = self.steering.route(now, from.address, named)
+                && owner != self.index
+            {
+                self.stats.handed_over += 1;
+                let _ = self.shared.inboxes[usize::from(owner)].push(Post::Datagram { from, bytes: (&*datagram).into() });
+                return;
+            }
+        }
+        self.handle_datagram(now, from, datagram);
+    }
+
+    /// A datagram for one of our own sessions, from our socket or handed over.
+    fn handle_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
+        let kind = DatagramKind::of(datagram);
+        let by_ufrag = match kind {
+            DatagramKind::Stun => stun_ufrag(datagram).map(|ufrag| self.by_ufrag.get(ufrag).copied()),
+            _ => None,
+        };
+        let place = match by_ufrag {
+            // A check for a session that is gone is nobody's, whatever its address was before.
+            Some(place) => place,
+            None => self.by_peer.get(&from).copied(),
+        };
+        match place {
+            Some(Place::Subscriber(slot)) => {
+                self.with_taker(now, slot, |taker, cache, outbox| {
+                    taker.subscriber.handle_datagram(now, from, datagram, cache, outbox);
+                });
+            }
+            Some(Place::Source(slot)) => {
+                self.with_source(now, slot, |ingest| ingest.handle_datagram(now, from, datagram));
+            }
+            // The response to a check of ours, from a peer that has not sent a check yet.
+            None if kind == DatagramKind::Stun && by_ufrag.is_none() => self.offer_response(now, from, datagram),
+            None => self.stats.unknown += 1,
+        }
+    }
+
+    fn offer_response(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
+        self.stats.unknown += 1;
+        let waiting: Vec<usize> = (0..self.sources.len())
+            .filter(|slot| self.sources[*slot].as_ref().is_some_and(|source| source.remote.is_none()))
+            .take(RESPONSES_OFFERED)
+            .collect();
+        for slot in waiting {
+            self.with_source(now, slot, |ingest| ingest.handle_datagram(now, from, datagram));
+        }
+        let waiting: Vec<usize> = (0..self.takers.len())
+            .filter(|slot| self.takers[*slot].as_ref().is_some_and(|taker| taker.remote.is_none()))
+            .take(RESPONSES_OFFERED)
+            .collect();
+        for slot in waiting {
+            self.with_taker(now, slot, |taker, cache, outbox| {
+                taker.subscriber.handle_datagram(now, from, datagram, cache, outbox);
+            });
+        }
+    }
+
+    // ---- posts
+
+    fn take_post(&mut self, now: Instant, post: Post) {
+        match post {
+            Post::Datagram { from, mut bytes } => self.handle_datagram(now, from, &mut bytes),
+            Post::Burst { stream, burst } => self.forward(now, &stream, &burst),
+            Post::Described { stream, description } => self.describe(&stream, description, Feed::Elsewhere),
+            Post::Ended { stream, reason } => self.end_stream(now, &stream, reason),
+            Post::KeyFrameWanted { stream, layer } => self.request_key_frame(now, &stream, layer),
+            Post::Inject { stream, kind, access_unit, time, key_frame } => {
+                self.inject(now, &stream, kind, &access_unit, time, key_frame);
+            }
+            Post::Call(call) => self.take_call(now, call),
+            Post::Stop => self.stopping = true,
+        }
+    }
+
+    fn take_call(&mut self, now: Instant, call: Call) {
+        // A caller that no longer waits needs no answer.
+        match call {
+            Call::Publish { stream, session, offer, reply } => {
+                let _ = reply.send(self.publish(now, stream, session, &offer));
+            }
+            Call::Subscribe { stream, session, offer, layers_all, reply } => {
+                let result = self.subscribe(now, stream, session, &offer, layers_all);
+                if result.is_err() {
+                    self.shared.leave();
+                    self.shared.loads[usize::from(self.index)].leave();
+                }
+                let _ = reply.send(result);
+            }
+            Call::Pull { stream, session, reply } => {
+                let _ = reply.send(self.pull(now, stream, session));
+            }
+            Call::Accept { session, answer, reply } => {
+                let _ = reply.send(self.accept(now, &session, &answer));
+            }
+            Call::Trickle { session, fragment, reply } => {
+                let _ = reply.send(self.trickle(now, &session, &fragment));
+            }
+            Call::Close { session, reply } => {
+                let place = self.by_session.get(&session).copied();
+                if let Some(place) = place {
+                    self.close(now, place);
+                }
+                let _ = reply.send(Ok(place.is_some()));
+            }
+            Call::Open { stream, description, reply } => {
+                self.open(now, &stream, description);
+                let _ = reply.send(Ok(()));
+            }
+            Call::End { stream, reply } => {
+                let known = self.streams.contains_key(&stream) || self.sources.iter().flatten().any(|s| s.stream == stream);
+                if known {
+                    self.end_everywhere(now, &stream, "ended");
+                }
+                let _ = reply.send(if known { Ok(()) } else { Err(NodeError::StreamUnknown(stream.to_string())) });
+            }
+            Call::Tap { stream, queue, reply } => {
+                let _ = reply.send(self.tap(now, &stream, queue));
+            }
+        }
+    }
+
+    // ---- subscribers
+
+    fn subscribe(
+        &mut self,
+        now: Instant,
+        stream: StreamName,
+        session: Arc<str>,
+        offer: &str,
+        layers_all: bool,
+    ) -> Result<Answer, NodeError> {
+        let credentials = Credentials::new(self.index, &mut self.entropy);
+        let seed = self.entropy.draw();
+        let known = self.streams.get_mut(&stream).filter(|known| known.is_live(now));
+        let Some(known) = known else { return Err(NodeError::StreamUnknown(stream.to_string())) };
+        let setup = SubscriberSetup {
+            identity: self.shared.identity.clone(),
+            credentials,
+            entropy: Entropy::new(seed),
+            clock: self.shared.clock,
+            addresses: self.shared.addresses.clone(),
+            layers_all,
+            config: self.shared.config.subscriber.clone(),
+        };
+        let made = catch_unwind(AssertUnwindSafe(|| Subscriber::answer(now, setup, offer, &known.cache)));
+        let (subscriber, answer) = made.unwrap_or_else(|_| {
+            self.stats.faults += 1;
+            Err(SfuError::Internal("the offer made the core panic".into()))
+        })?;
+        let slot = self.free_takers.pop().unwrap_or_else(|| {
+            self.takers.push(None);
+            self.takers.len() - 1
+        });
+        known.subscribers.push(slot);
+        self.by_ufrag.insert(subscriber.ufrag().to_owned(), Place::Subscriber(slot));
+        self.by_session.insert(Arc::clone(&session), Place::Subscriber(slot));
+        self.takers[slot] =
+            Some(Box::new(Taker { subscriber, stream, session, since: now, remote: None, connected: false }));
+        self.stats.joins += 1;
+        self.after_taker(now, slot);
+        Ok(answer)
+    }
+
+    /// Lets `work` change a subscriber, then looks at what came of it. A panic ends this one session.
+    fn with_taker<R>(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        work: impl FnOnce(&mut Taker, &mut sfu::StreamCache, &mut Outbox) -> R,
+    ) -> Option<R> {
+        let taker = self.takers.get_mut(slot)?.as_mut()?;
+        let stream = self.streams.get_mut(&taker.stream)?;
+        let outbox = &mut self.outbox;
+        match catch_unwind(AssertUnwindSafe(|| work(taker, &mut stream.cache, outbox))) {
+            Ok(result) => {
+                self.after_taker(now, slot);
+                Some(result)
+            }
+            Err(_) => {
+                self.stats.faults += 1;
+                self.drop_taker(slot, "fault");
+                None
+            }
+        }
+    }
+
+    fn after_taker(&mut self, now: Instant, slot: usize) {
+        while let Some(taker) = self.takers[slot].as_mut()
+            && let Some(event) = taker.subscriber.poll_event()
+        {
+            self.taker_event(now, slot, event);
+        }
+        if let Some(taker) = &self.takers[slot] {
+            self.taker_timers.set(slot, taker.subscriber.poll_timeout());
+        }
+    }
+
+    fn taker_event(&mut self, now: Instant, slot: usize, event: SubscriberEvent) {
+        let Some(taker) = self.takers[slot].as_mut() else { return };
+        match event {
+            SubscriberEvent::Connected => {
+                taker.connected = true;
+                self.stats.connect.record(now.saturating_duration_since(taker.since), 1);
+                self.shared.events.push(Event::SessionConnected {
+                    session: taker.session.to_string(),
+                    stream: taker.stream.to_string(),
+                });
+            }
+            SubscriberEvent::Remote(peer) => {
+                if let Some(before) = taker.remote.replace(peer)
+                    && self.by_peer.get(&before) == Some(&Place::Subscriber(slot))
+                {
+                    self.by_peer.remove(&before);
+                }
+                self.by_peer.insert(peer, Place::Subscriber(slot));
+            }
+            SubscriberEvent::FirstFrame { after } => self.stats.first_frame.record(after, 1),
+            SubscriberEvent::KeyFrameWanted { layer } => {
+                let stream = Arc::clone(&taker.stream);
+                if let Some(known) = self.streams.get_mut(&stream)
+                    && known.cache.want_key_frame(now)
+                {
+                    self.want_key_frame(now, stream, layer);
+                }
+            }
+            SubscriberEvent::Closed(reason) => self.drop_taker(slot, reason.code()),
+        }
+    }
+
+    fn drop_taker(&mut self, slot: usize, reason: &'static str) {
+        let Some(taker) = self.takers[slot].take() else { return };
+        self.free_takers.push(slot);
+        self.taker_timers.set(slot, None);
+        self.by_session.remove(&taker.session);
+        self.by_ufrag.remove(taker.subscriber.ufrag());
+        if let Some(peer) = taker.remote
+            && self.by_peer.get(&peer) == Some(&Place::Subscriber(slot))
+        {
+            self.by_peer.remove(&peer);
+        }
+        if let Some(stream) = self.streams.get_mut(&taker.stream) {
+            stream.subscribers.retain(|other| *other != slot);
+        }
+        self.shared.leave();
+        self.shared.loads[usize::from(self.index)].leave();
+        self.shared.events.push(Event::SessionClosed {
+            session: taker.session.to_string(),
+            stream: taker.stream.to_string(),
+            reason,
+        });
+    }
+
+    /// Gives a burst to the stream's cache, its subscribers and its taps on this worker.
+    fn forward(&mut self, now: Instant, name: &StreamName, burst: &Burst) {
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        stream.cache.push(burst);
+        let arrival = burst.first().map(|packet| packet.arrival);
+        let count = stream.subscribers.len();
+        if count > 0 {
+            stream.turn = (stream.turn + 1) % count;
+        }
+        let mut happened: Vec<(usize, SubscriberEvent)> = Vec::new();
+        let mut faults: Vec<usize> = Vec::new();
+        let mut unsent = 0;
+        for step in 0..count {
+            let slot = stream.subscribers[(stream.turn + step) % count];
+            let Some(taker) = self.takers[slot].as_mut() else { continue };
+            let (outbox, cache) = (&mut self.outbox, &stream.cache);
+            let done = catch_unwind(AssertUnwindSafe(|| taker.subscriber.forward(now, burst, cache, outbox)));
+            if done.is_err() {
+                faults.push(slot);
+                continue;
+            }
+            while let Some(event) = taker.subscriber.poll_event() {
+                happened.push((slot, event));
+            }
+            self.taker_timers.set(slot, taker.subscriber.poll_timeout());
+            unsent += 1;
+            if unsent == SUBSCRIBERS_A_FLUSH || step + 1 == count {
+                self.sender.send(&self.socket, &mut self.outbox);
+                if let Some(arrival) = arrival {
+                    self.stats.forward.record(arrival.elapsed(), unsent as u64);
+                }
+                unsent = 0;
+            }
+        }
+        stream.taps.retain_mut(|tapped| {
+            tapped.tap.push(now, burst);
+            while let Some(unit) = tapped.tap.poll() {
+                tapped.queue.push(unit);
+            }
+            !tapped.queue.is_closed()
+        });
+        for slot in faults {
+            self.stats.faults += 1;
+            self.drop_taker(slot, "fault");
+        }
+        for (slot, event) in happened {
+            self.taker_event(now, slot, event);
+        }
+    }
+
+    // ---- sources
+
+    fn ingest_setup(&mut self, stream: &StreamName) -> IngestSetup {
+        IngestSetup {
+            identity: self.shared.identity.clone(),
+            credentials: Credentials::new(self.index, &mut self.entropy),
+            entropy: Entropy::new(self.entropy.draw()),
+            clock: self.shared.clock,
+            addresses: self.shared.addresses.clone(),
+            resume: self.streams.get(stream).map(|known| known.cache.position()).unwrap_or_default(),
+        }
+    }
+
+    fn publish(
+        &mut self,
+        now: Instant,
+        stream: StreamName,
+        session: Arc<str>,
+        offer: &str,
+    ) -> Result<Answer, NodeError> {
+        let setup = self.ingest_setup(&stream);
+        let made = catch_unwind(AssertUnwindSafe(|| Ingest::publish(now, setup, offer)));
+        let (ingest, answer) = made.unwrap_or_else(|_| {
+            self.stats.faults += 1;
+            Err(SfuError::Internal("the offer made the core panic".into()))
+        })?;
+        self.add_source(now, ingest, stream, session, false);
+        Ok(answer)
+    }
+
+    fn pull(&mut self, now: Instant, stream: StreamName, session: Arc<str>) -> Result<Answer, NodeError> {
+        let setup = self.ingest_setup(&stream);
+        let (ingest, sdp) = Ingest::pull(now, setup)?;
+        self.add_source(now, ingest, stream, session, true);
+        Ok(Answer { sdp, etag: String::new() })
+    }
+
+    fn add_source(&mut self, now: Instant, ingest: Ingest, stream: StreamName, session: Arc<str>, pull: bool) {
+        let slot = self.free_sources.pop().unwrap_or_else(|| {
+            self.sources.push(None);
+            self.sources.len() - 1
+        });
+        self.by_ufrag.insert(ingest.ufrag().to_owned(), Place::Source(slot));
+        self.by_session.insert(Arc::clone(&session), Place::Source(slot));
+        let source = Source { ingest, stream, session, pull, connected: false, remote: None };
+        self.sources[slot] = Some(Box::new(source));
+        self.after_source(now, slot);
+    }
+
+    fn accept(&mut self, now: Instant, session: &str, answer: &str) -> Result<(), NodeError> {
+        let Some(Place::Source(slot)) = self.by_session.get(session).copied() else {
+            return Err(NodeError::SessionUnknown(session.to_owned()));
+        };
+        let done = self.with_source(now, slot, |ingest| ingest.accept(now, answer));
+        Ok(done.unwrap_or_else(|| Err(SfuError::Internal("the answer made the core panic".into())))?)
+    }
+
+    fn trickle(&mut self, now: Instant, session: &str, fragment: &str) -> Result<Trickle, NodeError> {
+        let before;
+        let done = match self.by_session.get(session).copied() {
+            None => return Err(NodeError::SessionUnknown(session.to_owned())),
+            Some(Place::Source(slot)) => {
+                before = self.sources[slot].as_ref().map(|source| source.ingest.ufrag().to_owned());
+                self.with_source(now, slot, |ingest| ingest.trickle(now, fragment))
+            }
+            Some(Place::Subscriber(slot)) => {
+                before = self.takers[slot].as_ref().map(|taker| taker.subscriber.ufrag().to_owned());
+                self.with_taker(now, slot, |taker, _, _| taker.subscriber.trickle(now, fragment))
+            }
+        };
+        let done = done.unwrap_or_else(|| Err(SfuError::Internal("the fragment made the core panic".into())))?;
+        if let (Trickle::Restarted { .. }, Some(place)) = (&done, self.by_session.get(session).copied()) {
+            if let Some(before) = before {
+                self.by_ufrag.remove(&before);
+            }
+            let now_called = match place {
+                Place::Source(slot) => self.sources[slot].as_ref().map(|source| source.ingest.ufrag().to_owned()),
+                Place::Subscriber(slot) => self.takers[slot].as_ref().map(|taker| taker.subscriber.ufrag().to_owned()),
+            };
+            if let Some(ufrag) = now_called {
+                self.by_ufrag.insert(ufrag, place);
+            }
+        }
+        Ok(done)
+    }
+
+    fn with_source<R>(&mut self, now: Instant, slot: usize, work: impl FnOnce(&mut Ingest) -> R) -> Option<R> {
+        let source = self.sources.get_mut(slot)?.as_mut()?;
+        match catch_unwind(AssertUnwindSafe(|| work(&mut source.ingest))) {
+            Ok(result) => {
+                self.after_source(now, slot);
+                Some(result)
+            }
+            Err(_) => {
+                self.stats.faults += 1;
+                self.drop_source(now, slot, "fault");
+                None
+            }
+        }
+    }
+
+    /// Drains what a source has to say: datagrams, events, packets; then its timer.
+    fn after_source(&mut self, now: Instant, slot: usize) {
+        let Some(source) = self.sources[slot].as_mut() else { return };
+        let outbox = &mut self.outbox;
+        let mut bursts: Vec<Burst> = Vec::new();
+        let mut happened: Vec<IngestEvent> = Vec::new();
+        let drained = catch_unwind(AssertUnwindSafe(|| {
+            source.ingest.poll(now, outbox);
+            while let Some(event) = source.ingest.poll_event() {
+                happened.push(event);
+            }
+            while let Some(burst) = source.ingest.poll_burst() {
+                bursts.push(burst);
+            }
+        }));
+        if drained.is_err() {
+            self.stats.faults += 1;
+            self.drop_source(now, slot, "fault");
+            return;
+        }
+        let remote = source.ingest.remote();
+        if remote != source.remote {
+            if let Some(before) = source.remote
+                && self.by_peer.get(&before) == Some(&Place::Source(slot))
+            {
+                self.by_peer.remove(&before);
+            }
+            if let Some(peer) = remote {
+                self.by_peer.insert(peer, Place::Source(slot));
+            }
+            source.remote = remote;
+        }
+        self.source_timers.set(slot, source.ingest.poll_timeout());
+        let stream = Arc::clone(&source.stream);
+        let mut closed = None;
+        for event in happened {
+            match event {
+                IngestEvent::Closed(reason) => closed = Some(reason),
+                other => self.source_event(now, slot, other),
+            }
+        }
+        let feeds = matches!(self.streams.get(&stream), Some(Stream { feed: Feed::Ingest(feeding), .. }) if *feeding == slot);
+        if feeds {
+            for burst in bursts {
+                self.spread(now, &stream, &burst);
+            }
+        }
+        if let Some(reason) = closed {
+            self.drop_source(now, slot, reason.code());
+        }
+    }
+
+    fn source_event(&mut self, now: Instant, slot: usize, event: IngestEvent) {
+        let Some(source) = self.sources[slot].as_mut() else { return };
+        let stream = Arc::clone(&source.stream);
+        match event {
+            IngestEvent::Connected => {
+                source.connected = true;
+                self.shared.events.push(Event::SessionConnected {
+                    session: source.session.to_string(),
+                    stream: stream.to_string(),
+                });
+            }
+            IngestEvent::Started(description) => {
+                let session = Some(source.session.to_string());
+                self.announce(&stream, &description);
+                let before = self.streams.get(&stream).map(|known| &known.feed);
+                // Make before break: the source before this one goes only now that media has come.
+                let displaced = match before {
+                    Some(Feed::Ingest(before)) if *before != slot => Some(*before),
+                    _ => None,
+                };
+                self.describe(&stream, description, Feed::Ingest(slot));
+                if let Some(before) = displaced {
+                    self.close(now, Place::Source(before));
+                }
+                self.shared.events.push(Event::StreamStarted { stream: stream.to_string(), session });
+            }
+            IngestEvent::Silent => self.shared.events.push(Event::StreamSilent {
+                stream: stream.to_string(),
+                session: source.session.to_string(),
+            }),
+            IngestEvent::Closed(reason) => self.drop_source(now, slot, reason.code()),
+        }
+    }
+
+    fn drop_source(&mut self, now: Instant, slot: usize, reason: &'static str) {
+        let Some(source) = self.sources[slot].take() else { return };
+        self.free_sources.push(slot);
+        self.source_timers.set(slot, None);
+        self.by_session.remove(&source.session);
+        self.by_ufrag.remove(source.ingest.ufrag());
+        if let Some(peer) = source.remote
+            && self.by_peer.get(&peer) == Some(&Place::Source(slot))
+        {
+            self.by_peer.remove(&peer);
+        }
+        self.shared.events.push(Event::SessionClosed {
+            session: source.session.to_string(),
+            stream: source.stream.to_string(),
+            reason,
+        });
+        let Some(stream) = self.streams.get_mut(&source.stream) else { return };
+        if matches!(stream.feed, Feed::Ingest(feeding) if feeding == slot) {
+            stream.feed = Feed::Orphan(now);
+            // A publisher that says goodbye ends its stream; one that is lost, or an upstream, may be replaced.
+            let goodbye = [CloseReason::Local.code(), CloseReason::PeerClosed.code()].contains(&reason);
+            if goodbye && !source.pull {
+                self.end_everywhere(now, &source.stream, "publisher_left");
+            }
+        }
+    }
+
+    // ---- streams
+
+    /// Tells the other workers what a stream holds.
+    fn announce(&self, stream: &StreamName, description: &StreamDescription) {
+        self.tell_others(|| Post::Described { stream: Arc::clone(stream), description: description.clone() });
+    }
+
+    fn tell_others(&self, mut post: impl FnMut() -> Post) {
+        for (index, inbox) in self.shared.inboxes.iter().enumerate() {
+            if index != usize::from(self.index) {
+                // A worker whose inbox is full is seconds late; it is counted there.
+                let _ = inbox.push(post());
+            }
+        }
+    }
+
+    fn describe(&mut self, name: &StreamName, description: StreamDescription, feed: Feed) {
+        match self.streams.get_mut(name) {
+            Some(stream) => {
+                if *stream.cache.description() != description {
+                    stream.cache.describe(description);
+                }
+                stream.feed = feed;
+            }
+            None => {
+                self.streams.insert(Arc::clone(name), Stream::new(description, feed));
+            }
+        }
+    }
+
+    fn open(&mut self, now: Instant, name: &StreamName, description: StreamDescription) {
+        let position = self.streams.get(name).map(|known| known.cache.position()).unwrap_or_default();
+        let displaced = match self.streams.get(name).map(|known| &known.feed) {
+            Some(Feed::Ingest(slot)) => Some(*slot),
+            _ => None,
+        };
+        let injector = Injector::new(description.clone(), self.shared.clock, position);
+        self.announce(name, &description);
+        self.describe(name, description, Feed::Injector(Box::new(injector)));
+        if let Some(slot) = displaced {
+            self.close(now, Place::Source(slot));
+        }
+        self.shared.events.push(Event::StreamStarted { stream: name.to_string(), session: None });
+    }
+
+    fn inject(&mut self, now: Instant, name: &StreamName, kind: Kind, access_unit: &[u8], time: u32, key_frame: bool) {
+        let Some(Stream { feed: Feed::Injector(injector), .. }) = self.streams.get_mut(name) else { return };
+        let burst = match kind {
+            Kind::Video => injector.push_video(now, access_unit, time, key_frame),
+            Kind::Audio => injector.push_audio(now, access_unit, time),
+        };
+        self.spread(now, name, &burst);
+    }
+
+    /// Gives a burst of a source of ours to every worker.
+    fn spread(&mut self, now: Instant, stream: &StreamName, burst: &Burst) {
+        if burst.is_empty() {
+            return;
+        }
+        self.tell_others(|| Post::Burst { stream: Arc::clone(stream), burst: Arc::clone(burst) });
+        self.forward(now, stream, burst);
+    }
+
+    /// A subscriber here needs a key frame: tells the worker that owns the source.
+    fn want_key_frame(&mut self, now: Instant, stream: StreamName, layer: Layer) {
+        match self.streams.get(&stream).map(|known| &known.feed) {
+            Some(Feed::Elsewhere) => {
+                let owner = self.shared.owner_of(&stream);
+                let _ = self.shared.inboxes[usize::from(owner)].push(Post::KeyFrameWanted { stream, layer });
+            }
+            _ => self.request_key_frame(now, &stream, layer),
+        }
+    }
+
+    fn request_key_frame(&mut self, now: Instant, name: &StreamName, layer: Layer) {
+        let Some(stream) = self.streams.get_mut(name) else { return };
+        stream.key_frame_requests += 1;
+        match &mut stream.feed {
+            Feed::Ingest(slot) => {
+                let slot = *slot;
+                self.with_source(now, slot, |ingest| ingest.request_key_frame(now, layer));
+            }
+            Feed::Injector(injector) => {
+                if injector.request_key_frame(now) {
+                    self.shared.events.push(Event::KeyFrameWanted { stream: name.to_string() });
+                }
+            }
+            Feed::Elsewhere | Feed::Orphan(_) => {}
+        }
+    }
+
+    fn tap(&mut self, now: Instant, name: &StreamName, queue: Arc<TapQueue>) -> Result<(), NodeError> {
+        let Some(stream) = self.streams.get_mut(name) else { return Err(NodeError::StreamUnknown(name.to_string())) };
+        let mut tap = sfu::Tap::new(now, &stream.cache);
+        while let Some(unit) = tap.poll() {
+            queue.push(unit);
+        }
+        stream.taps.push(Tapped { tap, queue });
+        Ok(())
+    }
+
+    fn end_everywhere(&mut self, now: Instant, stream: &StreamName, reason: &'static str) {
+        self.tell_others(|| Post::Ended { stream: Arc::clone(stream), reason });
+        let slots: Vec<usize> = (0..self.sources.len())
+            .filter(|slot| self.sources[*slot].as_ref().is_some_and(|source| source.stream == *stream))
+            .collect();
+        let known = self.streams.contains_key(stream);
+        self.end_stream(now, stream, reason);
+        for slot in slots {
+            self.close(now, Place::Source(slot));
+        }
+        if known {
+            self.shared.events.push(Event::StreamEnded { stream: stream.to_string(), reason });
+        }
+    }
+
+    fn end_stream(&mut self, now: Instant, name: &StreamName, _reason: &'static str) {
+        let Some(stream) = self.streams.get(name) else { return };
+        for slot in stream.subscribers.clone() {
+            self.say_goodbye(now, slot, "stream_ended");
+        }
+        if let Some(stream) = self.streams.remove(name) {
+            for tapped in &stream.taps {
+                tapped.queue.close();
+            }
+        }
+    }
+
+    /// Ends a session of our own accord.
+    fn close(&mut self, now: Instant, place: Place) {
+        match place {
+            Place::Subscriber(slot) => self.say_goodbye(now, slot, CloseReason::Local.code()),
+            Place::Source(slot) => {
+                self.with_source(now, slot, |ingest| ingest.close(now));
+                self.drop_source(now, slot, CloseReason::Local.code());
+            }
+        }
+    }
+
+    fn say_goodbye(&mut self, now: Instant, slot: usize, reason: &'static str) {
+        if let Some(taker) = self.takers[slot].as_mut() {
+            let outbox = &mut self.outbox;
+            if catch_unwind(AssertUnwindSafe(|| taker.subscriber.close(now, outbox))).is_err() {
+                self.stats.faults += 1;
+            }
+        }
+        self.drop_taker(slot, reason);
+    }
+
+    fn close_all(&mut self, now: Instant) {
+        for slot in 0..self.takers.len() {
+            self.say_goodbye(now, slot, "shutdown");
+        }
+        for slot in 0..self.sources.len() {
+            if self.sources[slot].is_some() {
+                self.with_source(now, slot, |ingest| ingest.close(now));
+                self.drop_source(now, slot, "shutdown");
+            }
+        }
+        for stream in self.streams.values() {
+            for tapped in &stream.taps {
+                tapped.queue.close();
+            }
+        }
+        self.streams.clear();
+        self.flush();
+    }
+
+    // ---- time
+
+    fn run_timers(&mut self, now: Instant) -> usize {
+        let mut due = Vec::new();
+        self.source_timers.take_due(now, &mut due);
+        for slot in due.drain(..) {
+            self.with_source(now, slot, |ingest| ingest.handle_timeout(now));
+        }
+        self.taker_timers.take_due(now, &mut due);
+        let count = due.len();
+        for (step, slot) in due.into_iter().enumerate() {
+            self.with_taker(now, slot, |taker, cache, outbox| taker.subscriber.handle_timeout(now, cache, outbox));
+            if step % SUBSCRIBERS_A_FLUSH == SUBSCRIBERS_A_FLUSH - 1 {
+                self.flush();
+            }
+        }
+        count
+    }
+
+    fn flush(&mut self) {
+        self.sender.send(&self.socket, &mut self.outbox);
+        if let Some(refused) = self.sender.poll_refused() {
+            self.shared.events.push(Event::SendRung(refused));
+        }
+    }
+
+    fn keep_house(&mut self, now: Instant) {
+        self.steering.expire(now);
+        let ended: Vec<StreamName> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| matches!(stream.feed, Feed::Orphan(since) if now.saturating_duration_since(since) >= ORPHAN_LINGER))
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        for stream in ended {
+            self.end_everywhere(now, &stream, "source_lost");
+        }
+    }
+
+    // ---- figures
+
+    fn post_snapshot(&mut self, now: Instant) {
+        let mut stats = self.stats.clone();
+        stats.rung = Some(self.sender.rung());
+        stats.cpu = cpu_of_this_thread();
+        stats.send = self.sender.stats;
+        if let Some(receiver) = &self.receiver {
+            stats.receive = receiver.stats;
+        }
+        stats.overflows = self.shared.inboxes[usize::from(self.index)].overflows();
+        stats.subscribers = self.takers.iter().flatten().count();
+        stats.streams = self
+            .streams
+            .iter()
+            .map(|(name, stream)| StreamStats {
+                name: Arc::clone(name),
+                owner: !matches!(stream.feed, Feed::Elsewhere),
+                injected: matches!(stream.feed, Feed::Injector(_)),
+                fed: !matches!(stream.feed, Feed::Orphan(_)),
+                subscribers: stream.subscribers.len(),
+                taps: stream.taps.len(),
+                cache: stream.cache.stats(now),
+                key_frame_requests: stream.key_frame_requests,
+            })
+            .collect();
+        stats.sources = self
+            .sources
+            .iter()
+            .flatten()
+            .map(|source| SourceStats {
+                session: Arc::clone(&source.session),
+                stream: Arc::clone(&source.stream),
+                pull: source.pull,
+                connected: source.connected,
+                ingest: source.ingest.stats(),
+            })
+            .collect();
+        stats.sessions = self
+            .takers
+            .iter()
+            .flatten()
+            .map(|taker| SessionStats {
+                session: Arc::clone(&taker.session),
+                stream: Arc::clone(&taker.stream),
+                age: now.saturating_duration_since(taker.since),
+                subscriber: taker.subscriber.stats(now),
+            })
+            .collect();
+        self.shared.boards[usize::from(self.index)].post(stats);
+    }
+}
