@@ -59,7 +59,12 @@ $(STAMPS)/web: $(STAMPS)/web-packages $(WEB)
 	@cd web && npm run --silent build
 	@touch $@
 
-build: $(STAMPS)/native $(STAMPS)/web
+$(STAMPS)/assets: $(STAMPS)/tools-build orchestrator/assets/package.json orchestrator/assets/package-lock.json
+	@echo "• Swagger UI, country database"
+	@cd orchestrator/assets && npm ci --silent --no-fund --no-audit --ignore-scripts
+	@touch $@
+
+build: $(STAMPS)/native $(STAMPS)/web $(STAMPS)/assets
 
 # --- verbs ------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ class Broadcast(BaseModel):
 
 
 class BroadcastRow(Base):
-    """The table. A broadcast that is over keeps its row; its id may not be used again by another one."""
+    """The table. A broadcast that is over keeps its row until its id is used again."""
 
     __tablename__ = "broadcasts"
     __table_args__ = (Index("broadcasts_live", "ended_at", "created_at"),)
@@ -107,42 +107,21 @@ class Broadcasts:
             return changed
 
     async def create(self, new: NewBroadcast) -> Broadcast:
-        """Makes a broadcast. Raises Conflict when the id is taken (also by one that is over), DatabaseDown."""
+        """Makes a broadcast; an id is free again once its broadcast is over. Raises Conflict, DatabaseDown."""
         name = new.id or new_id("b").lower().replace("_", "-")
-        row = BroadcastRow(
-            **new.model_dump(exclude={"id", "title"}),
-            id=name,
-            title=new.title or name,
-            created_at=dt.datetime.now(dt.UTC),
-            ended_at=None,
-        )
         async with self._writing:
             try:
                 async with self._database.session() as session:
+                    row = await session.get(BroadcastRow, name)
+                    if row is not None and row.ended_at is None:
+                        raise _taken(name)
+                    row = _filled(row or BroadcastRow(id=name), new)
                     session.add(row)
-            except IntegrityError:
-                raise Conflict(
-                    f"there is or was a broadcast {name!r}", code="broadcast_exists", hint="choose another id"
-                ) from None
+            except IntegrityError:  # another orchestrator was quicker
+                raise _taken(name) from None
             broadcast = Broadcast.model_validate(row)
             self._live[name] = broadcast
         return broadcast
-
-    async def ensure(self, new: NewBroadcast) -> Broadcast:
-        """The broadcast with this id as `new` says, made or brought up to date (the demo of `avacast up`)."""
-        if new.id is None:
-            raise ValueError("a broadcast that is ensured needs its id")
-        async with self._writing, self._database.session() as session:
-            row = await session.get(BroadcastRow, new.id)
-            if row is None:
-                row = BroadcastRow(id=new.id, created_at=dt.datetime.now(dt.UTC))
-                session.add(row)
-            for name, value in new.model_dump(exclude={"id", "title"}).items():
-                setattr(row, name, value)
-            row.title, row.ended_at = new.title or new.id, None
-            await session.flush()
-            self._live[new.id] = Broadcast.model_validate(row)
-        return self._live[new.id]
 
     async def end(self, broadcast: str) -> None:
         """Ends a broadcast for good. Raises NotFound, DatabaseDown."""
@@ -153,6 +132,18 @@ class Broadcasts:
                 if row is not None:
                     row.ended_at = dt.datetime.now(dt.UTC)
             self._live.pop(broadcast, None)
+
+
+def _filled(row: BroadcastRow, new: NewBroadcast) -> BroadcastRow:
+    for field, value in new.model_dump(exclude={"id", "title"}).items():
+        setattr(row, field, value)
+    row.title = new.title or row.id
+    row.created_at, row.ended_at = dt.datetime.now(dt.UTC), None
+    return row
+
+
+def _taken(broadcast: str) -> Conflict:
+    return Conflict(f"there is a broadcast {broadcast!r}", code="broadcast_exists", hint="choose another id")
 
 
 def unknown(broadcast: str) -> NotFound:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from common.directory import Delivery, Role, in_hls_share
+from common.directory import Delivery, Role
 from common.errors import Unavailable
 from common.metrics import counter, histogram
 from orchestrator.broadcasts import Broadcast
@@ -21,7 +21,7 @@ from orchestrator.geo import Place
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
 from orchestrator.placement import Placement, Request, WhyNot
-from orchestrator.viewers import ViewerRole
+from orchestrator.viewers import ViewerRole, in_share
 
 _DECISION = histogram(
     "avacast_placement_seconds", "Time of a placement decision", (0.00002, 0.0001, 0.0005, 0.002, 0.01)
@@ -54,7 +54,7 @@ def plan(
     hls_url = hub.hls_url(broadcast.id) if hub.hls_ready(broadcast.id) else None
     mode = Delivery.WEBRTC
     if role is ViewerRole.PASSIVE and hls_url is not None:
-        mode = in_hls_share(viewer, state.hls_share)
+        mode = in_share(viewer, state)
     node = webrtc_node(hub, broadcast, place, exclude=exclude)
     if node is None and hls_url is not None and role is ViewerRole.PASSIVE:
         mode = Delivery.HLS

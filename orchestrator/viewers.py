@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from common.directory import Delivery
+from common.directory import Delivery, in_hls_share
 from common.metrics import gauge
-from orchestrator.delivery import Audience
+from orchestrator.delivery import Audience, State
 from orchestrator.nodes import Node
 
 REPORT_TTL_S = 30.0
@@ -45,6 +45,7 @@ class ViewerReport(BaseModel):
     )
     bitrate_bps: float | None = Field(None, ge=0, le=1e10)
     freezes: int = Field(0, ge=0, le=1_000_000, description="Since the player started.")
+    node: str | None = Field(None, max_length=64, description="The node that it watches from, by WebRTC.")
 
 
 class Percentiles(BaseModel):
@@ -79,9 +80,14 @@ def audiences(nodes: Iterable[Node], hls: Mapping[str, int]) -> dict[str, Audien
     return {name: Audience(interactive[name], passive[name], hls.get(name, 0)) for name in names}
 
 
+def in_share(viewer: str, state: State) -> Delivery:
+    """How a passive viewer watches, by the share that has moved."""
+    return in_hls_share(viewer, state.hls_share)
+
+
 def document(report: ViewerReport, region: str | None, country: str | None) -> str:
     """What is kept of a report."""
-    facts = report.model_dump(mode="json", exclude={"broadcast"}, exclude_none=True)
+    facts = report.model_dump(mode="json", exclude={"broadcast", "node"}, exclude_none=True)
     return json.dumps({**facts, "region": region, "country": country}, separators=(",", ":"))
 
 

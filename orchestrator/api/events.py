@@ -1,0 +1,35 @@
+"""What changes, as server-sent events: of one broadcast for those who may watch it, of everything for ops."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from orchestrator import feed
+from orchestrator.api.broadcasts import ONE, describe
+from orchestrator.api.route import Access, Route, context
+
+TAG = "Events"
+
+
+async def _broadcast(request: web.Request) -> web.StreamResponse:
+    at = context(request)
+    broadcast = at.broadcast(request)
+    at.require_watch(request, broadcast)
+    state = describe(at, request, broadcast).model_dump(mode="json")
+    return await feed.stream(request, at.hub.feed, broadcast.id, feed.Event("state", broadcast.id, state))
+
+
+async def _all(request: web.Request) -> web.StreamResponse:
+    at = context(request)
+    at.require_admin(request)
+    first = feed.Event("hello", None, {"orchestrator": at.hub.id, "version": at.hub.version})
+    return await feed.stream(request, at.hub.feed, None, first)
+
+
+ROUTES = (
+    Route(
+        "GET", f"{ONE}/events", _broadcast, "What happens to a broadcast (server-sent events)", TAG, Access.WATCH,
+        answer="text/event-stream",
+    ),
+    Route("GET", "/api/events", _all, "Everything that happens (server-sent events)", TAG, Access.ADMIN, answer="text/event-stream"),
+)  # fmt: skip

@@ -1,0 +1,185 @@
+"""A route and what the OpenAPI document says of it; and what every handler is handed: the Context."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from common.auth import Audience, Tokens, bearer, require_admin
+from common.config import OrchestratorConfig
+from common.errors import BadRequest, Problem, Unauthorized
+from common.urls import for_viewer, host_name, is_local
+from orchestrator.broadcasts import Broadcast
+from orchestrator.geo import Address, Geo, Network, Place, client_address
+from orchestrator.hub import Hub
+from orchestrator.limits import Limits
+from orchestrator.outreach import Outreach
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class Access(enum.StrEnum):
+    """Who may call a route."""
+
+    OPEN = "open"
+    WATCH = "watch"
+    """Whoever may watch the broadcast: anybody when it is public, else a viewer or publisher token of it, or the admin token."""
+    TALK = "talk"
+    """Whoever may talk to its avatar: as WATCH when it has an open mic, else its publisher token or the admin token."""
+    PUBLISHER = "publisher"
+    ADMIN = "admin"
+    NODE = "node"
+
+
+class Query(BaseModel):
+    """Parameters in the query of a URL; unknown ones are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation. `answer` is a model (JSON), a media type, or None (no body)."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    tag: str
+    access: Access = Access.OPEN
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | str | None = None
+    status: int = 200
+    query: type[Query] | None = None
+    problems: tuple[str, ...] = ()
+    """Codes of the errors beyond those that every route may give."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What handlers work with."""
+
+    config: OrchestratorConfig
+    hub: Hub
+    tokens: Tokens
+    admin_token: str
+    geo: Geo
+    outreach: Outreach
+    limits: Limits
+    trusted: tuple[Network, ...]
+
+    def address(self, request: web.Request) -> Address | None:
+        """The client's address."""
+        return client_address(request.remote, request.headers, self.trusted)
+
+    def place(self, request: web.Request) -> Place | None:
+        """Where the client is."""
+        return self.geo.place(self.address(request))
+
+    def base(self, request: web.Request) -> str:
+        """The URL that this client reaches the orchestrator at, without a slash at its end."""
+        if self.config.public_url:
+            return self.config.public_url.rstrip("/")
+        host = request.headers.get("Host")
+        if host_name(host) is None:
+            host = f"127.0.0.1:{self.config.http_port}"
+        return f"{self._scheme(request)}://{host}"
+
+    def reach(self, request: web.Request, url: str) -> str:
+        """A URL of ours as this client reaches it: through the orchestrator's own name when it is served by this listener."""
+        if is_local(url) and urlsplit(url).port == self.config.http_port:
+            return self.base(request) + urlsplit(url).path
+        return for_viewer(url, request.headers.get("Host"))
+
+    def _scheme(self, request: web.Request) -> str:
+        told = request.headers.get("X-Forwarded-Proto", "")
+        peer = client_address(request.remote, {}, ())
+        trusted = peer is not None and any(
+            peer.version == one.version and peer in one for one in self.trusted
+        )
+        return "https" if trusted and told == "https" else request.scheme
+
+    def broadcast(self, request: web.Request) -> Broadcast:
+        """The broadcast that the path names. Raises NotFound."""
+        return self.hub.broadcasts.require(request.match_info["broadcast"])
+
+    def require_admin(self, request: web.Request) -> None:
+        """Raises Unauthorized or Forbidden unless the caller is an operator."""
+        require_admin(request.headers.get("Authorization"), self.admin_token)
+
+    def is_admin(self, request: web.Request) -> bool:
+        """Is the caller an operator?"""
+        try:
+            self.require_admin(request)
+        except Problem:
+            return False
+        return True
+
+    def require_publisher(self, request: web.Request, broadcast: Broadcast) -> None:
+        """Raises Unauthorized or Forbidden unless the caller may publish to it."""
+        if not self.is_admin(request):
+            self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.PUBLISHER, broadcast.id)
+
+    def require_watch(self, request: web.Request, broadcast: Broadcast) -> None:
+        """Raises Unauthorized or Forbidden unless the caller may watch it."""
+        if broadcast.public or self.is_admin(request):
+            return
+        token = bearer(request.headers.get("Authorization"))
+        if token is None:
+            raise Unauthorized(
+                f"the broadcast {broadcast.id!r} is private",
+                hint="send 'Authorization: Bearer <viewer token>'",
+            )
+        try:
+            self.tokens.verify(token, Audience.PUBLISHER, broadcast.id)
+        except Problem:
+            self.tokens.verify(token, Audience.VIEWER, broadcast.id)
+
+    def require_talk(self, request: web.Request, broadcast: Broadcast) -> bool:
+        """Raises unless the caller may talk to its avatar; True when only the open mic lets it (then the limit holds)."""
+        if broadcast.open_mic and not request.headers.get("Authorization"):
+            self.require_watch(request, broadcast)
+            return True
+        try:
+            self.require_publisher(request, broadcast)
+        except Problem:
+            if not broadcast.open_mic:
+                raise
+            self.require_watch(request, broadcast)
+            return True
+        return False
+
+
+CONTEXT = web.AppKey("context", Context)
+
+
+def context(request: web.Request) -> Context:
+    """The context of the application that serves this request."""
+    return request.config_dict[CONTEXT]
+
+
+def read_query(request: web.Request, model: type[_Model]) -> _Model:
+    """The query as `model`. Raises BadRequest (422) with the parameters named."""
+    try:
+        return model.model_validate({name: request.query.getall(name)[-1] for name in request.query})
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        told = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems[:8])
+        raise BadRequest(told, status=422, code="invalid_query") from None
+
+
+def json(model: BaseModel, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """A model as the answer; never kept by caches, since all of it changes."""
+    return web.Response(
+        status=status,
+        body=model.model_dump_json().encode(),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

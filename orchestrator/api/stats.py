@@ -1,0 +1,164 @@
+"""Figures: of a broadcast, and of the SFUs of all nodes (fanned in from their heartbeats)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from common.directory import Role, StreamReport
+from common.registry import RegistryDown
+from orchestrator.api.broadcasts import ONE
+from orchestrator.api.route import Access, Route, context, json
+from orchestrator.delivery import Stage, State
+from orchestrator.viewers import Reported, summary
+
+TAG = "Figures"
+
+
+class Listeners(BaseModel):
+    """Viewers now, each once."""
+
+    total: int
+    webrtc: int
+    hls: int
+    interactive: int
+    passive: int
+
+
+class NodeStream(BaseModel):
+    """A broadcast on one node."""
+
+    node: str
+    role: Role
+    region: str
+    viewers: int
+    stream: StreamReport
+
+
+class BroadcastStats(BaseModel):
+    """Who watches a broadcast, from where, how well."""
+
+    broadcast: str
+    live: bool
+    stage: Stage
+    listeners: Listeners
+    regions: dict[str, int] = Field(description="Region of the serving node -> viewers by WebRTC.")
+    reported: Reported = Field(description="What players said in the last 30 s.")
+    nodes: list[NodeStream]
+    counted: bool = Field(description="False while Redis is away: HLS viewers are as last counted.")
+
+
+class NodeSfu(BaseModel):
+    """The SFU of one node, as it reported last."""
+
+    id: str
+    role: Role
+    region: str
+    workers: int
+    transports: int = Field(description="Viewers and nodes that it serves.")
+    streams: int
+    egress_bps: int
+    cpu_ratio: float
+    age_s: float = Field(description="Seconds since its last heartbeat.")
+    stats: dict[str, Any] = Field(description="Its own figures, as its /api/sfu/stats has them.")
+
+
+class SfuStats(BaseModel):
+    """All SFUs."""
+
+    workers: int
+    transports: int
+    viewers: int
+    egress_bps: int
+    origins: int
+    relays: int
+    packagers: int
+    nodes: list[NodeSfu]
+
+
+async def _broadcast(request: web.Request) -> web.Response:
+    at = context(request)
+    broadcast = at.broadcast(request)
+    at.require_watch(request, broadcast)
+    hub, name = at.hub, broadcast.id
+    audience = hub.audience(name)
+    nodes = [
+        NodeStream(
+            node=node.id,
+            role=node.report.role,
+            region=node.report.region,
+            viewers=stream.subscribers_interactive + stream.subscribers_passive,
+            stream=stream,
+        )
+        for node in hub.nodes
+        if (stream := node.stream(name)) is not None
+    ]
+    regions: dict[str, int] = {}
+    for one in nodes:
+        if one.viewers:
+            regions[one.region] = regions.get(one.region, 0) + one.viewers
+    try:
+        reported, counted = summary((await hub.registry.viewers(name)).values()), True
+    except RegistryDown:
+        reported, counted = Reported(), False
+    return json(
+        BroadcastStats(
+            broadcast=name,
+            live=hub.live(name),
+            stage=hub.deliveries.get(name, State()).stage,
+            listeners=Listeners(
+                total=audience.total,
+                webrtc=audience.webrtc,
+                hls=audience.hls,
+                interactive=audience.interactive,
+                passive=audience.passive_webrtc + audience.hls,
+            ),
+            regions=regions,
+            reported=reported,
+            nodes=nodes,
+            counted=counted,
+        )
+    )
+
+
+async def _sfu(request: web.Request) -> web.Response:
+    at = context(request)
+    now = time.monotonic()
+    nodes = [
+        NodeSfu(
+            id=node.id,
+            role=node.report.role,
+            region=node.report.region,
+            workers=node.report.workers,
+            transports=node.viewers + sum(one.downstream_nodes for one in node.report.streams),
+            streams=len(node.report.streams),
+            egress_bps=sum(one.egress_bps for one in node.report.streams),
+            cpu_ratio=node.report.cpu_ratio,
+            age_s=round(now - node.heard_at, 3),
+            stats=node.report.stats,
+        )
+        for node in sorted(at.hub.nodes, key=lambda one: one.id)
+    ]
+    roles = [one.role for one in nodes]
+    return json(
+        SfuStats(
+            workers=sum(one.workers for one in nodes),
+            transports=sum(one.transports for one in nodes),
+            viewers=sum(node.viewers for node in at.hub.nodes),
+            egress_bps=sum(one.egress_bps for one in nodes),
+            origins=roles.count(Role.ORIGIN),
+            relays=roles.count(Role.RELAY),
+            packagers=roles.count(Role.PACKAGER),
+            nodes=nodes,
+        )
+    )
+
+
+ROUTES = (
+    Route("GET", f"{ONE}/stats", _broadcast, "Viewers by delivery and region, latency", TAG, Access.WATCH, answer=BroadcastStats),
+    Route("GET", "/api/sfu/stats", _sfu, "Workers, transports and rates of all SFUs", TAG, answer=SfuStats),
+    Route("GET", "/api/mediasoup/stats", _sfu, "The same as /api/sfu/stats", TAG, answer=SfuStats),
+)  # fmt: skip

@@ -1,0 +1,193 @@
+"""How to watch and publish: /play, the redirects of WHEP and WHIP, players' reports."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Annotated
+
+from aiohttp import web
+from pydantic import AfterValidator, BaseModel, Field
+
+from common.auth import Audience
+from common.directory import Delivery
+from common.errors import BadRequest, Unavailable
+from common.http import preflight, read_model
+from common.ids import new_id, parse_token_id
+from common.registry import RegistryDown
+from orchestrator import viewers
+from orchestrator.api.broadcasts import ONE
+from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
+from orchestrator.broadcasts import Broadcast
+from orchestrator.delivery import Stage, State
+from orchestrator.joining import Plan, plan, webrtc_node
+from orchestrator.viewers import ViewerReport, ViewerRole
+
+TAG = "Watching"
+VIEWER_TOKEN_S = 6 * 3600.0
+_MAX_EXCLUDED = 8
+
+Id = Annotated[str, AfterValidator(parse_token_id)]
+
+
+class PlayQuery(Query):
+    """Who wants to watch."""
+
+    role: ViewerRole = Field(ViewerRole.INTERACTIVE, description="Passive viewers may be moved to HLS.")
+    viewer: Id | None = Field(None, description="The id from an earlier answer; made when missing.")
+    exclude: str = Field(
+        "", max_length=520, description="Nodes that just failed this viewer, comma separated."
+    )
+
+
+class Play(BaseModel):
+    """How to watch now."""
+
+    mode: Delivery
+    whep: str | None = Field(description="POST the offer here; null when no node takes viewers by WebRTC.")
+    hls: str | None = Field(description="The multivariant playlist; null while there is none.")
+    token: str | None = Field(description="Viewer token of a private broadcast, for the node.")
+    node: str | None
+    region: str | None
+    viewer: str = Field(description="Send it with the offer, and report under it.")
+    broadcast: str
+    role: ViewerRole
+    stage: Stage
+    live: bool = Field(description="Media is flowing.")
+    report: str = Field(description="POST a report here every 10 s.")
+
+
+def _play(
+    at: Context, request: web.Request, broadcast: Broadcast, viewer: str, role: ViewerRole, way: Plan
+) -> Play:
+    token = None
+    if not broadcast.public:
+        token = at.tokens.issue(Audience.VIEWER, broadcast.id, ttl_s=VIEWER_TOKEN_S)
+    node, hub = way.node, at.hub
+    whep = None
+    if node is not None:
+        whep = at.reach(request, f"{node.report.url.rstrip('/')}/whep/{broadcast.id}")
+    return Play(
+        mode=way.mode,
+        whep=whep,
+        hls=at.reach(request, way.hls_url) if way.hls_url is not None else None,
+        token=token,
+        node=node.id if node is not None else None,
+        region=node.report.region if node is not None else None,
+        viewer=viewer,
+        broadcast=broadcast.id,
+        role=role,
+        stage=hub.deliveries.get(broadcast.id, State()).stage,
+        live=hub.live(broadcast.id),
+        report=f"{at.base(request)}/api/v1/viewers/{viewer}",
+    )
+
+
+async def _ask(request: web.Request) -> web.Response:
+    at, asked = context(request), read_query(request, PlayQuery)
+    broadcast = at.broadcast(request)
+    at.require_watch(request, broadcast)
+    viewer = asked.viewer or new_id("v")
+    exclude = frozenset(asked.exclude.split(",")[:_MAX_EXCLUDED]) - {""}
+    way = plan(at.hub, broadcast, asked.role, viewer, at.place(request), exclude=exclude)
+    return json(_play(at, request, broadcast, viewer, asked.role, way))
+
+
+async def _redirect_viewer(request: web.Request) -> web.Response:
+    at = context(request)
+    broadcast = at.broadcast(request)
+    node = plan(at.hub, broadcast, ViewerRole.INTERACTIVE, "", at.place(request)).node
+    if node is None:  # plan() has said no already; this is for the reader of types
+        raise Unavailable("no node takes viewers", code="no_node", retry_after_s=2)
+    return _redirect(at, request, f"{node.report.url.rstrip('/')}/whep/{broadcast.id}")
+
+
+async def _redirect_publisher(request: web.Request) -> web.Response:
+    at = context(request)
+    broadcast = at.broadcast(request)
+    at.require_publisher(request, broadcast)
+    if at.hub.origin_of(broadcast.id) is None:
+        await at.hub.tick()
+    origin = at.hub.origin_of(broadcast.id)
+    if origin is None:
+        raise Unavailable("no origin is registered", code="no_node", retry_after_s=2)
+    return _redirect(at, request, f"{origin.report.url.rstrip('/')}/whip/{broadcast.id}")
+
+
+def _redirect(at: Context, request: web.Request, url: str) -> web.Response:
+    """307: the method and the body go on to the node; the query too."""
+    query = f"?{request.query_string}" if request.query_string else ""
+    headers = {"Location": at.reach(request, url) + query, "Cache-Control": "no-store"}
+    return web.Response(status=307, headers=headers)
+
+
+async def _options(_request: web.Request) -> web.Response:
+    return preflight("OPTIONS, POST", Accept_Post="application/sdp")
+
+
+async def _report(request: web.Request) -> web.Response:
+    at = context(request)
+    try:
+        viewer = parse_token_id(request.match_info["viewer"])
+    except ValueError as error:
+        raise BadRequest(str(error), status=422, code="invalid_id") from None
+    address = at.address(request)
+    await at.limits.hit("report", address=address)
+    report = await read_model(request, ViewerReport)
+    broadcast = at.hub.broadcasts.require(report.broadcast)
+    at.require_watch(request, broadcast)
+    place = at.geo.place(address)
+    node = at.hub.nodes.find(report.node or "")
+    region = node.report.region if node is not None else None
+    # Without the registry the count stays as it was; the player must still learn how to go on.
+    with suppress(RegistryDown):
+        await at.hub.registry.report_viewer(
+            broadcast.id,
+            viewer,
+            hls=report.delivery is Delivery.HLS,
+            document=viewers.document(report, region, place.country if place is not None else None),
+            ttl_ms=int(viewers.REPORT_TTL_S * 1000),
+        )
+    way = _next(at, request, broadcast, viewer, report)
+    return json(_play(at, request, broadcast, viewer, report.role, way))
+
+
+def _next(at: Context, request: web.Request, broadcast: Broadcast, viewer: str, report: ViewerReport) -> Plan:
+    """How a viewer that watches already goes on. It keeps its node while that serves: no `whep` means, stay where you are."""
+    hub = at.hub
+    state = hub.deliveries.get(broadcast.id, State())
+    hls_url = hub.hls_url(broadcast.id) if hub.hls_ready(broadcast.id) else None
+    mode = Delivery.WEBRTC
+    if report.role is ViewerRole.PASSIVE and hls_url is not None:
+        mode = viewers.in_share(viewer, state)
+    if mode is Delivery.HLS:
+        return Plan(mode, None, hls_url)
+    current = hub.nodes.find(report.node or "")
+    stays = report.delivery is Delivery.WEBRTC and (
+        report.node is None or (current is not None and not current.draining)
+    )
+    node = None if stays else webrtc_node(hub, broadcast, at.place(request))
+    if node is None and report.delivery is Delivery.HLS:
+        return Plan(Delivery.HLS, None, hls_url)
+    return Plan(mode, node, hls_url)
+
+
+ROUTES = (
+    Route(
+        "GET", f"{ONE}/play", _ask, "How to watch now", TAG, Access.WATCH,
+        answer=Play, query=PlayQuery, problems=("no_node",),
+    ),
+    Route(
+        "POST", "/api/v1/viewers/{viewer}", _report, "A player reports itself, and learns how to go on", TAG, Access.WATCH,
+        body=ViewerReport, answer=Play, problems=("report_limit", "invalid_id"),
+    ),
+    Route(
+        "POST", "/whep/{broadcast}", _redirect_viewer, "Watch by WHEP: redirects to the best node", TAG,
+        status=307, problems=("no_node",),
+    ),
+    Route("OPTIONS", "/whep/{broadcast}", _options, "What WHEP allows", TAG, status=204),
+    Route(
+        "POST", "/whip/{broadcast}", _redirect_publisher, "Publish by WHIP: redirects to the broadcast's origin", TAG,
+        Access.PUBLISHER, status=307, problems=("no_node",),
+    ),
+    Route("OPTIONS", "/whip/{broadcast}", _options, "What WHIP allows", TAG, status=204),
+)  # fmt: skip

@@ -1,0 +1,98 @@
+"""The orchestrator as a role: `start(config)` opens SQL and the registry, builds the application and begins to tick."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiohttp import web
+
+from common.auth import Tokens
+from common.config import OrchestratorConfig
+from common.database import Database
+from common.http import application
+from common.log import log
+from common.registry import Registry
+from orchestrator.api import avatar, broadcasts, delivery, docs, events, nodes, stats, watching
+from orchestrator.api.route import CONTEXT, Context, Route
+from orchestrator.broadcasts import Broadcasts
+from orchestrator.geo import Geo, parse_networks
+from orchestrator.hub import Hub
+from orchestrator.limits import Limits
+from orchestrator.outreach import Outreach
+
+_log = log("orchestrator")
+
+ROUTES: tuple[Route, ...] = (
+    *broadcasts.ROUTES,
+    *watching.ROUTES,
+    *avatar.ROUTES,
+    *delivery.ROUTES,
+    *stats.ROUTES,
+    *events.ROUTES,
+    *nodes.ROUTES,
+    *docs.ROUTES,
+)
+
+
+class Orchestrator:
+    """A running orchestrator: serve `app`, and `close` it."""
+
+    def __init__(self, app: web.Application, hub: Hub, closing: AsyncExitStack) -> None:
+        self.app = app
+        self.hub = hub
+        self._closing = closing
+
+    @property
+    def hls_port(self) -> int:
+        """The packager's HLS port, when no URL of it is configured."""
+        return self.hub.hls_port
+
+    @hls_port.setter
+    def hls_port(self, port: int) -> None:
+        self.hub.hls_port = port
+
+    async def close(self) -> None:
+        """Ends events, tick, probes and connections, in the reverse order of their start."""
+        await self._closing.aclose()
+
+
+async def start(config: OrchestratorConfig) -> Orchestrator:
+    """Starts an orchestrator. Raises ValueError for bad settings, DatabaseDown when SQL does not answer (Redis may come later)."""
+    async with AsyncExitStack() as opening:
+        tokens, trusted = Tokens(config.secret()), parse_networks(config.trusted_proxies)
+        geo = Geo(config.geoip_db)
+        opening.callback(geo.close)
+        limits = Limits(config.redis_url, talk=config.talk_limit, report=config.report_limit)
+        database = await Database.open(config.database_url, config.data)
+        opening.push_async_callback(database.close)
+        registry = Registry.connect(config.redis_url)
+        opening.push_async_callback(registry.close)
+        hub = Hub(config, registry, Broadcasts(database))
+        outreach = Outreach(hub, tokens)
+        opening.push_async_callback(hub.close)
+        await hub.start()
+        opening.push_async_callback(outreach.close)
+        await outreach.start()
+        app = application("orchestrator", lambda: _facts(hub))
+        app[CONTEXT] = Context(config, hub, tokens, config.admin(), geo, outreach, limits, trusted)
+        docs.describe(app, ROUTES)
+        for route in ROUTES:
+            app.router.add_route(route.method, route.path, route.handler)
+        _log.info(
+            "orchestrator:started", id=hub.id, broadcasts=len(hub.broadcasts), geo=config.geoip_db is not None
+        )
+        return Orchestrator(app, hub, opening.pop_all())
+
+
+def _facts(hub: Hub) -> dict[str, Any]:
+    roles = Counter(str(node.report.role) for node in hub.nodes)
+    return {
+        "orchestrator": hub.id,
+        "workers": sum(node.report.workers for node in hub.nodes),
+        "nodes": {"total": len(hub.nodes), **roles},
+        "broadcasts": len(hub.broadcasts),
+        "viewers": sum(audience.total for audience in hub.audiences.values()),
+        "registry": "up" if hub.registry.up else "down",
+    }

@@ -1,0 +1,250 @@
+"""The OpenAPI 3.1 document, made from the table of routes and their models: what is not in the table does not exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from importlib import metadata
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from orchestrator.api.route import Access, Query, Route
+
+_REF = "#/components/schemas/{model}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457. `code` is stable; docs/errors.md says what to do about each.",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+        "hint": {"type": "string"},
+        "retry_after_s": {"type": "number"},
+    },
+}
+
+_PARAMETERS = {
+    "broadcast": "The id of a broadcast.",
+    "node": "The id of a node.",
+    "viewer": "The id of a viewer, from /play.",
+    "name": "A file's name.",
+}
+
+_SECURITY: dict[Access, list[dict[str, list[str]]]] = {
+    Access.OPEN: [],
+    Access.WATCH: [{}, {"viewer": []}, {"publisher": []}, {"admin": []}],
+    Access.TALK: [{}, {"viewer": []}, {"publisher": []}, {"admin": []}],
+    Access.PUBLISHER: [{"publisher": []}, {"admin": []}],
+    Access.ADMIN: [{"admin": []}],
+    Access.NODE: [{"node": []}],
+}
+
+
+def document(routes: Sequence[Route]) -> dict[str, Any]:
+    """The document of these routes and of those that every role has."""
+    models = sorted(_models(routes), key=lambda one: one.__name__)
+    _, schemas = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    paths |= _common_paths()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Avacast",
+            "version": _version(),
+            "summary": "Avatars that talk live to any number of people.",
+            "description": "Errors are problem+json with a stable `code`, what happened (`detail`) and what to do (`hint`).",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": {**schemas.get("$defs", {}), "Problem": _PROBLEM},
+            "securitySchemes": {
+                "admin": {"type": "http", "scheme": "bearer", "description": "The operators' token."},
+                **{
+                    who: {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": f"A {who} token.",
+                    }
+                    for who in ("viewer", "publisher", "node")
+                },
+            },
+        },
+    }
+
+
+def _models(routes: Iterable[Route]) -> set[type[BaseModel]]:
+    found: set[type[BaseModel]] = set()
+    for route in routes:
+        found |= {one for one in (route.body, route.answer) if isinstance(one, type)}
+    return found
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _operation_id(route),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "security": _SECURITY[route.access],
+        "responses": {str(route.status): _answer(route), **_problems(route)},
+    }
+    parameters = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": _PARAMETERS[name],
+            "schema": {"type": "string"},
+        }
+        for name in _PARAMETER.findall(route.path)
+    ]
+    if route.query is not None:
+        parameters += _query(route.query)
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(route.body)}},
+        }
+    elif route.status == 307:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/sdp": {"schema": {"type": "string"}}},
+        }
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    words = re.sub(r"[{}]", "", route.path.removeprefix("/api").strip("/")) or "root"
+    return f"{route.method.lower()}_{re.sub(r'[^A-Za-z0-9]+', '_', words)}"
+
+
+def _answer(route: Route) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": _DESCRIPTIONS[route.status]}
+    if isinstance(route.answer, str):
+        kind: dict[str, Any] = (
+            {"type": "object"} if route.answer == "application/json" else {"type": "string"}
+        )
+        answer["content"] = {route.answer: {"schema": kind}}
+    elif route.answer is not None:
+        answer["content"] = {"application/json": {"schema": _ref(route.answer)}}
+    if route.status == 307:
+        answer["headers"] = {"Location": {"schema": {"type": "string", "format": "uri"}}}
+    return answer
+
+
+_DESCRIPTIONS = {
+    200: "Done.",
+    201: "Made.",
+    202: "Taken.",
+    204: "Done; no body.",
+    307: "Send the same request to Location.",
+}
+
+
+def _problems(route: Route) -> dict[str, Any]:
+    statuses: dict[str, list[str]] = {}
+    if _PARAMETER.search(route.path) or route.path.startswith("/api/v1/viewers"):
+        statuses["404"] = ["not found"]
+    if route.access is not Access.OPEN:
+        statuses["401"], statuses["403"] = ["no valid token"], ["a token for something else"]
+    if route.body is not None:
+        statuses["400"], statuses["413"] = ["not JSON"], ["too large"]
+    if route.body is not None or route.query is not None or "invalid_id" in route.problems:
+        statuses["422"] = ["not valid"]
+    for code in route.problems:
+        statuses.setdefault(_STATUSES.get(code, "409"), []).append(f"`{code}`")
+    if route.access is Access.ADMIN or route.access is Access.NODE:
+        statuses.setdefault("503", []).append("a store does not answer")
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {
+            "description": (", ".join(told)).capitalize() if not told[0].startswith("`") else ", ".join(told),
+            "content": content,
+        }
+        for status, told in sorted(statuses.items())
+    }
+
+
+_STATUSES = {
+    "no_node": "503",
+    "origin_unreachable": "503",
+    "talk_limit": "429",
+    "report_limit": "429",
+    "invalid_id": "422",
+    "node_unknown": "404",
+}
+
+
+def _query(model: type[Query]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema(ref_template=_REF)
+    definitions = schema.get("$defs", {})
+    required = set(schema.get("required", ()))
+
+    def inlined(value: Any) -> Any:
+        if isinstance(value, dict):
+            reference = value.get("$ref", "")
+            name = reference.rsplit("/", 1)[-1]
+            merged = {
+                **definitions.get(name, {}),
+                **{key: one for key, one in value.items() if key != "$ref"},
+            }
+            return {key: inlined(one) for key, one in merged.items()}
+        return [inlined(one) for one in value] if isinstance(value, list) else value
+
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in required,
+            "description": facts.get("description", ""),
+            "schema": inlined({key: value for key, value in facts.items() if key != "description"}),
+        }
+        for name, facts in schema["properties"].items()
+    ]
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _common_paths() -> dict[str, dict[str, Any]]:
+    def one(summary: str, kind: str, status: dict[str, str]) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "object"} if kind == "application/json" else {"type": "string"}
+        return {
+            "get": {
+                "operationId": f"get_{summary.split()[0].lower()}",
+                "summary": summary,
+                "tags": ["Health"],
+                "security": [],
+                "responses": {
+                    code: {"description": told, "content": {kind: {"schema": schema}}}
+                    for code, told in status.items()
+                },
+            }
+        }
+
+    return {
+        "/health": one("Health, with counts of nodes and workers", "application/json", {"200": "It lives."}),
+        "/ready": one("Ready to serve?", "application/json", {"200": "Yes.", "503": "Not yet."}),
+        "/metrics": one("Metrics in Prometheus' text format", "text/plain", {"200": "The metrics."}),
+    }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("avacast")
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        return "0.0.0"
