@@ -14,7 +14,16 @@ pub struct Identity {
 impl Identity {
     /// Makes a fresh certificate (1 ms).
     pub fn generate() -> Result<Identity, SfuError> {
-        todo!()
+        let fault = |what: &str, cause: String| SfuError::Internal(format!("{what}: {cause}"));
+        let certificate = dimpl::certificate::generate_self_signed_certificate()
+            .map_err(|cause| fault("cannot make a certificate", cause.to_string()))?;
+        // Who sends a ClientHello has passed a STUN integrity check before, so a cookie round trip would prove nothing new.
+        let config = dimpl::Config::builder()
+            .use_server_cookie(false)
+            .build()
+            .map_err(|cause| fault("cannot set up DTLS", cause.to_string()))?;
+        let fingerprint = format!("sha-256 {}", certificate.fingerprint_str());
+        Ok(Identity { certificate, config: Arc::new(config), fingerprint })
     }
 
     /// For `a=fingerprint`: `sha-256 AB:CD:...`.

@@ -28,6 +28,8 @@ pub struct IngestSetup {
 pub enum IngestEvent {
     /// ICE and DTLS are up.
     Connected,
+    /// The peer may send from here: route its datagrams to this session.
+    Remote(Peer),
     /// First media, or what the stream holds has changed.
     Started(StreamDescription),
     /// No packet for 1 s while one was due: an upstream may have died. Once per silence.

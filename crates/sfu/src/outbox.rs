@@ -151,6 +151,5 @@ impl DatagramKind {
 /// Our ufrag in a STUN binding request (the part of USERNAME before the colon), for steering. `None` for everything else,
 /// also for responses: those go by the peer's address or, failing that, are offered to every session that awaits one.
 pub fn stun_ufrag(datagram: &[u8]) -> Option<&str> {
-    let _ = datagram;
-    todo!()
+    wire::stun::username(datagram)?.split_once(':').map(|(ours, _)| ours)
 }

@@ -1,0 +1,308 @@
+//! The answer to a WHEP offer: which sections are taken, with which payload types, and its text.
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use wire::sdp::{self, Description, Direction, Media};
+
+use crate::entropy::Credentials;
+use crate::error::SfuError;
+use crate::packet::{Codec, Kind, Layer, StreamDescription, TrackDescription};
+
+const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
+
+/// A section that is taken.
+#[derive(Debug, Clone)]
+pub(super) struct Section {
+    pub(super) kind: Kind,
+    /// The layer that it gets, when each section gets its own; `None`: chosen while it runs.
+    pub(super) layer: Option<Layer>,
+    pub(super) codec: sdp::Codec,
+    pub(super) ssrc: u32,
+    pub(super) rtx_ssrc: u32,
+    /// Id of the abs-send-time extension. Only with RTX: without, a repair repeats the packet bit by bit, extension included.
+    pub(super) abs_send_time: Option<u8>,
+    /// The peer asks for missing packets.
+    pub(super) nack: bool,
+}
+
+/// What an offer gets, m-line by m-line; `None` is rejected.
+pub(super) struct Plan {
+    sections: Vec<Option<Section>>,
+}
+
+impl Plan {
+    /// Chooses for each section of the offer.
+    pub(super) fn new(
+        offer: &Description,
+        stream: &StreamDescription,
+        layers_all: bool,
+        mut new_ssrc: impl FnMut() -> u32,
+    ) -> Result<Plan, SfuError> {
+        let bundle = offer.bundle();
+        let mut sections = Vec::with_capacity(offer.media.len());
+        let mut layers = 0;
+        let mut audio = false;
+        for media in &offer.media {
+            let taken = sections.iter().flatten().count();
+            let section = match media.kind.as_str() {
+                // one transport only: what is not bundled with the first taken section cannot be served
+                _ if taken > 0 && !media.mid().is_some_and(|mid| bundle.contains(&mid)) => None,
+                _ if !wanted(offer, media) => None,
+                "video" => stream.video.as_ref().and_then(|track| {
+                    let layer = layers_all.then_some(Layer(layers as u8));
+                    let most = if layers_all { track.layers.len().clamp(1, Layer::MAX) } else { 1 };
+                    (layers < most).then(|| section(Kind::Video, layer, media, track, &mut new_ssrc)).flatten()
+                }),
+                "audio" if !audio => stream
+                    .audio
+                    .as_ref()
+                    .and_then(|track| section(Kind::Audio, None, media, track, &mut new_ssrc)),
+                _ => None,
+            };
+            layers += usize::from(section.as_ref().is_some_and(|section| section.kind == Kind::Video));
+            audio |= section.as_ref().is_some_and(|section| section.kind == Kind::Audio);
+            sections.push(section);
+        }
+        if sections.iter().all(Option::is_none) {
+            return Err(SfuError::NoCommonCodec(format!("this stream has {}", contents(stream))));
+        }
+        Ok(Plan { sections })
+    }
+
+    pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter().flatten()
+    }
+
+    /// The answer's text.
+    pub(super) fn write(
+        &self,
+        offer: &Description,
+        session: u32,
+        credentials: &Credentials,
+        fingerprint: &str,
+        addresses: &[SocketAddr],
+    ) -> String {
+        let mut sdp = String::with_capacity(2048);
+        let _ = write!(sdp, "v=0\r\no=- {session} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n");
+        let taken = offer.media.iter().zip(&self.sections).filter(|(_, section)| section.is_some());
+        let mids: Vec<&str> = taken.filter_map(|(media, _)| media.mid()).collect();
+        if !mids.is_empty() {
+            let _ = write!(sdp, "a=group:BUNDLE {}\r\n", mids.join(" "));
+        }
+        sdp.push_str("a=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n");
+        for (media, section) in offer.media.iter().zip(&self.sections) {
+            match section {
+                Some(section) => write_section(&mut sdp, media, section, credentials, fingerprint, addresses),
+                None => {
+                    let format = media.formats.first().map_or("0", String::as_str);
+                    let _ = write!(sdp, "m={} 0 {} {format}\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n", media.kind, media.protocol);
+                    if let Some(mid) = media.mid() {
+                        let _ = write!(sdp, "a=mid:{mid}\r\n");
+                    }
+                }
+            }
+        }
+        sdp
+    }
+}
+
+/// Whether the peer wants to receive on this section, in a way that we can serve.
+fn wanted(offer: &Description, media: &Media) -> bool {
+    let receives = matches!(media.direction(), Direction::RecvOnly | Direction::SendRecv);
+    let secure = media.protocol.to_ascii_uppercase().contains("TLS/RTP/SAVP");
+    // RFC 8843 8.3: port 0 with bundle-only is a live section
+    let live = media.port != 0 || media.attribute("bundle-only").is_some();
+    receives && secure && live && offer.attribute(media, "rtcp-mux").is_some()
+}
+
+fn section(
+    kind: Kind,
+    layer: Option<Layer>,
+    media: &Media,
+    track: &TrackDescription,
+    new_ssrc: &mut impl FnMut() -> u32,
+) -> Option<Section> {
+    let codec = choose(&media.codecs(), track)?;
+    let nack = codec.has_feedback("nack");
+    Some(Section {
+        kind,
+        layer,
+        ssrc: new_ssrc(),
+        rtx_ssrc: new_ssrc(),
+        abs_send_time: media.extension(ABS_SEND_TIME).filter(|_| codec.rtx.is_some() || !nack),
+        nack,
+        codec,
+    })
+}
+
+/// The offered payload type that fits a track best.
+fn choose(offered: &[sdp::Codec], track: &TrackDescription) -> Option<sdp::Codec> {
+    let name = codec_name(track.codec);
+    let same = |codec: &&sdp::Codec| codec.name.eq_ignore_ascii_case(name) && codec.clock_rate == track.clock_rate;
+    let best = offered.iter().filter(same).max_by_key(|codec| {
+        let rank = match track.codec {
+            Codec::H264 => h264_rank(codec, track)?,
+            Codec::Vp9 => i32::from(codec.parameter("profile-id").unwrap_or("0") == parameter(track, "profile-id").unwrap_or("0")),
+            _ => 0,
+        };
+        // of equals the first offered, which max_by_key would pass over
+        Some((rank, std::cmp::Reverse(offered.iter().position(|other| other == *codec))))
+    })?;
+    // `None` ranks lowest: it can only win when nothing fits
+    (track.codec != Codec::H264 || h264_rank(best, track).is_some()).then(|| best.clone())
+}
+
+fn parameter<'a>(track: &'a TrackDescription, name: &str) -> Option<&'a str> {
+    sdp::parameter(&track.parameters, name)
+}
+
+/// Our packets are fragments, which only packetization mode 1 allows; the stream's own profile is best, then a wider one.
+fn h264_rank(codec: &sdp::Codec, track: &TrackDescription) -> Option<i32> {
+    if codec.parameter("packetization-mode") != Some("1") {
+        return None;
+    }
+    let profile = |id: Option<&str>| -> Option<(u8, u8)> {
+        let id = id.filter(|id| id.len() == 6 && id.is_ascii())?;
+        Some((u8::from_str_radix(&id[..2], 16).ok()?, u8::from_str_radix(&id[2..4], 16).ok()?))
+    };
+    let offered = profile(codec.parameter("profile-level-id")).unwrap_or((0x42, 0));
+    let ours = profile(parameter(track, "profile-level-id")).unwrap_or((0x42, 0xe0));
+    Some(match (offered.0 == ours.0, offered.1 == ours.1) {
+        (true, true) => 3,
+        (true, false) => 2,
+        _ if offered.0 > ours.0 => 1,
+        _ => 0, // a narrower profile than the stream's: most decoders take it all the same
+    })
+}
+
+fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::H264 => "H264",
+        Codec::Vp8 => "VP8",
+        Codec::Vp9 => "VP9",
+        Codec::Av1 => "AV1",
+        Codec::Opus => "opus",
+    }
+}
+
+fn contents(stream: &StreamDescription) -> String {
+    let tracks = [("video", &stream.video), ("audio", &stream.audio)];
+    let named: Vec<String> = tracks
+        .iter()
+        .filter_map(|(kind, track)| track.as_ref().map(|track| format!("{kind} as {}", codec_name(track.codec))))
+        .collect();
+    if named.is_empty() { "no media yet".into() } else { named.join(", ") }
+}
+
+/// Feedback that we obey, if offered.
+const FEEDBACK: [&str; 4] = ["nack", "nack pli", "ccm fir", "goog-remb"];
+
+fn write_section(
+    sdp: &mut String,
+    media: &Media,
+    section: &Section,
+    credentials: &Credentials,
+    fingerprint: &str,
+    addresses: &[SocketAddr],
+) {
+    let Section { codec, ssrc, rtx_ssrc, .. } = section;
+    let (pt, kind) = (codec.payload_type, &media.kind);
+    let _ = write!(sdp, "m={kind} 9 {} {pt}", media.protocol);
+    if let Some(rtx) = codec.rtx {
+        let _ = write!(sdp, " {rtx}");
+    }
+    sdp.push_str("\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=rtcp-rsize\r\n");
+    if let Some(mid) = media.mid() {
+        let _ = write!(sdp, "a=mid:{mid}\r\n");
+    }
+    let Credentials { ufrag, password } = credentials;
+    let _ = write!(sdp, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
+    let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\na=sendonly\r\n");
+    if let Some(id) = section.abs_send_time {
+        let _ = write!(sdp, "a=extmap:{id} {ABS_SEND_TIME}\r\n");
+    }
+    let channels = codec.channels.map(|channels| format!("/{channels}")).unwrap_or_default();
+    let _ = write!(sdp, "a=rtpmap:{pt} {}/{}{channels}\r\n", codec.name, codec.clock_rate);
+    for feedback in FEEDBACK.iter().filter(|feedback| codec.has_feedback(feedback)) {
+        // the estimate needs our send times
+        if *feedback != "goog-remb" || section.abs_send_time.is_some() {
+            let _ = write!(sdp, "a=rtcp-fb:{pt} {feedback}\r\n");
+        }
+    }
+    if !codec.parameters.is_empty() {
+        let _ = write!(sdp, "a=fmtp:{pt} {}\r\n", codec.parameters);
+    }
+    if let Some(rtx) = codec.rtx {
+        let _ = write!(sdp, "a=rtpmap:{rtx} rtx/{}\r\na=fmtp:{rtx} apt={pt}\r\n", codec.clock_rate);
+        let _ = write!(sdp, "a=ssrc-group:FID {ssrc} {rtx_ssrc}\r\n");
+    }
+    let track = match section.layer {
+        Some(Layer(layer)) if layer > 0 => format!("{kind}{layer}"),
+        _ => kind.clone(),
+    };
+    let _ = write!(sdp, "a=msid:avacast {track}\r\na=ssrc:{ssrc} cname:avacast\r\na=ssrc:{ssrc} msid:avacast {track}\r\n");
+    if codec.rtx.is_some() {
+        let _ = write!(sdp, "a=ssrc:{rtx_ssrc} cname:avacast\r\na=ssrc:{rtx_ssrc} msid:avacast {track}\r\n");
+    }
+    write_candidates(sdp, addresses);
+}
+
+/// Host candidates of all addresses, and the end of them.
+pub(super) fn write_candidates(sdp: &mut String, addresses: &[SocketAddr]) {
+    for (index, address) in addresses.iter().enumerate() {
+        // RFC 8445 5.1.2.1: type preference 126 (host), local preference by order, component 1
+        let priority = (126u32 << 24) + ((65_535 - index as u32) << 8) + 255;
+        let (ip, port) = (address.ip(), address.port());
+        let _ = write!(sdp, "a=candidate:{} 1 udp {priority} {ip} {port} typ host\r\n", index + 1);
+    }
+    sdp.push_str("a=end-of-candidates\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHROMIUM: &str = include_str!("../../../wire/tests/data/chromium_whep.sdp");
+    const AIORTC: &str = include_str!("../../../wire/tests/data/aiortc_whep.sdp");
+    const AUDIO_ONLY: &str = include_str!("../../../wire/tests/data/chromium_whep_audio.sdp");
+
+    fn plan(offer: &str, stream: &StreamDescription) -> Result<(Description, Plan), SfuError> {
+        let offer = Description::parse(offer).unwrap();
+        let mut ssrc = 100;
+        let plan = Plan::new(&offer, stream, false, || {
+            ssrc += 1;
+            ssrc
+        })?;
+        Ok((offer, plan))
+    }
+
+    #[test]
+    fn payload_types_are_those_of_the_offer() {
+        let stream = StreamDescription::h264_opus(true, true);
+        let (_, plan) = super::tests::plan(CHROMIUM, &stream).unwrap();
+        let types: Vec<_> = plan.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
+        assert_eq!(types, vec![(108, Some(109)), (111, None)]);
+        let (_, plan) = super::tests::plan(AIORTC, &stream).unwrap();
+        let types: Vec<_> = plan.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
+        assert_eq!(types, vec![(101, Some(102)), (96, None)]);
+    }
+
+    #[test]
+    fn the_answer_has_one_section_per_section_of_the_offer() {
+        let (offer, plan) = plan(CHROMIUM, &StreamDescription::h264_opus(false, true)).unwrap();
+        let credentials = Credentials { ufrag: "AAufrag".into(), password: "secret".into() };
+        let text = plan.write(&offer, 1, &credentials, "sha-256 AB:CD", &["192.0.2.1:7900".parse().unwrap()]);
+        let answer = Description::parse(&text).unwrap();
+        assert_eq!(answer.media.len(), 2);
+        assert_eq!((answer.media[0].port, answer.media[1].port), (0, 9));
+        assert_eq!(answer.bundle(), vec!["1"]);
+        assert_eq!(answer.candidates(), vec!["1 1 udp 2130706431 192.0.2.1 7900 typ host"]);
+        assert_eq!(answer.media[1].direction(), Direction::SendOnly);
+    }
+
+    #[test]
+    fn no_common_codec_names_what_there_is() {
+        let error = plan(AUDIO_ONLY, &StreamDescription::h264_opus(true, false)).err().unwrap();
+        assert_eq!(error, SfuError::NoCommonCodec("this stream has video as H264".into()));
+    }
+}

@@ -1,0 +1,522 @@
+//! One subscriber x one track: where it reads in the shared cache, and how numbers and times are rewritten.
+//!
+//! A forwarder is a cursor over a layer of the [`StreamCache`](crate::StreamCache): starting, catching up, pacing a key frame and
+//! following live are the same loop, `next` up to the cache's end. Nothing is queued per subscriber.
+//!
+//! Sequence numbers: within one [`Run`] of the cursor `out = in + constant`, so gaps stay visible (they may yet be repaired upstream)
+//! and a late packet finds its place. A start, a replay, a skip to a newer key frame or another layer begins a new run without a gap.
+//!
+//! Times: the true one plus a constant, but while catching up each frame is stamped with the time at which it is sent, on the
+//! live line: `max(true, live(now), previous + 1)`. The receiver's clock filter then sees one straight line (see docs/sfu.md).
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use wire::rtp::{self, Header};
+use wire::srtp::Sealer;
+
+use super::answer::Section;
+use super::{SubscriberConfig, TrackStats};
+use crate::cache::{LayerCache, StreamCache};
+use crate::outbox::{Outbox, Peer};
+use crate::packet::{Kind, Layer, Packet};
+
+/// Runs and stamps are kept for so many packets: what may still be asked for.
+const REPAIR_PACKETS: u64 = 2048;
+/// Repairs that may wait; a viewer that asks for more is beyond repair by single packets.
+const MOST_REPAIRS: usize = 512;
+/// Catching up may take so long; beyond, a fresh key frame is sooner there (judgement, reference trial).
+const MOST_CATCH_UP: Duration = Duration::from_millis(250);
+/// Frames that go out when catching up would take too long: a lone key frame is not always shown.
+const STILL_FRAMES: u8 = 3;
+/// How long a wished key frame may take before the backlog is sent after all.
+const KEY_FRAME_PATIENCE: Duration = Duration::from_millis(700);
+
+/// Packets sent one behind the other out of the cache.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    layer: Layer,
+    out_start: u64,
+    in_start: u64,
+}
+
+/// A frame that left under another time than its own.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    out_start: u64,
+    ticks: u64,
+    time: u64,
+}
+
+/// What the cursor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing to start from: waits for a key frame that begins at `from` or later (video), or for any packet (audio).
+    Waiting { from: u64 },
+    /// Sends what the cache has, as the pace allows; frames are stamped with the time of sending.
+    CatchingUp,
+    /// As catching up, but stops after some frames: a new key frame is on its way.
+    Still { frames_left: u8, since: Instant },
+    /// Has sent all there was; follows.
+    Live,
+}
+
+/// What a forwarder wants of its surroundings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    KeyFrame(Layer),
+    FirstFrameSent,
+}
+
+pub(super) struct Forwarder {
+    section: Section,
+    config: SubscriberConfig,
+    layer: Layer,
+    state: State,
+    /// Next sequence number to read.
+    next: u64,
+    /// Next sequence number to give out, extended.
+    out_next: u64,
+    rtx_next: u64,
+    /// Added to true times.
+    time_base: u64,
+    /// Stamp of the frame that is being sent: its true ticks and the time given.
+    frame: Option<(u64, u64)>,
+    /// Stamp of the frame before, if it was not its true time.
+    floor: Option<u64>,
+    /// Time given to the newest frame.
+    last_time: Option<u64>,
+    /// The last packet sent ended a frame.
+    at_boundary: bool,
+    runs: VecDeque<Run>,
+    stamps: VecDeque<Stamp>,
+    /// Sequence numbers (ours) to be sent again.
+    repairs: VecDeque<u64>,
+    /// Lately repaired, not to be repaired again within a round trip.
+    repaired: VecDeque<(u64, Instant)>,
+    last_replay: Option<Instant>,
+    first_frame: FirstFrame,
+    pub(super) wishes: Vec<Wish>,
+    pub(super) stats: TrackStats,
+    pub(super) replays: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstFrame {
+    Awaited,
+    KeyFrameOpen,
+    Sent,
+}
+
+impl Forwarder {
+    pub(super) fn new(section: Section, config: SubscriberConfig, random: [u8; 32]) -> Forwarder {
+        let number = |at: usize| u64::from(u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]]));
+        Forwarder {
+            layer: section.layer.unwrap_or(Layer::SINGLE),
+            section,
+            config,
+            state: State::Waiting { from: 0 },
+            next: 0,
+            // RFC 3711 3.3.1: small enough that a lost first packet cannot confuse the rollover counter
+            out_next: number(0) & 0x3fff | 1,
+            rtx_next: number(4) & 0x3fff | 1,
+            time_base: number(8),
+            frame: None,
+            floor: None,
+            last_time: None,
+            at_boundary: true,
+            runs: VecDeque::new(),
+            stamps: VecDeque::new(),
+            repairs: VecDeque::new(),
+            repaired: VecDeque::new(),
+            last_replay: None,
+            first_frame: FirstFrame::Awaited,
+            wishes: Vec::new(),
+            stats: TrackStats::default(),
+            replays: 0,
+        }
+    }
+
+    pub(super) fn section(&self) -> &Section {
+        &self.section
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.section.kind
+    }
+
+    pub(super) fn layer(&self) -> Layer {
+        self.layer
+    }
+
+    pub(super) fn is_catching_up(&self) -> bool {
+        matches!(self.state, State::CatchingUp | State::Still { .. })
+    }
+
+    fn source<'a>(&self, cache: &'a StreamCache) -> &'a LayerCache {
+        cache.layer(self.section.kind, self.layer)
+    }
+
+    /// The transport is up: begins with the cached GOP, or with what comes next.
+    pub(super) fn start(&mut self, now: Instant, cache: &StreamCache) {
+        if self.section.kind == Kind::Audio {
+            self.begin_run(cache.layer(Kind::Audio, self.layer).end());
+            self.state = State::Live;
+            return;
+        }
+        if self.section.layer.is_none() {
+            self.layer = cache.best_layer(now);
+        }
+        if self.config.instant_start {
+            self.replay(now, cache);
+        } else {
+            self.state = State::Waiting { from: self.source(cache).end() };
+        }
+        if self.is_waiting() {
+            self.wishes.push(Wish::KeyFrame(self.layer));
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
+    }
+
+    /// Starts (again) at the newest key frame in the cache.
+    fn replay(&mut self, now: Instant, cache: &StreamCache) {
+        let source = self.source(cache);
+        let Some(gop) = source.gop() else {
+            self.state = State::Waiting { from: 0 };
+            return;
+        };
+        let backlog = source.backlog(gop);
+        self.begin_run(gop);
+        self.replays += 1;
+        self.last_replay = Some(now);
+        let rate_bps = source.bitrate_bps(now);
+        self.state = if catch_up_time(backlog.bytes, backlog.frames, rate_bps, self.burst_bps()) <= MOST_CATCH_UP {
+            State::CatchingUp
+        } else {
+            self.wishes.push(Wish::KeyFrame(self.layer));
+            State::Still { frames_left: STILL_FRAMES, since: now }
+        };
+        if backlog.missing > 0 {
+            self.wishes.push(Wish::KeyFrame(self.layer)); // the copy is damaged; a whole one mends it
+        }
+    }
+
+    /// What a burst may take of the link.
+    fn burst_bps(&self) -> u64 {
+        let slots_per_s = 1.0 / self.config.slot.as_secs_f64().max(1e-6);
+        (slots_per_s * self.config.segments_per_slot as f64 * 8.0 * wire::h264::PAYLOAD_BYTES as f64) as u64
+    }
+
+    fn begin_run(&mut self, in_start: u64) {
+        self.next = in_start;
+        self.at_boundary = true;
+        self.frame = None;
+        if self.runs.back().is_some_and(|run| run.out_start == self.out_next) {
+            self.runs.pop_back(); // nothing was sent in it
+        }
+        self.runs.push_back(Run { layer: self.layer, out_start: self.out_next, in_start });
+        let oldest = self.out_next.saturating_sub(REPAIR_PACKETS);
+        while self.runs.get(1).is_some_and(|second| second.out_start <= oldest) {
+            self.runs.pop_front();
+        }
+    }
+
+    /// The viewer cannot decode: replays the cache, at most every `replay_interval`.
+    pub(super) fn handle_pli(&mut self, now: Instant, cache: &StreamCache) {
+        self.stats.plis += 1;
+        let recent = |span| self.last_replay.is_some_and(|last| now.saturating_duration_since(last) < span);
+        if recent(self.config.replay_interval) {
+            return;
+        }
+        // a viewer that asks again soon after a replay was not helped by it
+        let helped = !recent(4 * self.config.replay_interval);
+        self.replay(now, cache);
+        if self.is_waiting() || !helped {
+            self.wishes.push(Wish::KeyFrame(self.layer));
+        }
+    }
+
+    /// Takes the video from another layer, starting with its newest key frame.
+    pub(super) fn switch(&mut self, now: Instant, layer: Layer, cache: &StreamCache) {
+        self.layer = layer;
+        self.replay(now, cache);
+        if self.is_waiting() {
+            self.wishes.push(Wish::KeyFrame(layer));
+        }
+    }
+
+    /// A NACK: remembers what is to be sent again. `rtt`: no second repair within it.
+    pub(super) fn handle_nack(&mut self, now: Instant, missing: impl Iterator<Item = u16>, rtt: Duration) {
+        self.stats.nacks += 1;
+        let quiet = rtt.clamp(Duration::from_millis(10), Duration::from_millis(500));
+        while self.repaired.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) >= quiet) {
+            self.repaired.pop_front();
+        }
+        for sequence in missing {
+            let Some(out) = extend(self.out_next, sequence) else {
+                self.stats.nacks_missed += 1;
+                continue;
+            };
+            let known = self.repairs.contains(&out) || self.repaired.iter().any(|(repaired, _)| *repaired == out);
+            if !known && self.repairs.len() < MOST_REPAIRS {
+                self.repairs.push_back(out);
+            }
+        }
+    }
+
+    /// Packets that came after their successors had been sent.
+    pub(super) fn forward_late(&mut self, packet: &Packet, link: &mut Link<'_>) {
+        let Some(run) = self.runs.back().copied() else { return };
+        let behind = packet.layer == self.layer && packet.sequence < self.next && packet.sequence >= run.in_start;
+        if behind && !self.is_waiting() {
+            let out = run.out_start + (packet.sequence - run.in_start);
+            let time = self.time_of(out, packet.time.ticks);
+            self.send(packet, out, time, link);
+        }
+    }
+
+    /// Sends what is due; `allowance` is the number of packets that may still leave in this slot.
+    pub(super) fn pump(&mut self, now: Instant, cache: &StreamCache, allowance: &mut usize, link: &mut Link<'_>) {
+        self.pump_repairs(now, cache, allowance, link);
+        let source = self.source(cache);
+        let end = source.end();
+        if let State::Waiting { from } = self.state {
+            let Some(gop) = source.gop().filter(|gop| *gop >= from) else { return };
+            self.begin_run(gop);
+            self.state = State::CatchingUp;
+        }
+        if self.next > end || self.next < source.start() {
+            // the source began anew, or we fell behind everything that is kept
+            match (self.section.kind, source.gop()) {
+                (Kind::Audio, _) => self.begin_run(end),
+                (Kind::Video, Some(gop)) => {
+                    self.begin_run(gop);
+                    self.state = State::CatchingUp;
+                }
+                (Kind::Video, None) => {
+                    self.wishes.push(Wish::KeyFrame(self.layer));
+                    self.state = State::Waiting { from: 0 };
+                    return;
+                }
+            }
+        }
+        while self.next < end && *allowance > 0 {
+            if self.at_boundary {
+                // a newer key frame empties what is left of the backlog
+                if let Some(gop) = source.gop().filter(|gop| *gop > self.next && self.section.kind == Kind::Video) {
+                    self.begin_run(gop);
+                    self.state = State::CatchingUp;
+                }
+                if let State::Still { frames_left: 0, since } = self.state {
+                    if now.saturating_duration_since(since) < KEY_FRAME_PATIENCE {
+                        return;
+                    }
+                    self.state = State::CatchingUp; // the source does not obey: better late than never
+                }
+            }
+            let Some(packet) = source.packet(self.next) else {
+                self.next += 1; // lost upstream, perhaps to come late
+                continue;
+            };
+            // a run begins and ends with the packets at hand; its numbers count the gaps too
+            let run = *self.runs.back().unwrap_or(&Run { layer: self.layer, out_start: self.out_next, in_start: self.next });
+            let out = run.out_start + (self.next - run.in_start);
+            let time = self.stamp(now, packet, out, source);
+            self.send(packet, out, time, link);
+            self.out_next = out + 1;
+            self.next += 1;
+            *allowance -= 1;
+            self.note_frame(packet);
+        }
+        if self.next >= end && self.state == State::CatchingUp {
+            self.state = State::Live;
+        }
+    }
+
+    fn pump_repairs(&mut self, now: Instant, cache: &StreamCache, allowance: &mut usize, link: &mut Link<'_>) {
+        while *allowance > 0 {
+            let Some(out) = self.repairs.pop_front() else { return };
+            let run = self.runs.iter().rev().find(|run| run.out_start <= out).copied();
+            let packet = run.and_then(|run| {
+                let source = cache.layer(self.section.kind, run.layer);
+                source.packet(run.in_start + (out - run.out_start))
+            });
+            match packet {
+                Some(packet) => {
+                    let time = self.time_of(out, packet.time.ticks);
+                    self.repair(packet, out, time, link);
+                    self.repaired.push_back((out, now));
+                    *allowance -= 1;
+                }
+                None => self.stats.nacks_missed += 1,
+            }
+        }
+    }
+
+    /// Time under which the next packet leaves, on our line.
+    fn stamp(&mut self, now: Instant, packet: &Packet, out: u64, source: &LayerCache) -> u64 {
+        let true_time = packet.time.ticks + self.time_base;
+        if self.section.kind == Kind::Audio {
+            return true_time;
+        }
+        if let Some((_, time)) = self.frame.filter(|(ticks, _)| *ticks == packet.time.ticks) {
+            return time;
+        }
+        // frames that follow a stamped one keep after it; then times are the true ones, in whatever order (B frames)
+        let mut time = self.floor.map_or(true_time, |floor| true_time.max(floor + 1));
+        if self.is_catching_up() {
+            let live = source.live(now).map_or(0, |(live, _)| live.ticks + self.time_base);
+            time = time.max(live).max(self.last_time.map_or(0, |last| last + 1));
+        }
+        self.floor = (time != true_time).then_some(time);
+        if time != true_time {
+            self.stamps.push_back(Stamp { out_start: out, ticks: packet.time.ticks, time });
+            let oldest = out.saturating_sub(REPAIR_PACKETS);
+            while self.stamps.front().is_some_and(|stamp| stamp.out_start < oldest) {
+                self.stamps.pop_front();
+            }
+        } else if self.stamps.back().is_some_and(|last| out - last.out_start > REPAIR_PACKETS) {
+            self.stamps = VecDeque::new();
+        }
+        self.frame = Some((packet.time.ticks, time));
+        self.last_time = self.last_time.max(Some(time));
+        time
+    }
+
+    /// Time that a packet sent before had.
+    fn time_of(&self, out: u64, ticks: u64) -> u64 {
+        let after = self.stamps.partition_point(|stamp| stamp.out_start <= out);
+        let stamp = after.checked_sub(1).and_then(|at| self.stamps.get(at)).filter(|stamp| stamp.ticks == ticks);
+        stamp.map_or(ticks + self.time_base, |stamp| stamp.time)
+    }
+
+    fn note_frame(&mut self, packet: &Packet) {
+        self.at_boundary = packet.marker;
+        if self.section.kind != Kind::Video {
+            return;
+        }
+        if packet.key_frame_start && self.first_frame == FirstFrame::Awaited {
+            self.first_frame = FirstFrame::KeyFrameOpen;
+        }
+        if packet.marker {
+            if self.first_frame == FirstFrame::KeyFrameOpen {
+                self.first_frame = FirstFrame::Sent;
+                self.wishes.push(Wish::FirstFrameSent);
+            }
+            if let State::Still { frames_left, .. } = &mut self.state {
+                *frames_left = frames_left.saturating_sub(1);
+            }
+        }
+    }
+
+    fn send(&mut self, packet: &Packet, out: u64, time: u64, link: &mut Link<'_>) {
+        let header = Header {
+            marker: packet.marker,
+            payload_type: self.section.codec.payload_type,
+            sequence: out as u16,
+            timestamp: time as u32,
+            ssrc: self.section.ssrc,
+        };
+        if link.seal(&header, out, self.section.abs_send_time, &[], &packet.payload) {
+            self.stats.packets += 1;
+            self.stats.bytes += packet.payload.len() as u64;
+        }
+    }
+
+    /// Sends a packet again: as RTX (RFC 4588), or bit by bit as it was.
+    fn repair(&mut self, packet: &Packet, out: u64, time: u64, link: &mut Link<'_>) {
+        self.stats.retransmitted += 1;
+        let Some(payload_type) = self.section.codec.rtx else {
+            return self.send(packet, out, time, link);
+        };
+        let sequence = self.rtx_next;
+        self.rtx_next += 1;
+        let header = Header {
+            marker: packet.marker,
+            payload_type,
+            sequence: sequence as u16,
+            timestamp: time as u32,
+            ssrc: self.section.rtx_ssrc,
+        };
+        let original = (out as u16).to_be_bytes();
+        link.seal(&header, sequence, self.section.abs_send_time, &original, &packet.payload);
+    }
+
+    /// Packets that wait in the cache or for repair, for which another slot is needed.
+    pub(super) fn backlog(&self, cache: &StreamCache) -> u64 {
+        let waits = match self.state {
+            State::Waiting { .. } => 0,
+            _ => self.source(cache).end().saturating_sub(self.next),
+        };
+        waits + self.repairs.len() as u64
+    }
+
+    /// When the next slot matters; `None`: only when something comes.
+    pub(super) fn due(&self, now: Instant, cache: &StreamCache) -> Option<Instant> {
+        match self.state {
+            State::Still { frames_left: 0, since } if self.repairs.is_empty() => Some(since + KEY_FRAME_PATIENCE),
+            _ if self.backlog(cache) > 0 => Some(now + self.config.slot),
+            _ => None,
+        }
+    }
+
+    /// Our time for a point of the stream's line.
+    pub(super) fn line_time(&self, ticks: u64) -> u32 {
+        (ticks + self.time_base) as u32
+    }
+}
+
+/// The extended number that a NACK means, if it has been sent and is not forgotten.
+fn extend(next: u64, sequence: u16) -> Option<u64> {
+    let back = (next as u16).wrapping_sub(sequence);
+    let back = if back == 0 { 1 << 16 } else { u64::from(back) };
+    next.checked_sub(back).filter(|_| back <= REPAIR_PACKETS)
+}
+
+/// How long a backlog keeps a viewer from being live: on the wire at `burst_bps` while the stream goes on, or in the decoder.
+fn catch_up_time(bytes: u64, frames: u64, stream_bps: u64, burst_bps: u64) -> Duration {
+    // decode times of the reference trial, by the bitrate that such pictures have: 480p, 1080p, 1440p
+    let decode = Duration::from_millis(match stream_bps {
+        ..2_500_000 => 2,
+        ..8_000_000 => 5,
+        _ => 11,
+    });
+    let spare_bps = burst_bps.saturating_sub(stream_bps).max(1);
+    let wire = Duration::from_micros((u128::from(bytes) * 8_000_000 / u128::from(spare_bps)) as u64);
+    wire.max(decode * u32::try_from(frames).unwrap_or(u32::MAX))
+}
+
+/// Where a forwarder's packets go.
+pub(super) struct Link<'a> {
+    pub(super) sealer: &'a Sealer,
+    pub(super) path: Peer,
+    pub(super) out: &'a mut Outbox,
+    pub(super) abs_send_time: [u8; 3],
+    /// Sealed bytes that left.
+    pub(super) bytes: u64,
+}
+
+impl Link<'_> {
+    /// Writes and seals one packet; `prefix` goes before the payload.
+    fn seal(&mut self, header: &Header, sequence: u64, abs_send_time: Option<u8>, prefix: &[u8], payload: &[u8]) -> bool {
+        let [a, b, c] = self.abs_send_time;
+        let element = abs_send_time.map(|id| [id << 4 | 2, a, b, c]);
+        let sealer = self.sealer;
+        let mut bytes = 0;
+        let sealed = self.out.write(self.path, |buffer| {
+            let start = buffer.len();
+            header.write(element.as_ref().map_or(&[], |element| &element[..]), buffer);
+            let head = buffer.len() - start;
+            debug_assert!(head >= rtp::HEADER_BYTES);
+            buffer.extend_from_slice(prefix);
+            buffer.extend_from_slice(payload);
+            let sealed = sealer.seal_rtp(buffer, start, head, sequence);
+            bytes = buffer.len() - start;
+            sealed
+        });
+        self.bytes += bytes as u64;
+        sealed
+    }
+}

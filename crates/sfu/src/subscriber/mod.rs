@@ -1,0 +1,568 @@
+//! One viewer (or downstream node): answers its offer, connects, starts it from the cache, forwards, repairs.
+//!
+//! | file | what |
+//! |---|---|
+//! | `answer.rs` | which sections of the offer are taken, and the answer's text |
+//! | `transport.rs` | ICE, DTLS, SRTP |
+//! | `forwarder.rs` | cursor, rewriting, start, pace, repair of one track |
+//! | `reports.rs` | sender and receiver reports |
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wire::rtcp::{self, Rtcp};
+use wire::rtp;
+use wire::sdp::{Description, IceCredentials};
+
+use crate::cache::{RateWindow, StreamCache};
+use crate::clock::WallClock;
+use crate::entropy::{Credentials, Entropy};
+use crate::error::SfuError;
+use crate::identity::Identity;
+use crate::outbox::{Outbox, Peer};
+use crate::packet::{Kind, Layer, Packet};
+
+mod answer;
+mod forwarder;
+mod reports;
+mod transport;
+
+use answer::Plan;
+use forwarder::{Forwarder, Link, Wish};
+use reports::Reports;
+use transport::{Transport, TransportEvent};
+
+/// What may be tuned; the defaults are the measured ones.
+#[derive(Debug, Clone)]
+pub struct SubscriberConfig {
+    /// Without a STUN check or a genuine SRTCP packet for so long, the session closes (RFC 7675).
+    pub consent_timeout: Duration,
+    /// An answer that nobody uses is forgotten after this.
+    pub connect_timeout: Duration,
+    /// Packets of a backlog that leave together; the next ones follow after `slot`.
+    pub segments_per_slot: usize,
+    pub slot: Duration,
+    /// Start from the cached GOP; otherwise wait for the next key frame.
+    pub instant_start: bool,
+    /// Least time between two answers to a viewer's PLI.
+    pub replay_interval: Duration,
+}
+
+impl Default for SubscriberConfig {
+    fn default() -> Self {
+        SubscriberConfig {
+            consent_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            segments_per_slot: 8,
+            slot: Duration::from_millis(1),
+            instant_start: true,
+            replay_interval: Duration::from_millis(300),
+        }
+    }
+}
+
+/// What a subscriber is made of.
+pub struct SubscriberSetup {
+    pub identity: Identity,
+    pub credentials: Credentials,
+    pub entropy: Entropy,
+    pub clock: WallClock,
+    /// Addresses under which this socket is reached; become the answer's candidates. At least one.
+    pub addresses: Vec<SocketAddr>,
+    /// `?layers=all`: the offer's video m-lines get one layer each (a node pulls), instead of one choice on the first.
+    pub layers_all: bool,
+    pub config: SubscriberConfig,
+}
+
+/// The answer to an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub sdp: String,
+    /// For the ETag header, without quotes; changes at an ICE restart.
+    pub etag: String,
+}
+
+/// What a PATCH did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trickle {
+    /// Candidates taken: 204.
+    Taken,
+    /// ICE restarted: 200 with this body and ETag. The session's ufrag is another one now.
+    Restarted { fragment: String, etag: String },
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// Nobody ever used the answer.
+    NeverConnected,
+    /// The peer fell silent.
+    ConsentExpired,
+    /// The peer closed DTLS.
+    PeerClosed,
+    /// The handshake failed or the certificate is not the one the offer named.
+    Handshake,
+    /// `close()` was called.
+    Local,
+}
+
+impl CloseReason {
+    /// Stable name for API users.
+    pub fn code(self) -> &'static str {
+        match self {
+            CloseReason::NeverConnected => "never_connected",
+            CloseReason::ConsentExpired => "consent_expired",
+            CloseReason::PeerClosed => "peer_closed",
+            CloseReason::Handshake => "handshake_failed",
+            CloseReason::Local => "closed",
+        }
+    }
+}
+
+/// What happened to a subscriber.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriberEvent {
+    /// ICE and DTLS are up; media flows from here on.
+    Connected,
+    /// The peer may send from here: route its datagrams to this session.
+    Remote(Peer),
+    /// The first whole key frame is out, so long after the answer.
+    FirstFrame { after: Duration },
+    /// Only a new key frame helps (nothing in the cache to start from): see [`StreamCache::want_key_frame`].
+    KeyFrameWanted { layer: Layer },
+    /// It is over; drop the value.
+    Closed(CloseReason),
+}
+
+/// Figures of one track of a subscriber.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct TrackStats {
+    pub packets: u64,
+    /// Of payload.
+    pub bytes: u64,
+    pub retransmitted: u64,
+    pub nacks: u64,
+    /// Packets asked for that the cache no longer had.
+    pub nacks_missed: u64,
+    pub plis: u64,
+    /// Of the newest receiver report, 0..1.
+    pub loss: f64,
+    pub packets_lost: i64,
+    pub jitter_ms: f64,
+}
+
+impl TrackStats {
+    fn add(&mut self, other: &TrackStats) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.retransmitted += other.retransmitted;
+        self.nacks += other.nacks;
+        self.nacks_missed += other.nacks_missed;
+        self.plis += other.plis;
+        self.loss = self.loss.max(other.loss);
+        self.packets_lost += other.packets_lost;
+        self.jitter_ms = self.jitter_ms.max(other.jitter_ms);
+    }
+}
+
+/// Figures of a subscriber.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SubscriberStats {
+    pub connected: bool,
+    pub remote: Option<Peer>,
+    pub video: TrackStats,
+    pub audio: TrackStats,
+    pub rtt_ms: Option<f64>,
+    /// Media and repair as sent, over the last second or so.
+    pub bitrate_bps: u64,
+    /// Receiver's estimate, when it sends REMB.
+    pub remb_bps: Option<u64>,
+    /// Layer that video is taken from now.
+    pub layer: Option<Layer>,
+    pub connect_ms: Option<f64>,
+    pub first_frame_ms: Option<f64>,
+    /// Starts and PLI answers out of the cache.
+    pub replays: u64,
+    /// Datagrams that were no good: unparsable, forged, replayed, from unknown addresses.
+    pub rejected: u64,
+}
+
+/// One WHEP session: ICE (full, controlled), DTLS (passive), SRTP and a forwarder per track.
+pub struct Subscriber {
+    transport: Transport,
+    credentials: Credentials,
+    entropy: Entropy,
+    addresses: Vec<SocketAddr>,
+    clock: WallClock,
+    config: SubscriberConfig,
+    video: Vec<Forwarder>,
+    audio: Option<Forwarder>,
+    reports: Reports,
+    /// RTCP is put together here, then sealed into the outbox.
+    compound: Vec<u8>,
+    answered: Instant,
+    connect_after: Option<Duration>,
+    first_frame_after: Option<Duration>,
+    started: bool,
+    report_due: Option<Instant>,
+    slot_due: Option<Instant>,
+    /// Packets that may still leave in this slot, and when the slot began.
+    allowance: usize,
+    slot_began: Instant,
+    remb_bps: Option<u64>,
+    sent: RateWindow,
+    events: VecDeque<SubscriberEvent>,
+}
+
+impl Subscriber {
+    /// Answers a WHEP offer for the stream in `cache`. The SDP is complete at once.
+    ///
+    /// Errors: the offer cannot be read, or has no codec in common with the stream.
+    pub fn answer(
+        now: Instant,
+        setup: SubscriberSetup,
+        offer: &str,
+        cache: &StreamCache,
+    ) -> Result<(Subscriber, Answer), SfuError> {
+        let SubscriberSetup { identity, credentials, mut entropy, clock, addresses, layers_all, config } = setup;
+        let bad = |what: &str| SfuError::BadSdp(what.to_string());
+        let offer = Description::parse(offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let remote = remote_credentials(&offer)?.ok_or_else(|| bad("it has no ice-ufrag and ice-pwd"))?;
+        let fingerprints = offer.fingerprints();
+        if !fingerprints.iter().any(|(hash, _)| matches!(hash.as_str(), "sha-256" | "sha-384" | "sha-512")) {
+            return Err(bad("it has no certificate fingerprint that we know (sha-256, sha-384, sha-512)"));
+        }
+        if offer.any_attribute("setup") == Some("passive") {
+            return Err(bad("setup:passive leaves nobody to begin the DTLS handshake; offer actpass"));
+        }
+        let plan = Plan::new(&offer, cache.description(), layers_all, || entropy.draw_u32().max(1))?;
+        let sdp = plan.write(&offer, entropy.draw_u32(), &credentials, identity.fingerprint(), &addresses);
+        let etag = entropy.draw_text(12).replace(['+', '/'], "-");
+        let timeouts = (config.connect_timeout, config.consent_timeout);
+        let mut transport =
+            Transport::new(now, &identity, &credentials, remote, fingerprints, addresses.clone(), timeouts);
+        offer.candidates().iter().for_each(|candidate| transport.add_remote_candidate(now, candidate));
+        let (mut video, mut audio) = (Vec::new(), None);
+        for section in plan.sections() {
+            let forwarder = Forwarder::new(section.clone(), config.clone(), entropy.draw());
+            match section.kind {
+                Kind::Video => video.push(forwarder),
+                Kind::Audio => audio = Some(forwarder),
+            }
+        }
+        let subscriber = Subscriber {
+            transport,
+            credentials,
+            entropy,
+            addresses,
+            clock,
+            video,
+            audio,
+            reports: Reports::default(),
+            compound: Vec::new(),
+            answered: now,
+            connect_after: None,
+            first_frame_after: None,
+            started: false,
+            report_due: None,
+            slot_due: None,
+            allowance: config.segments_per_slot,
+            config,
+            slot_began: now,
+            remb_bps: None,
+            sent: RateWindow::default(),
+            events: VecDeque::new(),
+        };
+        Ok((subscriber, Answer { sdp, etag }))
+    }
+
+    /// A PATCH body (RFC 8840 fragment): candidates, or new credentials, which restart ICE.
+    pub fn trickle(&mut self, now: Instant, fragment: &str) -> Result<Trickle, SfuError> {
+        let fragment = Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let remote = remote_credentials(&fragment)?;
+        let restart = remote.filter(|remote| self.transport.remote_ufrag() != Some(remote.ufrag.as_str()));
+        let restarted = restart.is_some();
+        if let Some(remote) = restart {
+            // ours never fails to name its worker
+            let worker = Credentials::worker_of(&self.credentials.ufrag).unwrap_or(0);
+            self.credentials = Credentials::new(worker, &mut self.entropy);
+            self.transport.restart(now, &self.credentials, remote);
+        }
+        for candidate in fragment.candidates() {
+            self.transport.add_remote_candidate(now, candidate);
+        }
+        if !restarted {
+            return Ok(Trickle::Taken);
+        }
+        let Credentials { ufrag, password } = &self.credentials;
+        let mut fragment = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
+        answer::write_candidates(&mut fragment, &self.addresses);
+        Ok(Trickle::Restarted { fragment, etag: self.entropy.draw_text(12).replace(['+', '/'], "-") })
+    }
+
+    /// A datagram from the network. `datagram` is used as scratch (decrypted in place).
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        from: Peer,
+        datagram: &mut [u8],
+        cache: &StreamCache,
+        out: &mut Outbox,
+    ) {
+        if let Some(compound) = self.transport.handle_datagram(now, from, datagram, out) {
+            self.handle_rtcp(now, compound, cache);
+        }
+        self.take_transport_events(now);
+        self.pump(now, cache, out);
+    }
+
+    /// A burst that `cache.push` has just taken.
+    pub fn forward(&mut self, now: Instant, burst: &[Arc<Packet>], cache: &StreamCache, out: &mut Outbox) {
+        if !self.started {
+            return;
+        }
+        let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
+        if let Some((sealer, path)) = self.transport.outgoing() {
+            let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+            for packet in burst {
+                match packet.kind {
+                    Kind::Video => self.video.iter_mut().for_each(|video| video.forward_late(packet, &mut link)),
+                    Kind::Audio => self.audio.iter_mut().for_each(|audio| audio.forward_late(packet, &mut link)),
+                }
+            }
+            self.sent.add(now, link.bytes as usize);
+        }
+        self.pump(now, cache, out);
+    }
+
+    /// The timer of [`Subscriber::poll_timeout`] is due.
+    pub fn handle_timeout(&mut self, now: Instant, cache: &StreamCache, out: &mut Outbox) {
+        self.transport.handle_timeout(now, out);
+        self.take_transport_events(now);
+        self.pump(now, cache, out);
+    }
+
+    /// When [`Subscriber::handle_timeout`] is due; ask again after every call that takes `&mut self`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let transport = self.transport.poll_timeout()?;
+        Some([self.report_due, self.slot_due].into_iter().flatten().fold(transport, Instant::min))
+    }
+
+    pub fn poll_event(&mut self) -> Option<SubscriberEvent> {
+        self.events.pop_front()
+    }
+
+    /// Our ufrag, under which STUN checks find this session; another one after an ICE restart.
+    pub fn ufrag(&self) -> &str {
+        &self.credentials.ufrag
+    }
+
+    /// Where we send to, once a check of the peer has been genuine.
+    pub fn remote(&self) -> Option<Peer> {
+        self.transport.path()
+    }
+
+    /// Says goodbye (RTCP BYE, DTLS close_notify) and closes: [`SubscriberEvent::Closed`] follows.
+    pub fn close(&mut self, now: Instant, out: &mut Outbox) {
+        if self.started {
+            self.compound.clear();
+            // RFC 3550 6.1: a compound begins with a report; this one reports nothing
+            let ssrcs: Vec<u32> = self.forwarders().map(|forwarder| forwarder.section().ssrc).collect();
+            rtcp::write_receiver_report(ssrcs.first().copied().unwrap_or(0), &[], &mut self.compound);
+            rtcp::write_bye(&ssrcs, &mut self.compound);
+            self.send_compound(out);
+        }
+        self.transport.close(now, out);
+        self.take_transport_events(now);
+    }
+
+    pub fn stats(&self, now: Instant) -> SubscriberStats {
+        let millis = |span: Duration| span.as_secs_f64() * 1000.0;
+        let mut video = TrackStats::default();
+        self.video.iter().for_each(|forwarder| video.add(&forwarder.stats));
+        SubscriberStats {
+            connected: self.transport.is_connected(),
+            remote: self.transport.path(),
+            video,
+            audio: self.audio.as_ref().map(|audio| audio.stats).unwrap_or_default(),
+            rtt_ms: self.reports.rtt().map(millis),
+            bitrate_bps: self.sent.bitrate_bps(now),
+            remb_bps: self.remb_bps,
+            layer: self.video.first().map(Forwarder::layer),
+            connect_ms: self.connect_after.map(millis),
+            first_frame_ms: self.first_frame_after.map(millis),
+            replays: self.video.iter().map(|forwarder| forwarder.replays).sum(),
+            rejected: self.transport.rejected,
+        }
+    }
+
+    /// Whether the subscriber takes this kind of media.
+    pub fn takes(&self, kind: Kind) -> bool {
+        self.forwarders().any(|forwarder| forwarder.kind() == kind)
+    }
+
+    fn forwarders(&self) -> impl Iterator<Item = &Forwarder> {
+        self.video.iter().chain(&self.audio)
+    }
+
+    /// The forwarder that a report about `ssrc` (its media or repair) is for.
+    fn forwarder_of(&mut self, ssrc: u32) -> Option<&mut Forwarder> {
+        let mut forwarders = self.video.iter_mut().chain(&mut self.audio);
+        forwarders.find(|forwarder| forwarder.section().ssrc == ssrc || forwarder.section().rtx_ssrc == ssrc)
+    }
+
+    fn take_transport_events(&mut self, now: Instant) {
+        let events = std::mem::take(&mut self.transport.events);
+        for event in events {
+            match event {
+                TransportEvent::Connected => {
+                    self.connect_after = Some(now.saturating_duration_since(self.answered));
+                    self.report_due = Some(now);
+                    self.events.push_back(SubscriberEvent::Connected);
+                }
+                TransportEvent::Remote(peer) => self.events.push_back(SubscriberEvent::Remote(peer)),
+                TransportEvent::Closed(reason) => {
+                    (self.started, self.report_due, self.slot_due) = (false, None, None);
+                    self.events.push_back(SubscriberEvent::Closed(reason));
+                }
+            }
+        }
+    }
+
+    fn handle_rtcp(&mut self, now: Instant, compound: &[u8], cache: &StreamCache) {
+        let rtt = self.reports.rtt().unwrap_or(Duration::from_millis(50));
+        for packet in rtcp::packets(compound) {
+            match packet {
+                Rtcp::ReceiverReport { blocks, .. } | Rtcp::SenderReport { blocks, .. } => {
+                    for block in blocks {
+                        let mut forwarders = self.video.iter_mut().chain(&mut self.audio);
+                        if let Some(forwarder) = forwarders.find(|forwarder| forwarder.section().ssrc == block.ssrc) {
+                            self.reports.read(now, &block, forwarder);
+                        }
+                    }
+                }
+                Rtcp::Nack { media, missing } => {
+                    if let Some(forwarder) = self.forwarder_of(media).filter(|forwarder| forwarder.section().nack) {
+                        forwarder.handle_nack(now, missing, rtt);
+                    }
+                }
+                Rtcp::Pli { media } => self.handle_pli(now, media, cache),
+                Rtcp::Fir { ssrcs } => ssrcs.for_each(|ssrc| self.handle_pli(now, ssrc, cache)),
+                Rtcp::Remb { bitrate_bps } => self.remb_bps = Some(bitrate_bps),
+                Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
+            }
+        }
+    }
+
+    fn handle_pli(&mut self, now: Instant, ssrc: u32, cache: &StreamCache) {
+        if let Some(forwarder) = self.forwarder_of(ssrc).filter(|forwarder| forwarder.kind() == Kind::Video) {
+            forwarder.handle_pli(now, cache);
+        }
+    }
+
+    /// Sends whatever is due now, and sets the timers of what is not.
+    fn pump(&mut self, now: Instant, cache: &StreamCache, out: &mut Outbox) {
+        if !self.transport.is_connected() {
+            return;
+        }
+        if self.report_due.is_some_and(|due| now >= due) {
+            self.send_reports(now, cache, out);
+            self.leave_silent_layers(now, cache);
+        }
+        if !self.started {
+            self.started = true;
+            self.video.iter_mut().chain(&mut self.audio).for_each(|forwarder| forwarder.start(now, cache));
+        }
+        self.send_media(now, cache, out);
+        self.take_wishes(now);
+    }
+
+    fn send_media(&mut self, now: Instant, cache: &StreamCache, out: &mut Outbox) {
+        let elapsed = now.saturating_duration_since(self.slot_began);
+        if elapsed >= self.config.slot {
+            // a timer that came late may make up for one slot, not for more: bursts cost loss
+            let slots = (elapsed.as_nanos() / self.config.slot.as_nanos().max(1)).min(2) as usize;
+            self.allowance = slots * self.config.segments_per_slot;
+            self.slot_began = now;
+        }
+        let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
+        let Some((sealer, path)) = self.transport.outgoing() else { return };
+        let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+        // Audio never waits. Live it goes last, as the short tail of the video's train; while a backlog leaves, first.
+        let audio_first = self.video.iter().any(|video| video.is_catching_up() || video.backlog(cache) > 8);
+        let mut unpaced = usize::MAX;
+        if let Some(audio) = self.audio.as_mut().filter(|_| audio_first) {
+            audio.pump(now, cache, &mut unpaced, &mut link);
+        }
+        for video in &mut self.video {
+            video.pump(now, cache, &mut self.allowance, &mut link);
+        }
+        if let Some(audio) = &mut self.audio {
+            audio.pump(now, cache, &mut unpaced, &mut link);
+        }
+        self.sent.add(now, link.bytes as usize);
+        self.slot_due = self.video.iter().filter_map(|video| video.due(now, cache)).min();
+    }
+
+    fn take_wishes(&mut self, now: Instant) {
+        for forwarder in &mut self.video {
+            for wish in forwarder.wishes.drain(..) {
+                match wish {
+                    Wish::KeyFrame(layer) => self.events.push_back(SubscriberEvent::KeyFrameWanted { layer }),
+                    Wish::FirstFrameSent => {
+                        let after = now.saturating_duration_since(self.answered);
+                        self.first_frame_after.get_or_insert(after);
+                        self.events.push_back(SubscriberEvent::FirstFrame { after });
+                    }
+                }
+            }
+        }
+    }
+
+    fn send_reports(&mut self, now: Instant, cache: &StreamCache, out: &mut Outbox) {
+        self.report_due = Some(now + reports::INTERVAL);
+        self.compound.clear();
+        let mut any = false;
+        for forwarder in self.video.iter().chain(&self.audio) {
+            any |= self.reports.write(now, forwarder, cache, &mut self.compound);
+        }
+        if any {
+            self.send_compound(out);
+        }
+    }
+
+    /// A layer whose source fell silent while another one runs is left.
+    fn leave_silent_layers(&mut self, now: Instant, cache: &StreamCache) {
+        for video in self.video.iter_mut().filter(|video| video.section().layer.is_none() && self.started) {
+            let best = cache.best_layer(now);
+            let silent = !cache.layer(Kind::Video, video.layer()).is_alive(now);
+            if silent && best != video.layer() && cache.layer(Kind::Video, best).is_alive(now) {
+                video.switch(now, best, cache);
+            }
+        }
+    }
+
+    fn send_compound(&mut self, out: &mut Outbox) {
+        let Some((sealer, path)) = self.transport.outgoing() else { return };
+        let compound = &self.compound;
+        out.write(path, |buffer| {
+            let start = buffer.len();
+            buffer.extend_from_slice(compound);
+            sealer.seal_rtcp(buffer, start)
+        });
+    }
+}
+
+/// Credentials of a description, if it has any; RFC 8839 5.4 bounds their lengths.
+fn remote_credentials(description: &Description) -> Result<Option<IceCredentials>, SfuError> {
+    let credentials = description.ice_credentials();
+    match &credentials {
+        Some(IceCredentials { ufrag, password })
+            if !(4..=256).contains(&ufrag.len()) || !(22..=256).contains(&password.len()) =>
+        {
+            Err(SfuError::BadSdp("ice-ufrag must have 4 to 256 characters, ice-pwd 22 to 256".into()))
+        }
+        _ => Ok(credentials),
+    }
+}
