@@ -1,0 +1,240 @@
+//! HTTP server of the HLS objects: everything below `/hls/`, over HTTP/1.1 and HTTP/2, with TLS when it has a certificate.
+//!
+//! The packager puts one immutable snapshot per part and rendition; from then on a request is a look-up and a clone of
+//! ready headers and bytes. Blocked reloads and hinted parts are held here and released by the put.
+
+mod body;
+mod document;
+mod library;
+mod reply;
+pub mod request;
+mod serve;
+mod stats;
+mod timed;
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::library::Library;
+use crate::reply::Desk;
+use crate::stats::Counters;
+pub use crate::stats::Stats;
+
+/// Where and how to listen.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub host: IpAddr,
+    /// 0 takes a free port; [`Edge::port`] tells which.
+    pub port: u16,
+    /// Threads, each with its own event loop; 0 is one a core, at most four.
+    pub threads: usize,
+    /// Certificate chain and private key, both PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Connections above this are closed at once.
+    pub max_connections: usize,
+    /// Requests held at once; above it the reply is 503.
+    pub max_waiters: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 0,
+            threads: 0,
+            tls: None,
+            max_connections: 50_000,
+            max_waiters: 50_000,
+        }
+    }
+}
+
+/// The frozen numbers of a stream that the server needs: limits and lifetimes follow from them.
+#[derive(Debug, Clone, Copy)]
+pub struct Grid {
+    pub part_target_ms: u32,
+    pub target_duration_s: u32,
+}
+
+impl Grid {
+    /// "The Advance Part Limit is three divided by the Part Target Duration if that is less than a second, rounded up,
+    /// and three otherwise" (RFC 8216bis 6.2.5.2).
+    #[must_use]
+    pub fn advance_part_limit(self) -> u32 {
+        if self.part_target_ms < 1000 {
+            3000_u32.div_ceil(self.part_target_ms.max(1))
+        } else {
+            3
+        }
+    }
+}
+
+/// The next state of one rendition: its playlists, the media that is new in it, the names that are no longer served.
+#[derive(Debug, Clone, Default)]
+pub struct Put {
+    pub rendition: String,
+    /// Place of the newest part: releases the reloads that wait for it.
+    pub msn: u64,
+    pub part: u32,
+    pub live: Bytes,
+    pub delta: Option<Bytes>,
+    /// The playlist without parts; the former one stays when `None`.
+    pub plain: Option<Bytes>,
+    pub media: Vec<(String, Bytes)>,
+    /// Segments, each the row of the named parts (shared, not copied).
+    pub joined: Vec<(String, Vec<String>)>,
+    pub dropped: Vec<String>,
+    /// Name of the part that the playlist hints at.
+    pub hint: Option<String>,
+    /// The playlist has EXT-X-ENDLIST.
+    pub ended: bool,
+}
+
+#[derive(Debug, Error)]
+pub enum EdgeError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("cannot use the certificate or key: {0}")]
+    Certificate(String),
+    #[error("no stream {0:?} is open")]
+    StreamUnknown(String),
+    #[error("segment {0:?} names a part that was not put")]
+    PartMissing(String),
+}
+
+/// The running server. Dropping it closes every connection.
+#[derive(Debug)]
+pub struct Edge {
+    desk: Arc<Desk>,
+    counters: Vec<Arc<Counters>>,
+    port: u16,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Edge {
+    /// Binds the port and starts the threads.
+    ///
+    /// # Errors
+    /// [`EdgeError::Listen`] when the port is taken, [`EdgeError::Certificate`] when a PEM file cannot be used.
+    pub fn start(config: &Config) -> Result<Self, EdgeError> {
+        let address = SocketAddr::new(config.host, config.port);
+        let tls = config
+            .tls
+            .as_ref()
+            .map(|(chain, key)| serve::acceptor(chain, key))
+            .transpose()?;
+        let listen = |source| EdgeError::Listen { address, source };
+        let listener = serve::listener(address).map_err(listen)?;
+        let port = listener.local_addr().map_err(listen)?.port();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if config.threads == 0 {
+            cores.min(4)
+        } else {
+            config.threads
+        };
+        let desk = Arc::new(Desk {
+            library: Library::default(),
+            waiters: AtomicUsize::new(0),
+            max_waiters: config.max_waiters,
+        });
+        let counters: Vec<_> = (0..threads)
+            .map(|_| Arc::new(Counters::default()))
+            .collect();
+        let (stop, stopped) = watch::channel(false);
+        let open = Arc::new(AtomicUsize::new(0));
+        let mut edge = Self {
+            desk,
+            counters,
+            port,
+            stop,
+            threads: Vec::new(),
+        };
+        for (index, counters) in edge.counters.iter().enumerate() {
+            let door = serve::Door {
+                listener: TcpListener::try_clone(&listener).map_err(listen)?,
+                tls: tls.clone(),
+                desk: Arc::clone(&edge.desk),
+                counters: Arc::clone(counters),
+                open: Arc::clone(&open),
+                max_open: config.max_connections,
+                stopped: stopped.clone(),
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("edge-{index}"))
+                .spawn(move || door.run());
+            edge.threads.push(thread.map_err(listen)?);
+        }
+        Ok(edge)
+    }
+
+    /// The bound port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Opens a stream; requests for its index wait from now on. One of the same name is closed first.
+    pub fn open(&self, stream: &str, grid: Grid) {
+        self.desk.library.open(stream, grid);
+    }
+
+    /// Puts a document of the whole stream, such as `index.m3u8`.
+    ///
+    /// # Errors
+    /// [`EdgeError::StreamUnknown`].
+    pub fn put_index(&self, stream: &str, name: &str, body: Bytes) -> Result<(), EdgeError> {
+        self.desk.library.put_index(stream, name, body)
+    }
+
+    /// Puts the next state of a rendition and releases who waits for it.
+    ///
+    /// # Errors
+    /// [`EdgeError::StreamUnknown`], or [`EdgeError::PartMissing`] when a joined segment names an unknown part.
+    pub fn put(&self, stream: &str, put: Put) -> Result<(), EdgeError> {
+        self.desk.library.put(stream, put)
+    }
+
+    /// Removes a stream; who waits is answered 404. False when there is none.
+    pub fn close(&self, stream: &str) -> bool {
+        self.desk.library.close(stream)
+    }
+
+    /// The counters of all threads.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats {
+            waiters: self.desk.waiters.load(Ordering::Relaxed) as u64,
+            ..Stats::default()
+        };
+        for one in &self.counters {
+            stats.add(one);
+        }
+        stats
+    }
+
+    /// Closes every connection and ends the threads.
+    pub fn stop(&mut self) {
+        self.stop.send_replace(true);
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so; the others end all the same.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
