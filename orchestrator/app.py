@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -78,12 +79,18 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         app = application("orchestrator", lambda: _facts(hub))
         app[CONTEXT] = Context(config, hub, tokens, config.admin(), geo, outreach, limits, trusted)
         docs.describe(app, ROUTES)
+        app.on_shutdown.append(partial(_end_events, hub))
         for route in ROUTES:
             app.router.add_route(route.method, route.path, route.handler)
         _log.info(
             "orchestrator:started", id=hub.id, broadcasts=len(hub.broadcasts), geo=config.geoip_db is not None
         )
         return Orchestrator(app, hub, opening.pop_all())
+
+
+async def _end_events(hub: Hub, _app: web.Application) -> None:
+    """Open event streams would hold up the end of the listener."""
+    hub.feed.close()
 
 
 def _facts(hub: Hub) -> dict[str, Any]:

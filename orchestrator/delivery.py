@@ -13,7 +13,8 @@ they let go the trigger goes on from where it is.
 
 Passive viewers move in batches: `hls_share` is the part of them that is (to be) on HLS. A viewer belongs to the share by a hash of
 its id, so every node and the API agree without talking, and a batch is one number. HLS is packaged from `prewarm` x threshold, and
-nobody is moved to it before the packager has the stream; moving back to WebRTC needs no such wait.
+nobody is moved to it before the packager has the stream; moving back to WebRTC needs no such wait, and happens too when the packager
+has lost the stream for `lost_s`.
 """
 
 from __future__ import annotations
@@ -69,6 +70,8 @@ class Policy:
     """HLS is packaged whoever watches."""
     prewarm: float = 0.8
     """Else it is packaged from this part of its threshold on."""
+    lost_s: float = 5.0
+    """A packager without the stream for this long is given up."""
     batch: int = 50
     """Most passive viewers that move at once."""
     batch_s: float = 1.0
@@ -142,6 +145,8 @@ class State:
     hls_share: float = 0.0
     """Part of the passive viewers that is sent to HLS, 0..1."""
     next_batch: float = float("-inf")
+    ready_at: float = float("-inf")
+    """When the packager was last seen to have the stream."""
     package: bool = False
     """A packager should make HLS of it."""
 
@@ -155,6 +160,11 @@ class State:
     def mode(self) -> Delivery:
         """How a passive viewer that comes now watches."""
         return Delivery.HLS if self.hls_share > 0 and self.hls.on else Delivery.WEBRTC
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """What nodes are told of it: when this changes they must hear at once."""
+        return self.stage, self.mode, self.hls_share, self.package, self.hls.on, self.relays.on
 
     def force_hls(self, force: Force) -> State:
         """Ops hold HLS on or off, or let go of it; takes effect with the next `step`."""
@@ -180,14 +190,15 @@ def step(
     )
     hls = state.hls.step(audience.total, policy.hls_above, enabled=policy.hls_enabled, policy=policy, now=now)
     package = hls.on or state.hls_share > 0 or _prewarm(state, policy, audience)
+    ready_at = now if hls_ready else state.ready_at
     share, next_batch = state.hls_share, state.next_batch
-    target = 1.0 if hls.on else 0.0
+    target = 1.0 if hls.on and now - ready_at < policy.lost_s else 0.0
     if share != target and now >= next_batch and (hls_ready or target == 0.0):
         passive = audience.passive_webrtc + audience.hls
         stride = 1.0 if passive <= policy.batch else policy.batch / passive
         share = min(target, share + stride) if target > share else max(target, share - stride)
         next_batch = now + policy.batch_s * (0.5 + jitter())
-    return State(relays, hls, share, next_batch, package)
+    return State(relays, hls, share, next_batch, ready_at, package)
 
 
 def _prewarm(state: State, policy: Policy, audience: Audience) -> bool:
@@ -215,14 +226,15 @@ def encode(state: State) -> str:
     )
 
 
-def decode(document: str) -> State:
-    """The state from a document. Raises ValueError when it is none of ours."""
+def decode(document: str, now: float) -> State:
+    """The state from a document, as if HLS was ready a moment ago. Raises ValueError when it is none of ours."""
     try:
         facts = json.loads(document)
         return State(
             _decode_switch(facts["relays"]),
             _decode_switch(facts["hls"]),
             float(facts["hls_share"]),
+            ready_at=now,
             package=bool(facts["package"]),
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -80,6 +80,9 @@ class Hub:
         self.changed = asyncio.Event()
         """Set when some node's directory may have changed; the pusher clears it."""
         self._origins: dict[str, str] = {}
+        self._live_on: dict[str, str] = {}
+        """Broadcast -> the origin on which it is live."""
+        self._view: View | None = None
         self._orders: dict[str, Force] = {}
         self._drains: set[str] = set()
         self._hls: dict[str, int] = {}
@@ -88,6 +91,7 @@ class Hub:
         self._refreshed_at = float("-inf")
         self._wake = asyncio.Event()
         self._ticking = asyncio.Lock()
+        self._seen: dict[str, tuple[bool, Audience]] = {}
         self._task: asyncio.Task[None] | None = None
 
     # life -------------------------------------------------------------------------------------------------------------
@@ -128,7 +132,11 @@ class Hub:
 
     async def heartbeat(self, report: NodeReport) -> directory.Directory:
         """A node's report; answers with what it must know. Raises Conflict when the node was started again elsewhere."""
+        known = self.nodes.find(report.id)
+        before = _live_streams(known.report) if known is not None else frozenset()
         new = self.nodes.heartbeat(report, time.monotonic())
+        if before != _live_streams(report):
+            self.wake()
         document = json.dumps(
             {"hub": self.id, "report": report.model_dump(mode="json")}, separators=(",", ":")
         )
@@ -180,9 +188,6 @@ class Hub:
         self._origins.pop(name, None)
         self._orders.pop(name, None)
         self._hls.pop(name, None)
-        for delivered in ("webrtc", "hls"):
-            with suppress(KeyError):
-                LISTENERS.remove(name, delivered)
         _log.info("broadcast:ended", broadcast=name)
         self.feed.publish("broadcast", {"id": name, "change": "ended"}, broadcast=name)
         with suppress(RegistryDown):
@@ -203,11 +208,8 @@ class Hub:
 
     def origin_of(self, name: str) -> Node | None:
         """The origin that runs a broadcast: where it is live, else where it was placed."""
-        assigned = self.nodes.find(self._origins.get(name, ""))
-        if assigned is not None and _live(assigned, name):
-            return assigned
-        elsewhere = next((one for one in self.nodes.of_role(Role.ORIGIN) if _live(one, name)), None)
-        return elsewhere or assigned
+        live = self.nodes.find(self._live_on.get(name, ""))
+        return live or self.nodes.find(self._origins.get(name, ""))
 
     def live(self, name: str) -> bool:
         """Is media flowing on the origin?"""
@@ -242,9 +244,11 @@ class Hub:
         return self.audiences.get(name, Audience())
 
     def view(self) -> View:
-        """What directories are computed from."""
+        """What directories are computed from; made once a tick, however many nodes ask."""
+        if self._view is not None and self._view.version == self.version:
+            return self._view
         origins = ((one.id, self.origin_of(one.id)) for one in self.broadcasts)
-        return View(
+        self._view = View(
             version=self.version,
             broadcasts=list(self.broadcasts),
             deliveries=self.deliveries,
@@ -254,6 +258,7 @@ class Hub:
             hls_url=self.hls_url,
             play_url=self.play_url,
         )
+        return self._view
 
     # tick -------------------------------------------------------------------------------------------------------------
 
@@ -263,17 +268,21 @@ class Hub:
             await self._tick(time.monotonic())
 
     async def _tick(self, now: float) -> None:
-        before = self._outline()
+        self._view = None
+        before, states, scene = self._outline(), dict(self.deliveries), self._seen
         await self._share(now)
         await self._refresh(now)
         for node in self.nodes.expire(now):
             _log.warning("node:gone", node=node.id, role=node.report.role, url=node.report.url)
             self.feed.publish("node", {"id": node.id, "change": "gone", "role": node.report.role})
+        self._index()
         await self._count()
         if self._duty is not None and now < self._duty.until:
             self._decide()
             await self._write(self._duty)
-        self._tell(before)
+        self._tell(states, before[1])
+        self._seen = self._scene()
+        self._tell_scene(scene, self._seen)
         if self._outline() != before:
             await self._bump()
         self._measure(now)
@@ -281,11 +290,15 @@ class Hub:
     def _outline(self) -> Any:
         """What nodes must be told of at once, in a form that compares."""
         return (
-            dict(self.deliveries),
+            {name: state.told for name, state in self.deliveries.items()},
             {one.id: getattr(self.origin_of(one.id), "id", None) for one in self.broadcasts},
             [(one.id, one.report.url, one.drain) for one in self.nodes],
             list(self.broadcasts),
         )
+
+    def _scene(self) -> dict[str, tuple[bool, Audience]]:
+        """What people see of each broadcast: is it live, who watches."""
+        return {one.id: (self.live(one.id), self.audience(one.id)) for one in self.broadcasts}
 
     async def _bump(self) -> None:
         self.version = max(self.version + 1, _wall_ms())
@@ -319,14 +332,14 @@ class Hub:
         if self._duty is None:
             self._origins = dict(shared.origins)
             self.deliveries = {
-                name: delivery.decode(text)
+                name: delivery.decode(text, time.time())
                 for name, text in shared.deliveries.items()
                 if self.broadcasts.find(name)
             }
         elif not self._written["deliveries"] and not self._written["origins"]:
             # New on duty: goes on from what the last one decided, unless the registry has forgotten it.
             self._origins = {**self._origins, **shared.origins}
-            decided = {name: delivery.decode(text) for name, text in shared.deliveries.items()}
+            decided = {name: delivery.decode(text, time.time()) for name, text in shared.deliveries.items()}
             self.deliveries = {**self.deliveries, **decided}
         elif not shared.deliveries and not shared.origins:
             self._written = {"deliveries": {}, "origins": {}}  # restarted empty: all is written again
@@ -351,6 +364,15 @@ class Hub:
             _TICK_FAILURES.labels("count").inc()
         found = audiences(self.nodes, self._hls)
         self.audiences = {name: found.get(name, Audience()) for name in names}
+
+    def _index(self) -> None:
+        """Finds out on which origin each broadcast is live; the one that it was placed on goes first."""
+        found: dict[str, str] = {}
+        for node in self.nodes.of_role(Role.ORIGIN):
+            for name in _live_streams(node.report):
+                if name not in found or self._origins.get(name) == node.id:
+                    found[name] = node.id
+        self._live_on = found
 
     def _decide(self) -> None:
         for broadcast in self.broadcasts:
@@ -402,9 +424,8 @@ class Hub:
             self._duty = None
             self._written = {"deliveries": {}, "origins": {}}
 
-    def _tell(self, before: Any) -> None:
-        """Logs, counts and publishes what has changed since `before`."""
-        was: Mapping[str, State] = before[0]
+    def _tell(self, was: Mapping[str, State], origins: Mapping[str, str | None]) -> None:
+        """Logs, counts and publishes what has changed since."""
         for name, state in self.deliveries.items():
             old = was.get(name, State())
             for switch, then, this in (("hls", old.hls, state.hls), ("relays", old.relays, state.relays)):
@@ -415,10 +436,23 @@ class Hub:
                 self.feed.publish("delivery", facts, broadcast=name)
         for one in self.broadcasts:
             origin = getattr(self.origin_of(one.id), "id", None)
-            if before[1].get(one.id) != origin:
+            if origins.get(one.id) != origin:
                 self.feed.publish(
                     "broadcast", {"id": one.id, "change": "placed", "origin": origin}, broadcast=one.id
                 )
+
+    def _tell_scene(
+        self, before: Mapping[str, tuple[bool, Audience]], after: Mapping[str, tuple[bool, Audience]]
+    ) -> None:
+        for name, (live, audience) in after.items():
+            was_live, was = before.get(name, (False, Audience()))
+            if live != was_live:
+                _log.info("broadcast:live" if live else "broadcast:silent", broadcast=name)
+                change = "live" if live else "silent"
+                self.feed.publish("broadcast", {"id": name, "change": change}, broadcast=name)
+            if audience != was:
+                facts = {"id": name, "total": audience.total, "webrtc": audience.webrtc, "hls": audience.hls}
+                self.feed.publish("viewers", facts, broadcast=name)
 
     def _switched(self, name: str, switch: str, state: delivery.Switch) -> None:
         event = {"hls": "cdn", "relays": "relays"}[switch] + (":activated" if state.on else ":deactivated")
@@ -436,9 +470,14 @@ class Hub:
         _NODES.clear()
         for node in self.nodes:
             _NODES.labels(node.report.role, node.state(now) or "gone").inc()
+        LISTENERS.clear()
         for name, audience in self.audiences.items():
             LISTENERS.labels(name, "webrtc").set(audience.webrtc)
             LISTENERS.labels(name, "hls").set(audience.hls)
+
+
+def _live_streams(report: NodeReport) -> frozenset[str]:
+    return frozenset(one.stream for one in report.streams if one.live)
 
 
 def _live(node: Node, name: str) -> bool:

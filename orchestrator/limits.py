@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -13,13 +14,19 @@ from redis.exceptions import RedisError
 from common.errors import TooMany
 from orchestrator.geo import Address
 
+_TIMES: dict[str, Any] = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0}
+
 
 class Limits:
     """Named limits such as `talk` = 30/minute."""
 
     def __init__(self, redis_url: str, **texts: str) -> None:
         """Raises ValueError when a text is no limit."""
-        storage = RedisStorage(f"async+{redis_url}", wrap_exceptions=True) if redis_url else MemoryStorage()
+        storage: RedisStorage | MemoryStorage = MemoryStorage()
+        if redis_url:
+            storage = RedisStorage(
+                f"async+{redis_url}", implementation="redispy", wrap_exceptions=True, **_TIMES
+            )
         self._window = MovingWindowRateLimiter(storage)
         self._items: dict[str, RateLimitItem] = {}
         for name, text in texts.items():
