@@ -70,7 +70,7 @@ class VideoEncoder:
             "bufsize": str(settings.bitrate_bps // 2),
             "forced-idr": "1",
             "x264-params": f"keyint={16 * settings.gop_frames}:min-keyint=1:scenecut=0:repeat-headers=1:annexb=1:"
-            "sliced-threads=0:threads=1:colormatrix=bt709:colorprim=bt709:transfer=bt709:fullrange=off",
+            "sliced-threads=0:threads=1:colormatrix=smpte170m:colorprim=bt709:transfer=bt709:fullrange=off",
         }
         context.open()
         self._context = context

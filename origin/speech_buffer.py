@@ -168,7 +168,8 @@ class SpeechBuffer:
         self.position = end
         while self._line and self._line[0].end <= end:
             self._heard += [w.text for w in self._line.popleft().speech.words]
-        return Block(pcm, self.state, placed, self._settle())
+        underrun = self._settle()
+        return Block(pcm, self.state, placed, underrun)
 
     def _place(self) -> list[Placed]:
         """Gives waiting speech its place when there is enough of it, or right behind what is being heard."""

@@ -88,7 +88,7 @@ class Pronouncer:
 
     def word(self, word: str) -> str:
         """Phonemes of one word alone; "" when there is nothing to say."""
-        return self._known(word) or self._unknown(word)
+        return self._known(word) or self._unknown(word) or self.letter_names(word)
 
     def _in_context(self, word: str, before: str, after: str) -> str:
         lower = word.lower()

@@ -1,0 +1,266 @@
+"""The avatars that this origin runs: one stage and one conversation a broadcast, as the Directory says.
+
+Voice and renderer are prepared once, in the background, from the start of the node; a broadcast's avatar begins as soon as
+both are there. Avatars are independent: one that fails is started again, and the others do not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.config import OriginConfig
+from common.directory import Broadcast, Directory
+from common.errors import NotFound, TooMany, Unavailable
+from common.log import log
+from origin.conversation import Conversation
+from origin.dialogue import openai
+from origin.dialogue.brain import Brain
+from origin.dialogue.persona import Persona, PersonaError
+from origin.dialogue.persona import load as load_persona
+from origin.dialogue.scripted import ScriptedBrain
+from origin.dialogue.turns import QueueFull
+from origin.faces import FaceError, open_renderer
+from origin.performer import Caption
+from origin.speech.inference import lower_priority
+from origin.speech.voice import Voice, VoiceError
+from origin.speech.voices import load as load_voice
+from origin.stage import Output, Renderer, Stage
+
+_log = log("avatars")
+
+Report = Callable[[str], None]
+_TICK_S = 1.0
+
+
+class Outlet(Protocol):
+    """What an avatar needs of the media core."""
+
+    def open(self, broadcast: str) -> Output:
+        """Opens the broadcast's stream for video and audio."""
+        ...
+
+    def end(self, broadcast: str) -> None:
+        """Ends it."""
+        ...
+
+    def subscribers(self, broadcast: str) -> int:
+        """How many take the stream from this node."""
+        ...
+
+
+@dataclass(slots=True)
+class Avatar:
+    """One that is live."""
+
+    broadcast: Broadcast
+    stage: Stage
+    conversation: Conversation
+    greeted: bool = False
+
+
+class Avatars:
+    """Applies directories. All methods on one event loop."""
+
+    def __init__(
+        self,
+        config: OriginConfig,
+        outlet: Outlet,
+        *,
+        on_caption: Callable[[str, Caption], None] = lambda _broadcast, _caption: None,
+        report: Report = lambda _line: None,
+    ) -> None:
+        self._config = config
+        self._outlet = outlet
+        self._on_caption = on_caption
+        self._report = report
+        self._avatars: dict[str, Avatar] = {}
+        self._wanted: dict[str, Broadcast] = {}
+        self._changed = asyncio.Event()
+        self._voice: Voice | None = None
+        self._first_renderer: tuple[str, Renderer] | None = None
+        self._voice_thread = ThreadPoolExecutor(1, "voice", initializer=lower_priority)
+        self._face_thread = ThreadPoolExecutor(1, "face")
+        self._tasks: list[asyncio.Task[None]] = []
+        self.problem: str | None = None
+        """Why no avatar can run here, None when they can."""
+
+    def start(self) -> None:
+        """Begins to prepare, and to follow what is applied."""
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="avatars"),
+            asyncio.create_task(self._watch(), name="avatars watched"),
+        ]
+
+    async def close(self) -> None:
+        """Ends all avatars."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for broadcast in list(self._avatars):
+            await self._end(broadcast)
+        self._voice_thread.shutdown(wait=False, cancel_futures=True)
+        self._face_thread.shutdown(wait=False, cancel_futures=True)
+
+    def apply(self, directory: Directory) -> None:
+        """The broadcasts that concern this node now."""
+        self._wanted = {b.id: b for b in directory.broadcasts.values() if b.avatar and not b.upstreams}
+        for broadcast, avatar in self._avatars.items():
+            if broadcast in self._wanted:
+                avatar.broadcast = self._wanted[broadcast]
+        self._changed.set()
+
+    @property
+    def live(self) -> list[str]:
+        """The broadcasts whose avatar is live."""
+        return list(self._avatars)
+
+    @property
+    def voice_name(self) -> str:
+        """The voice that speaks, empty while it is being loaded."""
+        return self._voice.name if self._voice else ""
+
+    def avatar(self, broadcast: str) -> Avatar:
+        """The live avatar of a broadcast. Raises NotFound, or Unavailable while it is being prepared."""
+        found = self._avatars.get(broadcast)
+        if found is not None:
+            return found
+        if broadcast in self._wanted:
+            if self.problem:
+                raise Unavailable(self.problem, code="avatar_failed", retry_after_s=10)
+            raise Unavailable(
+                f"the avatar of {broadcast!r} is being prepared", code="avatar_preparing", retry_after_s=1
+            )
+        raise NotFound(f"no avatar runs here for the broadcast {broadcast!r}", code="avatar_unknown")
+
+    def say(self, broadcast: str, text: str) -> int:
+        """Queues a line; the number of lines that wait. Raises NotFound, Unavailable, TooMany."""
+        conversation = self.avatar(broadcast).conversation
+        with _queue_limit():
+            conversation.say(text)
+        return conversation.turns.waiting
+
+    def ask(self, broadcast: str, text: str, asker: str | None) -> int:
+        """Queues a question; otherwise as `say`."""
+        conversation = self.avatar(broadcast).conversation
+        with _queue_limit():
+            conversation.ask(text, asker)
+        return conversation.turns.waiting
+
+    def interrupt(self, broadcast: str) -> str:
+        """Silences the avatar; what was heard of its line. Raises NotFound, Unavailable."""
+        return self.avatar(broadcast).conversation.interrupt()
+
+    async def _follow(self) -> None:
+        """Starts and ends avatars until they are those that are wanted."""
+        await self._prepare()
+        while True:
+            self._changed.clear()
+            for broadcast in [b for b in self._avatars if b not in self._wanted]:
+                await self._end(broadcast)
+            for broadcast in [b for b in self._wanted if b not in self._avatars]:
+                try:
+                    await self._begin(self._wanted[broadcast])
+                    self.problem = None
+                except (FaceError, PersonaError, VoiceError) as error:
+                    self.problem = str(error)
+                    _log.error("avatar:cannot_start", broadcast=broadcast, reason=self.problem)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10.0 if self.problem else None):
+                    await self._changed.wait()
+
+    async def _prepare(self) -> None:
+        """Loads the voice and warms the renderer, side by side."""
+        loop = asyncio.get_running_loop()
+        voice = loop.run_in_executor(self._voice_thread, load_voice, self._config.voice)
+        face = loop.run_in_executor(self._face_thread, self._renderer, "ava")
+        for work in (voice, face):
+            try:
+                await work
+            except (VoiceError, FaceError) as error:
+                self.problem = str(error)
+                _log.error("avatar:cannot_prepare", reason=self.problem)
+        if voice.exception() is None:
+            self._voice = voice.result()
+            self._report(f"voice {self._voice.name}")
+        if face.exception() is None:
+            self._first_renderer = ("ava", face.result())
+            self._report("renderer ready")
+
+    def _renderer(self, face: str) -> Renderer:
+        return open_renderer(
+            face,
+            tier=self._config.tier,
+            threads=self._config.avatar_threads,
+            progress=lambda what, share: self._report(f"{what} {share:.0%}"),
+        )
+
+    async def _begin(self, broadcast: Broadcast) -> None:
+        loop = asyncio.get_running_loop()
+        persona = load_persona(broadcast.persona, self._config.data / "personas")
+        if self._voice is None:
+            self._voice = await loop.run_in_executor(
+                self._voice_thread, load_voice, self._config.voice, persona.voice
+            )
+        face = broadcast.avatar or persona.face
+        if self._first_renderer is not None and self._first_renderer[0] == face:
+            renderer, self._first_renderer = self._first_renderer[1], None
+        else:
+            renderer = await loop.run_in_executor(self._face_thread, self._renderer, face)
+        name = broadcast.id
+        output = self._outlet.open(name)
+        stage = Stage(
+            name,
+            renderer,
+            output,
+            seed=zlib.crc32(name.encode()),
+            on_caption=lambda caption: self._on_caption(name, caption),
+        )
+        conversation = Conversation(
+            name, stage, self._voice, self._brain(persona), persona, self._voice_thread
+        )
+        stage.start()
+        conversation.start()
+        self._avatars[name] = Avatar(broadcast, stage, conversation)
+        _log.info("avatar:live", broadcast=name, persona=persona.name, voice=self._voice.name)
+
+    def _brain(self, persona: Persona) -> Brain:
+        endpoint = openai.endpoint(self._config.llm_url, self._config.llm_key, self._config.llm_model)
+        return openai.OpenAiBrain(endpoint, persona) if endpoint else ScriptedBrain(persona)
+
+    async def _end(self, broadcast: str) -> None:
+        avatar = self._avatars.pop(broadcast)
+        await avatar.conversation.close()
+        await asyncio.get_running_loop().run_in_executor(None, avatar.stage.close)
+        self._outlet.end(broadcast)
+        _log.info("avatar:ended", broadcast=broadcast)
+
+    async def _watch(self) -> None:
+        """Each second: who is watched, who must be started again, who may greet its first viewer."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            for name, avatar in list(self._avatars.items()):
+                if avatar.stage.failed:
+                    _log.error("avatar:restarted", broadcast=name)
+                    await self._end(name)
+                    self._changed.set()
+                    continue
+                viewers = self._outlet.subscribers(name) + avatar.broadcast.viewers
+                avatar.stage.watched(viewers > 0)
+                if viewers and not avatar.greeted:
+                    avatar.greeted = True
+                    avatar.conversation.greet()
+
+
+@contextlib.contextmanager
+def _queue_limit() -> Iterator[None]:
+    """A full queue as the answer that a caller sees."""
+    try:
+        yield
+    except QueueFull as full:
+        raise TooMany(str(full), code="avatar_busy", retry_after_s=5) from full
