@@ -41,6 +41,12 @@ async function prepare(): Promise<void> {
     for (const track of old?.getTracks() ?? []) track.stop();
     problem.value = null;
     devices.value = await list();
+    const used = (kind: string) =>
+      fresh
+        .getTracks()
+        .find((track) => track.kind === kind)
+        ?.getSettings().deviceId ?? null;
+    choice.value = { camera: used("video"), microphone: used("audio") };
   } catch (thrown) {
     problem.value = problemFrom(thrown);
   }
@@ -210,7 +216,7 @@ function Preview() {
           }
         </span>
       </div>
-      <dl class="figures">
+      <dl class="figures" hidden={!sent}>
         <Figure name="Sent" value={bitrateText(sent?.bitrateBps ?? null)} />
         <Figure
           name="Picture"

@@ -1,5 +1,72 @@
+/** `/console`: nodes, broadcasts and viewers, live. */
+
+import { signal } from "@preact/signals";
 import { render } from "preact";
 import "../theme/theme.css";
+import "./console.css";
 import { Header } from "../theme/header.tsx";
+import { Broadcasts } from "./broadcasts.tsx";
+import { Chart } from "./chart.tsx";
+import { NewBroadcast, SignIn } from "./dialogs.tsx";
+import { Nodes } from "./nodes.tsx";
+import { Notice } from "./notice.tsx";
+import { overview, problem, totals, watchOverview } from "./overview.ts";
+import { admin, signOut } from "./session.ts";
 
-render(<Header />, document.getElementById("app") as HTMLElement);
+const dialog = signal<"none" | "sign-in" | "create">("none");
+const close = () => (dialog.value = "none");
+
+function Page() {
+  const now = overview.value;
+  const sum = now ? totals(now) : null;
+  const live = now?.rows.filter((row) => row.broadcast.live).length ?? 0;
+  return (
+    <>
+      <Header />
+      <main>
+        <div class="top">
+          <h1>Console</h1>
+          {admin.value ? (
+            <button type="button" class="button small" onClick={signOut}>
+              Sign out
+            </button>
+          ) : (
+            <button type="button" class="button small" onClick={() => (dialog.value = "sign-in")}>
+              Sign in
+            </button>
+          )}
+        </div>
+        {problem.value && <Notice problem={problem.value} />}
+        <section class="card viewers" aria-label="Viewers">
+          <dl class="sums">
+            <Sum name="Viewers" value={sum ? sum.webrtc + sum.hls : null} />
+            <Sum name="by WebRTC" value={sum?.webrtc ?? null} kind="webrtc" />
+            <Sum name="by HLS" value={sum?.hls ?? null} kind="hls" />
+            <Sum name="Live broadcasts" value={now ? live : null} />
+            <Sum name="Nodes" value={now ? now.nodes.length : null} />
+          </dl>
+          <Chart />
+        </section>
+        <Broadcasts onSignIn={() => (dialog.value = "sign-in")} onCreate={() => (dialog.value = "create")} />
+        <Nodes />
+      </main>
+      {dialog.value === "sign-in" && <SignIn onClose={close} />}
+      {dialog.value === "create" && <NewBroadcast onClose={close} />}
+    </>
+  );
+}
+
+function Sum({ name, value, kind }: { name: string; value: number | null; kind?: "webrtc" | "hls" }) {
+  return (
+    <div>
+      <dt>
+        {kind && <i class={`key ${kind}`} />}
+        {name}
+      </dt>
+      <dd>{value ?? "–"}</dd>
+    </div>
+  );
+}
+
+render(<Page />, document.getElementById("app") as HTMLElement);
+watchOverview();

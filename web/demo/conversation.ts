@@ -2,10 +2,14 @@
 
 import type { Caption } from "../player/playback.ts";
 
+/** Ask: she answers. Say: she speaks these very words. */
+export type Way = "ask" | "say";
+
 export interface Message {
   id: number;
   who: "you" | "ava";
   text: string;
+  way: Way;
   /** `failed` messages keep their text so that they can be sent again. */
   state: "sending" | "sent" | "failed";
   why: string;
@@ -25,8 +29,8 @@ const THINKING_MS = 12_000;
 const SAME_TURN_MS = 1500;
 const KEPT = 200;
 
-export function typed(conversation: Conversation, id: number, text: string): Conversation {
-  const message: Message = { id, who: "you", text, state: "sending", why: "" };
+export function typed(conversation: Conversation, id: number, text: string, way: Way): Conversation {
+  const message: Message = { id, who: "you", text, way, state: "sending", why: "" };
   return { ...conversation, messages: [...conversation.messages, message].slice(-KEPT) };
 }
 
@@ -45,6 +49,11 @@ export function refused(conversation: Conversation, id: number, why: string): Co
   return { ...conversation, messages };
 }
 
+/** Takes a refused message away, because it is sent again. */
+export function withdrawn(conversation: Conversation, id: number): Conversation {
+  return { ...conversation, messages: conversation.messages.filter((message) => message.id !== id) };
+}
+
 /** A caption becomes a new message of the avatar, or the next sentence of the one it is saying. */
 export function heard(conversation: Conversation, id: number, caption: Caption): Conversation {
   const last = conversation.messages.at(-1);
@@ -53,7 +62,7 @@ export function heard(conversation: Conversation, id: number, caption: Caption):
   const messages =
     sameTurn && last
       ? [...conversation.messages.slice(0, -1), { ...last, text: `${last.text} ${text}` }]
-      : [...conversation.messages, { id, who: "ava", text, state: "sent", why: "" } as const];
+      : [...conversation.messages, { id, who: "ava", text, way: "say", state: "sent", why: "" } as const];
   return {
     messages: messages.slice(-KEPT),
     thinkingUntilMs: 0,

@@ -10,8 +10,17 @@ import type { AvacastPlayer } from "../player/element.ts";
 import type { Caption } from "../player/playback.ts";
 import type { Stats } from "../player/stats.ts";
 import { Header } from "../theme/header.tsx";
-import { delivered, EMPTY, heard, refused, typed } from "./conversation.ts";
-import { Talk, type Way } from "./talk.tsx";
+import {
+  delivered,
+  EMPTY,
+  heard,
+  type Message,
+  refused,
+  typed,
+  type Way,
+  withdrawn,
+} from "./conversation.ts";
+import { Talk } from "./talk.tsx";
 import { Who } from "./who.tsx";
 
 const BROADCAST = "demo";
@@ -35,7 +44,7 @@ player.addEventListener("avacast-state", (event) => {
 
 async function send(text: string, way: Way): Promise<void> {
   const id = ++lastId;
-  conversation.value = typed(conversation.value, id, text);
+  conversation.value = typed(conversation.value, id, text, way);
   // Typing to her is a gesture: whoever asks wants to hear the answer.
   if (player.muted && !player.hasAttribute("muted")) player.muted = false;
   try {
@@ -47,7 +56,12 @@ async function send(text: string, way: Way): Promise<void> {
   }
 }
 
+function sendAgain(message: Message): void {
+  conversation.value = withdrawn(conversation.value, message.id);
+  void send(message.text, message.way);
+}
+
 const mount = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
 render(<Header />, mount("header"));
 render(<Who stats={stats} alive={alive} onDetails={() => player.toggleStats()} />, mount("who"));
-render(<Talk conversation={conversation} onSend={send} />, mount("talk"));
+render(<Talk conversation={conversation} onSend={send} onAgain={sendAgain} />, mount("talk"));

@@ -2,10 +2,7 @@
 
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import type { Conversation, Message } from "./conversation.ts";
-
-/** Ask: she answers. Say: she speaks these very words. */
-export type Way = "ask" | "say";
+import type { Conversation, Message, Way } from "./conversation.ts";
 
 const IDEAS = ["Who are you?", "How does your picture reach me?", "Tell me something nice."];
 const LONGEST = 2000;
@@ -13,9 +10,10 @@ const LONGEST = 2000;
 interface Props {
   conversation: ReadonlySignal<Conversation>;
   onSend(text: string, way: Way): Promise<void>;
+  onAgain(message: Message): void;
 }
 
-export function Talk({ conversation, onSend }: Props) {
+export function Talk({ conversation, onSend, onAgain }: Props) {
   const way = useSignal<Way>("ask");
   const text = useSignal("");
   const list = useRef<HTMLDivElement>(null);
@@ -58,7 +56,7 @@ export function Talk({ conversation, onSend }: Props) {
           </div>
         ) : (
           messages.map((message) => (
-            <Bubble key={message.id} message={message} onAgain={() => void onSend(message.text, way.value)} />
+            <Bubble key={message.id} message={message} onAgain={() => onAgain(message)} />
           ))
         )}
         {thinking && (

@@ -38,7 +38,7 @@ const HTML = `
   <div class="bar">
     <button class="mute" type="button" data-key="M"></button>
     <input class="volume" type="range" min="0" max="1" step="0.05" aria-label="Volume">
-    <div class="badge"><i></i>Live<span></span></div>
+    <div class="badge"><i></i><b>Live</b><span></span></div>
     <div class="space"></div>
     <button class="cc" type="button">${ICONS.captions}</button>
     <button class="info" type="button">${ICONS.stats}</button>
@@ -114,6 +114,7 @@ export class Controls {
 
   setLive(live: boolean, detail: string): void {
     this.root.classList.toggle("live", live);
+    (this.part("badge").querySelector("b") as HTMLElement).textContent = live ? "Live" : "Offline";
     (this.part("badge").lastElementChild as HTMLElement).textContent = detail;
   }
 

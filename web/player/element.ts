@@ -8,15 +8,17 @@ import { call, Problem, problemFrom } from "../api/problem.ts";
 import { Captions } from "./captions.ts";
 import { Controls, type Veil } from "./controls.ts";
 import { type Action, Delivery, type Source } from "./delivery.ts";
+import { Failures } from "./failures.ts";
 import { HlsPlayback, preloadHls } from "./hls.ts";
 import { messageOf } from "./messages.ts";
-import { type Mode, type Plan, parsePlan, type Role, targetOf } from "./plan.ts";
+import { type Mode, mergePlan, type Plan, parsePlan, type Role } from "./plan.ts";
 import type { Listener, Playback, Reading } from "./playback.ts";
 import { REPORT_MS, reportOf, sendReport } from "./report.ts";
 import { latencyText, MODE_NAMES, rowsOf, type Stats, statsOf } from "./stats.ts";
 import { type Peer, preparePeer, WhepPlayback } from "./whep.ts";
 
 const STATS_MS = 1000;
+const SHUN_MS = 20_000;
 /** The server a script came from serves its broadcasts too, unless the page says otherwise. */
 const HOME = new URL(import.meta.url).origin;
 
@@ -26,6 +28,9 @@ export class AvacastPlayer extends HTMLElement {
   private readonly delivery = new Delivery(Math.random);
   private readonly controls: Controls;
   private readonly captions = new Captions();
+  private readonly failures = new Failures();
+  /** Nodes that failed us lately, and until when we ask for others. */
+  private readonly shunned = new Map<string, number>();
   private readonly playbacks = new Map<number, Playback>();
   private readonly sound = { muted: false, volume: 1, blocked: false };
   private readonly show = { captions: true, stats: false };
@@ -213,8 +218,11 @@ export class AvacastPlayer extends HTMLElement {
     if (deadline === null) return;
     this.deadlineTimer = window.setTimeout(
       () => {
-        const timeout = new Problem(0, "timeout", "The server did not answer in time.");
-        this.act(this.delivery.tick(performance.now(), timeout));
+        const now = performance.now();
+        const before = this.delivery.state;
+        this.act(this.delivery.tick(now, new Problem(0, "timeout", "The server did not answer in time.")));
+        if (before.at === "opening" && this.delivery.state !== before)
+          this.failures.note(before.next.target.mode, now);
       },
       Math.max(0, deadline - performance.now()),
     );
@@ -227,6 +235,8 @@ export class AvacastPlayer extends HTMLElement {
     const url = new URL(`/api/broadcasts/${encodeURIComponent(this.broadcast)}/play`, this.server);
     url.searchParams.set("role", this.viewerRole);
     if (this.plan?.viewer) url.searchParams.set("viewer", this.plan.viewer);
+    const shunned = [...this.shunned].filter(([, untilMs]) => performance.now() < untilMs);
+    if (shunned.length > 0) url.searchParams.set("exclude", shunned.map(([node]) => node).join(","));
     try {
       const answer = await call<unknown>(url, { token: this.getAttribute("token") });
       if (turn === this.asked && this.delivery.state.at === "asking") this.follow(answer, url.href, true);
@@ -239,16 +249,9 @@ export class AvacastPlayer extends HTMLElement {
   private follow(answer: unknown, base: string, asked: boolean): void {
     const now = performance.now();
     const told = parsePlan(answer, base);
-    // What an event leaves out stays as it was.
-    const plan = told && {
-      ...told,
-      token: told.token ?? this.plan?.token ?? null,
-      viewer: told.viewer ?? this.plan?.viewer ?? null,
-      node: told.node ?? this.plan?.node ?? null,
-      region: told.region ?? this.plan?.region ?? null,
-    };
+    const plan = told && mergePlan(told, this.plan);
     const usable = plan && (asked || plan[plan.mode === "hls" ? "hls" : "whep"] !== null);
-    const target = usable ? targetOf(plan) : null;
+    const target = usable ? this.failures.choose(plan, now) : null;
     if (!plan || !target) {
       const problem = new Problem(0, "no_way", "The server named no way to watch this broadcast.");
       if (asked) this.act(this.delivery.handleRefusal(now, problem));
@@ -270,9 +273,18 @@ export class AvacastPlayer extends HTMLElement {
     video.volume = this.sound.volume;
     video.addEventListener("loadedmetadata", () => void this.playAloud(video));
     this.controls.screen.append(video);
+    const node = source.target.mode === "webrtc" ? (this.plan?.node ?? null) : null;
     const listener: Listener = {
-      ready: () => this.act(this.delivery.handleReady(performance.now(), source.id)),
-      lost: (problem) => this.act(this.delivery.handleLost(performance.now(), source.id, problem)),
+      ready: () => {
+        this.failures.clear(source.target.mode);
+        this.act(this.delivery.handleReady(performance.now(), source.id));
+      },
+      lost: (problem) => {
+        const now = performance.now();
+        if (this.delivery.shown?.id !== source.id) this.failures.note(source.target.mode, now);
+        if (node && problem.status !== 404) this.shunned.set(node, now + SHUN_MS);
+        this.act(this.delivery.handleLost(now, source.id, problem));
+      },
       recovered: () => this.act(this.delivery.handleRecovered(source.id)),
       mode: (plan) => this.follow(plan, source.target.url, false),
       caption: (caption) => {
@@ -386,7 +398,7 @@ export class AvacastPlayer extends HTMLElement {
   private async report(): Promise<void> {
     const viewer = this.plan?.viewer;
     if (!viewer || !this.latest || this.delivery.state.at === "idle") return;
-    const report = reportOf(this.broadcast, this.viewerRole, this.latest);
+    const report = reportOf(this.broadcast, this.viewerRole, this.plan?.node ?? null, this.latest);
     try {
       const answer = await sendReport(this.server, viewer, this.plan?.token ?? null, report);
       if (this.delivery.state.at === "playing") this.follow(answer, this.server, false);

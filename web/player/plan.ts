@@ -49,6 +49,17 @@ export function parsePlan(value: unknown, base: string): Plan | null {
   };
 }
 
+/** `told` with what it leaves out filled in from what we knew: events name only what changes. */
+export function mergePlan(told: Plan, known: Plan | null): Plan {
+  return {
+    ...told,
+    token: told.token ?? known?.token ?? null,
+    viewer: told.viewer ?? known?.viewer ?? null,
+    node: told.node ?? known?.node ?? null,
+    region: told.region ?? known?.region ?? null,
+  };
+}
+
 /** The way to watch that a plan asks for, or the other one when it names only that. */
 export function targetOf(plan: Plan): Target | null {
   const ways: Record<Mode, string | null> = { webrtc: plan.whep, hls: plan.hls };

@@ -13,9 +13,11 @@ export interface Report {
   bitrate_bps: number | null;
   freezes: number;
   role: Role;
+  /** The node that serves, by WebRTC; the answer then says whether to stay there. */
+  node: string | null;
 }
 
-export function reportOf(broadcast: string, role: Role, stats: Stats): Report {
+export function reportOf(broadcast: string, role: Role, node: string | null, stats: Stats): Report {
   return {
     broadcast,
     delivery: stats.mode,
@@ -23,6 +25,7 @@ export function reportOf(broadcast: string, role: Role, stats: Stats): Report {
     bitrate_bps: stats.bitrateBps === null ? null : Math.round(stats.bitrateBps),
     freezes: stats.freezes,
     role,
+    node: stats.mode === "webrtc" ? node : null,
   };
 }
 

@@ -179,15 +179,17 @@ export class WhepPlayback implements Playback {
     if (event === "mode") this.listener.mode(fields);
     if (event === "viewercount" && typeof fields.viewercount === "number")
       this.listener.viewers(fields.viewercount);
-    const caption = event === "caption" ? parseCaption(fields) : null;
+    const caption = event === "caption" ? parseCaption(fields, Date.now()) : null;
     if (caption) this.listener.caption(caption);
   }
 }
 
-export function parseCaption(fields: Record<string, unknown>): Caption | null {
+/** Times are Unix ms at the sender. A caption whose times are of another clock counts from its arrival. */
+export function parseCaption(fields: Record<string, unknown>, nowMs: number): Caption | null {
   const { text, start_ms: startMs, end_ms: endMs } = fields;
   if (typeof text !== "string" || typeof startMs !== "number" || typeof endMs !== "number") return null;
-  return { text: text.slice(0, 2000), startMs, endMs };
+  const shift = Math.abs(startMs - nowMs) > 3_600_000 ? nowMs - startMs : 0;
+  return { text: text.slice(0, 2000), startMs: startMs + shift, endMs: endMs + shift };
 }
 
 function mimeOf(report: RTCStatsReport, id: string | undefined): string | null {

@@ -1,0 +1,170 @@
+/** What the console asks of the operator: the admin token, and a new broadcast. */
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { type CreatedBroadcast, createBroadcast } from "../api/broadcasts.ts";
+import { listNodes } from "../api/nodes.ts";
+import { Problem, problemFrom } from "../api/problem.ts";
+import { Notice } from "./notice.tsx";
+import { refresh } from "./overview.ts";
+import { admin, signIn } from "./session.ts";
+
+function Dialog(props: { title: string; onClose(): void; children: preact.ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => dialog.current?.showModal(), []);
+  return (
+    <dialog ref={dialog} onClose={props.onClose} aria-label={props.title}>
+      <h2>{props.title}</h2>
+      {props.children}
+    </dialog>
+  );
+}
+
+export function SignIn({ onClose }: { onClose(): void }) {
+  const token = useSignal("");
+  const failed = useSignal<Problem | null>(null);
+  const busy = useSignal(false);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    busy.value = true;
+    try {
+      await listNodes(token.value.trim(), AbortSignal.timeout(5000));
+      signIn(token.value.trim());
+      onClose();
+    } catch (thrown) {
+      const problem = problemFrom(thrown);
+      const refused = problem.status === 401 || problem.status === 403;
+      failed.value = refused
+        ? new Problem(
+            problem.status,
+            problem.code,
+            "This is not the admin token.",
+            "“avacast up” prints it when it starts.",
+          )
+        : problem;
+    } finally {
+      busy.value = false;
+    }
+  };
+  return (
+    <Dialog title="Sign in" onClose={onClose}>
+      <form onSubmit={(event) => void submit(event)}>
+        <label class="field">
+          Admin token
+          <input
+            name="admin-token"
+            type="password"
+            required
+            autocomplete="off"
+            value={token}
+            onInput={(event) => (token.value = event.currentTarget.value)}
+          />
+          <small>“avacast up” prints it when it starts. It stays in this tab only.</small>
+        </label>
+        {failed.value && <Notice problem={failed.value} />}
+        <div class="buttons">
+          <button type="button" class="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="button primary" disabled={busy.value}>
+            Sign in
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+export function NewBroadcast({ onClose }: { onClose(): void }) {
+  const id = useSignal("");
+  const title = useSignal("");
+  const open = useSignal(true);
+  const made = useSignal<CreatedBroadcast | null>(null);
+  const failed = useSignal<Problem | null>(null);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    if (!admin.value) return;
+    try {
+      const wanted = { title: title.value.trim(), public: open.value };
+      made.value = await createBroadcast(
+        id.value.trim() ? { ...wanted, id: id.value.trim() } : wanted,
+        admin.value,
+      );
+      void refresh();
+    } catch (thrown) {
+      failed.value = problemFrom(thrown);
+    }
+  };
+  if (made.value) return <Made broadcast={made.value} onClose={onClose} />;
+  return (
+    <Dialog title="New broadcast" onClose={onClose}>
+      <form onSubmit={(event) => void submit(event)}>
+        <label class="field">
+          Title
+          <input
+            name="title"
+            required
+            maxLength={200}
+            value={title}
+            onInput={(event) => (title.value = event.currentTarget.value)}
+          />
+        </label>
+        <label class="field">
+          Id
+          <input
+            name="id"
+            pattern="[a-z0-9](?:[a-z0-9_\-]{0,62}[a-z0-9])?"
+            title="a to z, 0 to 9, - and _"
+            autocapitalize="off"
+            value={id}
+            onInput={(event) => (id.value = event.currentTarget.value)}
+          />
+          <small>The name in addresses. One is made when you leave it empty.</small>
+        </label>
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={open.value}
+            onChange={(event) => (open.value = event.currentTarget.checked)}
+          />
+          Anybody may watch
+        </label>
+        {failed.value && <Notice problem={failed.value} />}
+        <div class="buttons">
+          <button type="button" class="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="button primary">
+            Make it
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Made({ broadcast, onClose }: { broadcast: CreatedBroadcast; onClose(): void }) {
+  const camera = `/camera#broadcast=${encodeURIComponent(broadcast.id)}&token=${encodeURIComponent(broadcast.token)}`;
+  const whip = new URL(`/whip/${encodeURIComponent(broadcast.id)}`, location.href).href;
+  return (
+    <Dialog title="Ready to receive" onClose={onClose}>
+      <p>Send to it from a browser, or with these in OBS or any WHIP encoder. The token is shown only now.</p>
+      <label class="field">
+        WHIP address
+        <input readOnly value={whip} onFocus={(event) => event.currentTarget.select()} />
+      </label>
+      <label class="field">
+        Publisher token
+        <input readOnly value={broadcast.token} onFocus={(event) => event.currentTarget.select()} />
+      </label>
+      <div class="buttons">
+        <button type="button" class="button" onClick={onClose}>
+          Done
+        </button>
+        <a class="button primary" href={camera} target="_blank" rel="noreferrer">
+          Open the camera page
+        </a>
+      </div>
+    </Dialog>
+  );
+}
