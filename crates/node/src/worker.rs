@@ -623,18 +623,6 @@ impl Worker {
             self.drop_source(now, slot, "fault");
             return;
         }
-        let remote = source.ingest.remote();
-        if remote != source.remote {
-            if let Some(before) = source.remote
-                && self.by_peer.get(&before) == Some(&Place::Source(slot))
-            {
-                self.by_peer.remove(&before);
-            }
-            if let Some(peer) = remote {
-                self.by_peer.insert(peer, Place::Source(slot));
-            }
-            source.remote = remote;
-        }
         self.source_timers.set(slot, source.ingest.poll_timeout());
         let stream = Arc::clone(&source.stream);
         let mut closed = None;
@@ -665,6 +653,14 @@ impl Worker {
                     session: source.session.to_string(),
                     stream: stream.to_string(),
                 });
+            }
+            IngestEvent::Remote(peer) => {
+                if let Some(before) = source.remote.replace(peer)
+                    && self.by_peer.get(&before) == Some(&Place::Source(slot))
+                {
+                    self.by_peer.remove(&before);
+                }
+                self.by_peer.insert(peer, Place::Source(slot));
             }
             IngestEvent::Started(description) => {
                 let session = Some(source.session.to_string());
