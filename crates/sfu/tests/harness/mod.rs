@@ -1,0 +1,387 @@
+//! Two peers in virtual time: a subscriber fed by an injector, and a whole str0m client in a browser's place, with a seeded
+//! network between them.
+#![allow(dead_code)] // each test file uses its own part
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netem::{Conditions, Link};
+use sfu::{
+    Answer, Credentials, Entropy, Identity, Injector, Outbox, Packet, Peer, StreamCache, StreamDescription, StreamPosition,
+    Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, WallClock,
+};
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+pub fn server() -> SocketAddr {
+    "192.0.2.1:7900".parse().unwrap()
+}
+
+pub fn client() -> SocketAddr {
+    "198.51.100.7:4000".parse().unwrap()
+}
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// A frame that a viewer has put together.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub at: Instant,
+    /// RTP time as the viewer knows it.
+    pub ticks: u64,
+    /// Number that the source wrote into the frame.
+    pub number: u32,
+    pub key: bool,
+    pub video: bool,
+    pub contiguous: bool,
+    /// Sender reports had come before it.
+    pub reported: bool,
+}
+
+/// A str0m client that receives.
+pub struct Viewer {
+    pub rtc: Rtc,
+    pub address: SocketAddr,
+    pub video: Option<Mid>,
+    pending: Option<SdpPendingOffer>,
+    pub next: Instant,
+    pub connected: bool,
+    pub closed: bool,
+    pub seen: Vec<Seen>,
+    reported: bool,
+}
+
+impl Viewer {
+    /// A client and its offer.
+    pub fn new(now: Instant, address: SocketAddr, video: bool, audio: bool) -> (Viewer, String) {
+        let mut rtc = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false).build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+        let mut api = rtc.sdp_api();
+        let video = video.then(|| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
+        if audio {
+            api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        }
+        let (offer, pending) = api.apply().unwrap();
+        let viewer = Viewer {
+            rtc,
+            address,
+            video,
+            pending: Some(pending),
+            next: now,
+            connected: false,
+            closed: false,
+            seen: Vec::new(),
+            reported: false,
+        };
+        (viewer, offer.to_sdp_string())
+    }
+
+    pub fn accept(&mut self, answer: &str) {
+        let answer = SdpAnswer::from_sdp_string(answer).unwrap();
+        self.rtc.sdp_api().accept_answer(self.pending.take().unwrap(), answer).unwrap();
+    }
+
+    pub fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        let receive = Receive::new(Protocol::Udp, server(), self.address, datagram).unwrap();
+        self.rtc.handle_input(Input::Receive(now, receive)).unwrap();
+    }
+
+    /// All that the client wants to send; events are noted.
+    pub fn drain(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut datagrams = Vec::new();
+        if now >= self.next && self.rtc.is_alive() {
+            self.rtc.handle_input(Input::Timeout(now)).unwrap();
+        }
+        while self.rtc.is_alive() {
+            match self.rtc.poll_output().unwrap() {
+                Output::Timeout(due) => {
+                    self.next = due.max(now + Duration::from_micros(100));
+                    break;
+                }
+                Output::Transmit(transmit) => datagrams.push(transmit.contents.to_vec()),
+                Output::Event(event) => self.note(now, event),
+            }
+        }
+        datagrams
+    }
+
+    fn note(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Connected => self.connected = true,
+            Event::Closed => self.closed = true,
+            Event::SenderFeedback(_) => self.reported = true,
+            Event::MediaData(media) => {
+                let video = Some(media.mid) == self.video;
+                self.seen.push(Seen {
+                    at: now,
+                    ticks: media.time.numer(),
+                    number: frame_number(&media.data, video),
+                    key: video && wire::h264::is_key_frame(wire::h264::nal_units(&media.data)),
+                    video,
+                    contiguous: media.contiguous,
+                    reported: self.reported,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    pub fn request_key_frame(&mut self) {
+        let mid = self.video.unwrap();
+        self.rtc.writer(mid).unwrap().request_keyframe(None, KeyframeRequestKind::Pli).unwrap();
+    }
+
+    pub fn pictures(&self) -> Vec<&Seen> {
+        self.seen.iter().filter(|seen| seen.video).collect()
+    }
+}
+
+/// The number that [`Source`] wrote into a frame.
+fn frame_number(data: &[u8], video: bool) -> u32 {
+    let from = |bytes: &[u8]| bytes[..4].iter().fold(0u32, |number, digit| number * 100 + u32::from(digit - 1));
+    if !video {
+        return from(data);
+    }
+    let slice = wire::h264::nal_units(data).find(|unit| matches!(unit[0] & 0x1f, 1 | 5));
+    from(&slice.expect("a picture has a slice")[1..])
+}
+
+/// A synthetic encoder on a 20 ms clock: 25 pictures and 50 audio packets a second.
+pub struct Source {
+    pub injector: Injector,
+    pub next: Instant,
+    pub tick: u64,
+    /// Pictures per GOP.
+    pub gop: u64,
+    pub key_frame_bytes: usize,
+    pub frame_bytes: usize,
+    pub key_wanted: bool,
+}
+
+impl Source {
+    pub fn new(now: Instant, clock: WallClock, description: StreamDescription) -> Source {
+        let injector = Injector::new(description, clock, StreamPosition::default());
+        Source { injector, next: now, tick: 0, gop: 50, key_frame_bytes: 22_000, frame_bytes: 6_500, key_wanted: false }
+    }
+
+    /// Digits 1..=100, so that there are no zero bytes.
+    fn digits(number: u32) -> [u8; 4] {
+        [number / 1_000_000 % 100, number / 10_000 % 100, number / 100 % 100, number % 100].map(|digit| digit as u8 + 1)
+    }
+
+    /// The packets of one tick.
+    pub fn produce(&mut self, now: Instant) -> Vec<Arc<Packet>> {
+        let mut packets = Vec::new();
+        if self.tick.is_multiple_of(2) {
+            let number = self.tick / 2;
+            let key = number.is_multiple_of(self.gop) || std::mem::take(&mut self.key_wanted);
+            let mut unit = Vec::new();
+            if key {
+                unit.extend_from_slice(&[0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80]);
+            }
+            unit.extend_from_slice(&[0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
+            unit.extend_from_slice(&Self::digits(number as u32));
+            unit.resize(unit.len() + if key { self.key_frame_bytes } else { self.frame_bytes }, 0x5a);
+            packets.extend(self.injector.push_video(now, &unit, (number * 3600) as u32, key).iter().cloned());
+        }
+        let mut audio = Self::digits(self.tick as u32).to_vec();
+        audio.resize(120, 0x33);
+        packets.extend(self.injector.push_audio(now, &audio, (self.tick * 960) as u32).iter().cloned());
+        self.tick += 1;
+        self.next = now + ms(20);
+        packets
+    }
+}
+
+/// Source, subscriber, network and viewer.
+pub struct World {
+    pub start: Instant,
+    pub now: Instant,
+    pub clock: WallClock,
+    pub cache: StreamCache,
+    pub source: Source,
+    pub subscriber: Subscriber,
+    pub viewer: Viewer,
+    pub down: Link<Vec<u8>>,
+    pub up: Link<Vec<u8>>,
+    pub outbox: Outbox,
+    pub events: Vec<(Instant, SubscriberEvent)>,
+    /// Every datagram that the subscriber sent, with its time.
+    pub sent: Vec<(Instant, usize)>,
+    pub viewer_alive: bool,
+    pub source_alive: bool,
+}
+
+pub struct Setup {
+    pub seed: u64,
+    pub conditions: Conditions,
+    pub video: bool,
+    pub audio: bool,
+    pub config: SubscriberConfig,
+    /// How long the stream has run when the viewer comes.
+    pub warm_up: Duration,
+    pub frame_bytes: usize,
+    pub gop: u64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            seed: 1,
+            conditions: Conditions { delay: ms(1), ..Conditions::default() },
+            video: true,
+            audio: true,
+            config: SubscriberConfig::default(),
+            warm_up: ms(1300),
+            frame_bytes: 6_500,
+            gop: 50,
+        }
+    }
+}
+
+pub fn clock(now: Instant) -> WallClock {
+    WallClock::new(now, Duration::from_secs(1_800_000_000))
+}
+
+pub fn subscriber_setup(seed: u8, now: Instant, config: SubscriberConfig) -> SubscriberSetup {
+    let mut entropy = Entropy::new([seed; 32]);
+    SubscriberSetup {
+        identity: Identity::generate().unwrap(),
+        credentials: Credentials::new(3, &mut entropy),
+        entropy,
+        clock: clock(now),
+        addresses: vec![server()],
+        layers_all: false,
+        config,
+    }
+}
+
+impl World {
+    pub fn new(setup: Setup) -> World {
+        let start = Instant::now();
+        let clock = clock(start);
+        let description = StreamDescription::h264_opus(setup.video, setup.audio);
+        let mut cache = StreamCache::new(description.clone());
+        let mut source = Source::new(start, clock, description);
+        (source.frame_bytes, source.gop) = (setup.frame_bytes, setup.gop);
+        let joined = start + setup.warm_up;
+        while source.next < joined {
+            let now = source.next;
+            cache.push(&source.produce(now));
+        }
+        let (mut viewer, offer) = Viewer::new(joined, client(), setup.video, setup.audio);
+        let made = Subscriber::answer(joined, subscriber_setup(setup.seed as u8, start, setup.config), &offer, &cache);
+        let (subscriber, Answer { sdp, .. }) = made.unwrap();
+        viewer.accept(&sdp);
+        World {
+            start: joined,
+            now: joined,
+            clock,
+            cache,
+            source,
+            subscriber,
+            viewer,
+            down: Link::new(setup.seed, setup.conditions.clone()),
+            up: Link::new(setup.seed ^ 0xffff, setup.conditions),
+            outbox: Outbox::default(),
+            events: Vec::new(),
+            sent: Vec::new(),
+            viewer_alive: true,
+            source_alive: true,
+        }
+    }
+
+    fn flush(&mut self) {
+        for (to, datagram) in self.outbox.iter() {
+            assert!(datagram.len() <= 1200 || datagram[0] < 64, "a media datagram of {} bytes", datagram.len());
+            self.sent.push((self.now, datagram.len()));
+            if to.address == self.viewer.address {
+                self.down.send(self.now, datagram.to_vec(), datagram.len());
+            }
+        }
+        self.outbox.clear();
+        while let Some(event) = self.subscriber.poll_event() {
+            if let SubscriberEvent::KeyFrameWanted { .. } = event
+                && self.cache.want_key_frame(self.now)
+                && self.source.injector.request_key_frame(self.now)
+            {
+                self.source.key_wanted = true;
+            }
+            self.events.push((self.now, event));
+        }
+    }
+
+    /// Lets `span` pass.
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.step(end) {}
+    }
+
+    /// Runs until a condition holds, at most `span`; whether it did.
+    pub fn run_until(&mut self, span: Duration, mut condition: impl FnMut(&World) -> bool) -> bool {
+        let end = self.now + span;
+        loop {
+            if condition(self) {
+                return true;
+            }
+            if !self.step(end) {
+                return condition(self);
+            }
+        }
+    }
+
+    fn step(&mut self, end: Instant) -> bool {
+        let timers = [
+            self.subscriber.poll_timeout(),
+            self.viewer_alive.then_some(self.viewer.next),
+            self.down.poll_timeout(),
+            self.up.poll_timeout(),
+            self.source_alive.then_some(self.source.next),
+        ];
+        let Some(next) = timers.into_iter().flatten().min().filter(|next| *next <= end) else {
+            self.now = end;
+            return false;
+        };
+        self.now = next.max(self.now);
+        let now = self.now;
+        if self.source_alive && now >= self.source.next {
+            let burst = self.source.produce(now);
+            self.cache.push(&burst);
+            self.subscriber.forward(now, &burst, &self.cache, &mut self.outbox);
+        }
+        while let Some(mut datagram) = self.up.poll(now) {
+            let from = Peer::udp(self.viewer.address);
+            self.subscriber.handle_datagram(now, from, &mut datagram, &self.cache, &mut self.outbox);
+        }
+        if self.subscriber.poll_timeout().is_some_and(|due| now >= due) {
+            self.subscriber.handle_timeout(now, &self.cache, &mut self.outbox);
+        }
+        self.flush();
+        while let Some(datagram) = self.down.poll(now) {
+            if self.viewer_alive {
+                self.viewer.receive(now, &datagram);
+                self.drain_viewer();
+            }
+        }
+        if self.viewer_alive {
+            self.drain_viewer();
+        }
+        true
+    }
+
+    fn drain_viewer(&mut self) {
+        for datagram in self.viewer.drain(self.now) {
+            let bytes = datagram.len();
+            self.up.send(self.now, datagram, bytes);
+        }
+    }
+
+    pub fn event(&self, wanted: impl Fn(&SubscriberEvent) -> bool) -> Option<Instant> {
+        self.events.iter().find(|(_, event)| wanted(event)).map(|(at, _)| *at)
+    }
+}
