@@ -109,7 +109,7 @@ function Line({ row, onSignIn }: { row: Row; onSignIn(): void }) {
           )}
           <button
             type="button"
-            class={`button small ${on ? "" : "primary"}`}
+            class={`button small ${on || !broadcast.live ? "" : "primary"}`}
             disabled={busy.value !== null || (on && delivery?.cdn.force === "off")}
             onClick={() => order(on ? "deactivate-cdn" : "activate-cdn")}
           >

@@ -44,11 +44,12 @@ function make(host: HTMLElement): uPlot {
       legend: { show: false },
       cursor: { show: false },
       scales: {
-        x: { range: (_chart, _from, to) => [to - SPAN_S, to] },
+        // Grows from two minutes to ten as there is more to see.
+        x: { range: (_chart, from, to) => [Math.max(to - SPAN_S, Math.min(from, to - 120)), to] },
         y: { range: (_chart, _from, to) => [0, Math.max(4, Math.ceil(to * 1.15))] },
       },
       axes: [
-        { ...axis, space: 90, values: (_chart, ticks) => ticks.map((tick) => clock(tick)) },
+        { ...axis, space: 90, size: 30, values: (_chart, ticks) => ticks.map((tick) => clock(tick)) },
         { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000] },
       ],
       series: [
@@ -63,7 +64,11 @@ function make(host: HTMLElement): uPlot {
 }
 
 function clock(atS: number): string {
-  return new Date(atS * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return new Date(atS * 1000).toLocaleTimeString([], {
+    hour: "2-digit",
+    minute: "2-digit",
+    hourCycle: "h23",
+  });
 }
 
 export function Chart() {

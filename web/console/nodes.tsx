@@ -99,7 +99,6 @@ export function Nodes() {
 function State({ row }: { row: NodeRow }) {
   const late = row.age_s > 10;
   const state = row.node?.draining ? "draining" : (row.node?.state ?? (late ? "late" : "up"));
-  const kind =
-    late || state === "lapsed" ? "bad" : row.node?.draining || state === "unhealthy" ? "warn" : "good";
+  const kind = late || state === "lapsed" ? "bad" : state === "up" ? "good" : "warn";
   return <span class={`state ${kind}`}>{state}</span>;
 }

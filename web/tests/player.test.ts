@@ -1,0 +1,196 @@
+import { describe, expect, test } from "vitest";
+import { problemFrom, problemOf } from "../api/problem.ts";
+import { Captions } from "../player/captions.ts";
+import { Failures } from "../player/failures.ts";
+import { mergePlan, type Plan, parsePlan, targetOf } from "../player/plan.ts";
+import type { Reading } from "../player/playback.ts";
+import { reportOf } from "../player/report.ts";
+import { Silence } from "../player/silence.ts";
+import { bitrateText, latencyText, rowsOf, statsOf } from "../player/stats.ts";
+import { parseCaption } from "../player/whep.ts";
+
+const plan: Plan = {
+  mode: "webrtc",
+  whep: "http://node/whep/demo",
+  hls: "http://cdn/demo/index.m3u8",
+  token: "t",
+  viewer: "v",
+  node: "relay-1",
+  region: "eu",
+};
+
+describe("plans", () => {
+  test("take relative URLs from their answer", () => {
+    const told = parsePlan(
+      { mode: "hls", hls: "/hls/demo/index.m3u8", whep: null },
+      "https://live.example/api/x",
+    );
+    expect(told?.hls).toBe("https://live.example/hls/demo/index.m3u8");
+    expect(told && targetOf(told)?.mode).toBe("hls");
+  });
+
+  test.each([null, 7, "webrtc", {}, { mode: "carrier pigeon" }])("that are none are refused: %j", (value) => {
+    expect(parsePlan(value, "http://x/")).toBeNull();
+  });
+
+  test.each(["javascript:alert(1)", "data:text/html,x", 5, ""])("do not take %j as a URL", (url) => {
+    expect(parsePlan({ mode: "webrtc", whep: url }, "http://x/")?.whep).toBeNull();
+  });
+
+  test("name the other way when they have but that", () => {
+    expect(targetOf({ ...plan, whep: null })).toEqual({ mode: "hls", url: plan.hls, token: "t" });
+    expect(targetOf({ ...plan, whep: null, hls: null })).toBeNull();
+  });
+
+  test("of an event keep what it leaves out", () => {
+    const told = parsePlan({ mode: "hls", hls: "http://cdn/2.m3u8", whep: null }, "http://x/");
+    expect(told && mergePlan(told, plan)).toEqual({
+      ...plan,
+      mode: "hls",
+      hls: "http://cdn/2.m3u8",
+      whep: null,
+    });
+  });
+});
+
+describe("ways that fail", () => {
+  test("twice in a row are avoided for a minute, then tried again", () => {
+    const failures = new Failures();
+    failures.note("webrtc", 0);
+    expect(failures.choose(plan, 1)?.mode).toBe("webrtc");
+    failures.note("webrtc", 10);
+    expect(failures.choose(plan, 20)?.mode).toBe("hls");
+    expect(failures.choose(plan, 60_010)?.mode).toBe("webrtc");
+    failures.note("webrtc", 60_020);
+    expect(failures.choose(plan, 60_020 + 119_000)?.mode).toBe("hls");
+  });
+
+  test("are forgiven by the first picture", () => {
+    const failures = new Failures();
+    failures.note("webrtc", 0);
+    failures.note("webrtc", 0);
+    failures.clear("webrtc");
+    expect(failures.choose(plan, 1)?.mode).toBe("webrtc");
+  });
+
+  test("are taken all the same when there is no other, or the other fails too", () => {
+    const failures = new Failures();
+    for (const mode of ["webrtc", "webrtc", "hls", "hls"] as const) failures.note(mode, 0);
+    expect(failures.choose(plan, 1)?.mode).toBe("webrtc");
+    const alone = new Failures();
+    alone.note("webrtc", 0);
+    alone.note("webrtc", 0);
+    expect(alone.choose({ ...plan, hls: null }, 1)?.mode).toBe("webrtc");
+  });
+});
+
+describe("silence", () => {
+  test("is called once after its limit, and its end once", () => {
+    const silence = new Silence(2000);
+    expect(silence.handleCount(0, 0)).toBeNull();
+    expect(silence.handleCount(9000, 0)).toBeNull();
+    expect(silence.handleCount(10_000, 5)).toBeNull();
+    expect(silence.handleCount(11_999, 5)).toBeNull();
+    expect(silence.handleCount(12_000, 5)).toBe("silent");
+    expect(silence.handleCount(13_000, 5)).toBeNull();
+    expect(silence.handleCount(13_500, 6)).toBe("heard");
+    expect(silence.handleCount(14_000, 7)).toBeNull();
+  });
+});
+
+describe("captions", () => {
+  const captions = new Captions();
+  captions.add({ text: "one", startMs: 1000, endMs: 2000 });
+  captions.add({ text: "two", startMs: 1900, endMs: 3000 });
+  captions.add({ text: "one, corrected", startMs: 1000, endMs: 2000 });
+
+  test.each([
+    [999, null],
+    [1000, "one, corrected"],
+    [1950, "two"],
+    [2999, "two"],
+    [3000, null],
+  ])("at %d ms: %j", (at, text) => {
+    expect(captions.at(at)).toBe(text);
+  });
+
+  test("of another clock count from their arrival", () => {
+    const now = 1_800_000_000_000;
+    expect(parseCaption({ text: "hi", start_ms: 500, end_ms: 1500 }, now)).toEqual({
+      text: "hi",
+      startMs: now,
+      endMs: now + 1000,
+    });
+    expect(parseCaption({ text: "hi", start_ms: now + 80, end_ms: now + 900 }, now)?.startMs).toBe(now + 80);
+    expect(parseCaption({ text: 5, start_ms: 0, end_ms: 1 }, now)).toBeNull();
+  });
+});
+
+describe("statistics", () => {
+  const reading = (atMs: number, bytes: number, frames: number): Reading => ({
+    atMs,
+    mode: "webrtc",
+    latencyMs: 80,
+    bytes,
+    bitrateBps: null,
+    frames,
+    dropped: 0,
+    freezes: 1,
+    lost: 3,
+    roundTripMs: 12,
+    codec: "H264",
+  });
+  const size = { width: 854, height: 480 };
+
+  test("are rates between two readings", () => {
+    const stats = statsOf(reading(1000, 0, 0), reading(3000, 250_000, 50), size);
+    expect(stats).toMatchObject({ bitrateBps: 1_000_000, fps: 25, width: 854 });
+    expect(rowsOf(stats, { node: "relay-1", region: "eu" })).toContainEqual(["Node", "relay-1 (eu)"]);
+  });
+
+  test("of the first reading know no rate", () => {
+    expect(statsOf(null, reading(0, 5, 5), size)).toMatchObject({ bitrateBps: null, fps: 0 });
+  });
+
+  test("are reported in whole, non-negative numbers", () => {
+    const stats = { ...statsOf(null, reading(0, 5, 5), size), latencyMs: -3.2, bitrateBps: 1000.6 };
+    expect(reportOf("demo", "passive", "relay-1", stats)).toEqual({
+      broadcast: "demo",
+      delivery: "webrtc",
+      latency_ms: 0,
+      bitrate_bps: 1001,
+      freezes: 1,
+      role: "passive",
+      node: "relay-1",
+    });
+  });
+
+  test("read well", () => {
+    expect([latencyText(84.4), latencyText(1530), latencyText(null)]).toEqual(["84 ms", "1.5 s", "–"]);
+    expect([bitrateText(850_000), bitrateText(1_500_000)]).toEqual(["850 kbit/s", "1.50 Mbit/s"]);
+  });
+});
+
+describe("problems", () => {
+  test("carry code, hint and Retry-After", async () => {
+    const body = JSON.stringify({ code: "no_node", detail: "full", hint: "wait" });
+    const problem = await problemOf(new Response(body, { status: 503, headers: { "Retry-After": "2" } }));
+    expect(problem).toMatchObject({
+      status: 503,
+      code: "no_node",
+      message: "full",
+      hint: "wait",
+      retryAfterMs: 2000,
+    });
+  });
+
+  test("survive a proxy's page", async () => {
+    const problem = await problemOf(new Response("<html>", { status: 502 }));
+    expect(problem).toMatchObject({ status: 502, code: "http_502", retryAfterMs: null });
+  });
+
+  test("name a network that is gone", () => {
+    expect(problemFrom(new TypeError("Failed to fetch")).code).toBe("unreachable");
+    expect(problemFrom(new DOMException("", "TimeoutError")).code).toBe("timeout");
+  });
+});
