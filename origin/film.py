@@ -9,6 +9,8 @@ player takes the file.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -17,6 +19,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
 
 from origin.avatar.visemes import SAMPLE_RATE
 from origin.clock import FRAME_RATE, FRAME_SAMPLES
@@ -72,18 +75,21 @@ def film(
     captions: list[Caption] = []
     words: list[WordMark] = []
     frames = 0
-    with av.open(str(out), "w", options={"movflags": "+faststart"}) as container:
-        pictures = container.add_mux_stream("h264", width=settings.width, height=settings.height)
-        pictures.time_base = Fraction(1, FRAME_RATE)
+    ticks = iter(perform(text, voice, seed))
+    with contextlib.ExitStack() as opened:
+        container = opened.enter_context(av.open(str(out), "w", options={"movflags": "+faststart"}))
+        pictures: VideoStream | None = None
         sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono", bit_rate=96_000)
         assert isinstance(sound, AudioStream), "AAC is audio"
-        for tick in perform(text, voice, seed):
+        for tick in ticks:
             picture = renderer.render(tick.pose)
             if on_frame:
                 on_frame(tick, picture)
             encoded = encoder.encode(picture, tick.frame)
-            if pictures.codec_context.extradata is None:
-                pictures.codec_context.extradata = parameter_sets(encoded.data)
+            if pictures is None:  # the container wants the parameter sets, which come with the first frame
+                first = opened.enter_context(av.open(io.BytesIO(encoded.data), format="h264"))
+                pictures = container.add_stream_from_template(first.streams.video[0], opaque=True)
+                pictures.time_base = Fraction(1, FRAME_RATE)
             packet = av.Packet(encoded.data)
             packet.stream = pictures
             packet.pts = packet.dts = tick.frame
@@ -104,15 +110,6 @@ def film(
             frames += 1
         container.mux(sound.encode(None))
     return Film(frames, captions, words)
-
-
-def parameter_sets(access_unit: bytes) -> bytes:
-    """SPS and PPS of an Annex B key frame, in Annex B."""
-    found = b""
-    for unit in access_unit.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]:
-        if unit and unit[0] & 0x1F in (7, 8):
-            found += b"\0\0\0\1" + unit.rstrip(b"\0")
-    return found
 
 
 def main() -> None:

@@ -151,7 +151,7 @@ def _say(brain: ScriptedBrain, _text: str, question: Question, _visitor: Visitor
         re.IGNORECASE | re.DOTALL,
     )
     if not found or re.match(
-        r"(?:something|anything|hi|hello|it again|that again|more)\b", found[1], re.IGNORECASE
+        r"(?:something|anything|it again|that again|more)\b", found[1], re.IGNORECASE
     ):
         return None
     return found[1].strip(" \"'“”")

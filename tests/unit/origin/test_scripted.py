@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from datetime import datetime
 from importlib import resources
@@ -73,7 +74,7 @@ def test_yes_takes_what_was_offered(brain: ScriptedBrain) -> None:
 def test_an_unknown_question_gets_changing_fallbacks(brain: ScriptedBrain) -> None:
     answers = [ask(brain, "What is the capital of France?") for _ in range(6)]
     assert set(answers) <= set(AVA.fallback) and all(
-        a != b for a, b in zip(answers, answers[1:], strict=False)
+        a != b for a, b in itertools.pairwise(answers)
     )
 
 
