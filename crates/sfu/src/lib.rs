@@ -45,6 +45,7 @@
 //! in it. All other datagrams are found by the peer's address, learnt from the last STUN check that its session accepted
 //! ([`Subscriber::remote`], [`Ingest::remote`]): a table `Peer -> session` in the shell. [`DatagramKind::of`] sorts by the
 //! first byte (RFC 7983).
+mod assemble;
 mod cache;
 mod clock;
 mod entropy;
@@ -72,4 +73,5 @@ pub use subscriber::{
     Answer, CloseReason, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, SubscriberStats, TrackStats,
     Trickle,
 };
-pub use tap::{AccessUnit, Tap};
+pub use assemble::AccessUnit;
+pub use tap::Tap;

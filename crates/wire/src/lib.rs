@@ -2,6 +2,7 @@
 //!
 //! No state but what a format itself needs, no I/O, no clock. Everything that reads takes hostile bytes: it is bounded,
 //! never panics and says what is wrong.
+pub mod av1;
 pub mod h264;
 pub mod rtcp;
 pub mod rtp;
@@ -9,3 +10,4 @@ pub mod sdp;
 pub mod srtp;
 pub mod stun;
 pub mod vp8;
+pub mod vp9;

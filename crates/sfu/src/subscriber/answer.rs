@@ -279,11 +279,9 @@ mod tests {
     #[test]
     fn payload_types_are_those_of_the_offer() {
         let stream = StreamDescription::h264_opus(true, true);
-        let (_, plan) = super::tests::plan(CHROMIUM, &stream).unwrap();
-        let types: Vec<_> = plan.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
+        let types: Vec<_> = plan(CHROMIUM, &stream).unwrap().1.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
         assert_eq!(types, vec![(108, Some(109)), (111, None)]);
-        let (_, plan) = super::tests::plan(AIORTC, &stream).unwrap();
-        let types: Vec<_> = plan.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
+        let types: Vec<_> = plan(AIORTC, &stream).unwrap().1.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
         assert_eq!(types, vec![(101, Some(102)), (96, None)]);
     }
 

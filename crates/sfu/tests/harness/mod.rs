@@ -1,6 +1,6 @@
 //! Two peers in virtual time: a subscriber fed by an injector, and a whole str0m client in a browser's place, with a seeded
 //! network between them.
-#![allow(dead_code)] // each test file uses its own part
+#![allow(dead_code, unreachable_pub)] // each test file is a crate of its own and uses its own part
 
 use std::net::SocketAddr;
 use std::sync::Arc;
