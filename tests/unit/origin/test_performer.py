@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.harness.speaking import spoken
 
 from origin.avatar import Presence
 from origin.avatar.faceunits import UNIT
@@ -11,6 +10,7 @@ from origin.clock import FRAME_SAMPLES, Clock, video_rtp_time
 from origin.performer import Performer, Tick
 from origin.speech.voice import MILLISECOND
 from origin.speech_buffer import BufferState
+from tests.harness.speaking import spoken
 
 
 def ticks(performer: Performer, count: int) -> list[Tick]:

