@@ -1,0 +1,106 @@
+"""What WHIP and WHEP have in common over HTTP (RFC 9725, draft-ietf-wish-whep): offers, answers, PATCH, DELETE, OPTIONS."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from common._native import Answer, SfuError
+from common.errors import BadRequest, Problem
+from common.ids import parse_broadcast_id, parse_token_id
+from sfu.worker import Worker, problem
+
+MAX_SDP_BYTES = 64 * 1024
+_ETAG = re.compile(r'"?([^"\s,]{1,128})"?')
+
+
+def stream_of(request: web.Request) -> str:
+    """The stream that the path names. Raises BadRequest."""
+    try:
+        return parse_broadcast_id(request.match_info["stream"])
+    except ValueError as error:
+        raise BadRequest(str(error), code="bad_broadcast_id") from None
+
+
+def session_of(request: web.Request) -> str:
+    """The session that the path names. Raises BadRequest."""
+    try:
+        return parse_token_id(request.match_info["session"])
+    except ValueError as error:
+        raise BadRequest(str(error), code="bad_session_id") from None
+
+
+async def read_sdp(request: web.Request, media_type: str = "application/sdp") -> str:
+    """The body, of `media_type` and of bounded size. Raises BadRequest (415, 413, 400)."""
+    if request.content_type != media_type:
+        raise BadRequest(
+            f"the body must be {media_type}, this is {request.content_type}",
+            status=415,
+            code="unsupported_media_type",
+            headers={"Accept-Post" if request.method == "POST" else "Accept-Patch": media_type},
+        )
+    body = await request.content.read(MAX_SDP_BYTES + 1)
+    while len(body) <= MAX_SDP_BYTES and not request.content.at_eof():
+        body += await request.content.read(MAX_SDP_BYTES + 1 - len(body))
+    if len(body) > MAX_SDP_BYTES:
+        raise BadRequest(f"an SDP has at most {MAX_SDP_BYTES} bytes", status=413, code="body_too_large")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRequest("the body is not UTF-8 text", code="bad_sdp") from None
+
+
+def created(request: web.Request, answer: Answer, links: tuple[str, ...] = ()) -> web.Response:
+    """`201` with the answer. Location is relative to the request's path, so that it holds below any prefix."""
+    path = request.rel_url.path.rstrip("/")
+    response = web.Response(
+        status=201,
+        body=answer.sdp.encode(),
+        content_type="application/sdp",
+        headers={
+            "Location": f"{path}/{answer.session}",
+            "ETag": f'"{answer.etag}"',
+            "Accept-Patch": "application/trickle-ice-sdpfrag",
+            "Cache-Control": "no-store",
+        },
+    )
+    for link in links:
+        response.headers.add("Link", link)
+    return response
+
+
+async def patch(request: web.Request, worker: Worker, session: str, etag: str) -> web.Response:
+    """Trickle (204) or an ICE restart (200, new ETag). `If-Match` must name the current ICE session, or be `*`."""
+    match = request.headers.get("If-Match")
+    if match is not None and match.strip() != "*":
+        named = _ETAG.fullmatch(match.strip())
+        if named is None or (etag and named[1] != etag):
+            raise BadRequest(
+                "If-Match names an ICE session that is over",
+                status=412,
+                code="precondition_failed",
+                hint="use the newest ETag",
+            )
+    fragment = await read_sdp(request, "application/trickle-ice-sdpfrag")
+    try:
+        restarted = worker.sfu.trickle(session, fragment)
+    except SfuError as error:
+        raise problem(error) from None
+    if restarted is None:
+        return web.Response(status=204, headers={"ETag": f'"{etag}"'} if etag else {})
+    answer, new_etag = restarted
+    return web.Response(
+        status=200,
+        body=answer.encode(),
+        content_type="application/trickle-ice-sdpfrag",
+        headers={"ETag": f'"{new_etag}"', "Cache-Control": "no-store"},
+    )
+
+
+def refused(error: SfuError) -> Problem:
+    """The core's refusal of an offer, with what to do about it."""
+    told = problem(error)
+    if told.status == 503 and told.retry_after_s is None:
+        told.retry_after_s = 2.0
+    return told

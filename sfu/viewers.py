@@ -1,0 +1,107 @@
+"""Who watches a stream from this node: each WHEP session with its role, and the events that wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_WAITING_EVENTS = 64
+"""A viewer that reads no events loses the oldest."""
+
+
+class ViewerRole(enum.StrEnum):
+    """What a WHEP session is for."""
+
+    INTERACTIVE = "interactive"
+    PASSIVE = "passive"
+    NODE = "node"
+
+
+@dataclass(eq=False)
+class Viewer:
+    """One WHEP session on this node."""
+
+    session: str
+    stream: str
+    role: ViewerRole
+    viewer: str = ""
+    etag: str = ""
+    connected: bool = False
+    joined_at: float = field(default_factory=time.monotonic)
+    waiting: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING_EVENTS))
+
+    def tell(self, name: str, data: Mapping[str, Any]) -> None:
+        """Queues an event for the viewer's event stream."""
+        self.put(f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode())
+
+    def put(self, message: bytes | None) -> None:
+        """Queues a ready message; None ends the event stream."""
+        if self.waiting.full():
+            self.waiting.get_nowait()
+        self.waiting.put_nowait(message)
+
+
+class Viewers:
+    """All WHEP sessions of this node. What a stream has told stays known, so that who joins later hears the last of it."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Viewer] = {}
+        self._streams: dict[str, dict[str, Viewer]] = {}
+        self._said: dict[str, dict[str, Mapping[str, Any]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Viewer]:
+        return iter(list(self._sessions.values()))
+
+    def find(self, session: str) -> Viewer | None:
+        """The session with this name."""
+        return self._sessions.get(session)
+
+    def of(self, stream: str) -> list[Viewer]:
+        """The sessions that take a stream."""
+        return list(self._streams.get(stream, {}).values())
+
+    def count(self, stream: str, role: ViewerRole) -> int:
+        """How many of a role take a stream."""
+        return sum(one.role is role for one in self._streams.get(stream, {}).values())
+
+    def add(self, viewer: Viewer) -> None:
+        """A session that has begun. It hears the last mode and count of its stream."""
+        self._sessions[viewer.session] = viewer
+        self._streams.setdefault(viewer.stream, {})[viewer.session] = viewer
+        for name, data in self._said.get(viewer.stream, {}).items():
+            if name != "mode" or viewer.role is ViewerRole.PASSIVE:
+                viewer.tell(name, data)
+
+    def remove(self, session: str) -> Viewer | None:
+        """A session that has ended; its event stream ends too."""
+        viewer = self._sessions.pop(session, None)
+        if viewer is not None:
+            sessions = self._streams[viewer.stream]
+            del sessions[session]
+            if not sessions:
+                del self._streams[viewer.stream]
+            viewer.put(None)
+        return viewer
+
+    def tell(self, stream: str, name: str, data: Mapping[str, Any], *, keep: bool = False) -> None:
+        """Tells all viewers of a stream. A `mode` goes to the passive ones only; with `keep` late comers hear it too."""
+        if keep:
+            if self._said.setdefault(stream, {}).get(name) == data:
+                return
+            self._said[stream][name] = data
+        message = f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+        for viewer in self._streams.get(stream, {}).values():
+            if viewer.role is not ViewerRole.NODE and (name != "mode" or viewer.role is ViewerRole.PASSIVE):
+                viewer.put(message)
+
+    def forget(self, stream: str) -> None:
+        """The stream is over: nothing is kept of what it told."""
+        self._said.pop(stream, None)

@@ -1,0 +1,132 @@
+"""WHEP: viewers and nodes take a stream (draft-ietf-wish-whep), with its server-sent events."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from common._native import SessionUnknown, SfuError
+from common.errors import BadRequest, NotFound
+from common.http import preflight
+from common.ids import parse_token_id
+from common.metrics import counter
+from sfu.admission import Admission, Everybody, Here, Source
+from sfu.events import EXTENSION, NAMES, serve_events
+from sfu.session import created, patch, read_sdp, refused, session_of, stream_of
+from sfu.viewers import Viewer, ViewerRole, Viewers
+from sfu.worker import Event, Worker
+
+HOPS_HEADER = "Avacast-Hops"
+_MAX_HOPS = 8
+
+_JOINS = counter("whep_joins_total", "WHEP offers answered", ("role",))
+_METHODS = "POST, GET, PATCH, DELETE, OPTIONS"
+
+
+class Whep:
+    """The handlers. `viewers` is who watches; add the routes with `add_to`."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        admission: Admission | None = None,
+        source: Source | None = None,
+        viewers: Viewers | None = None,
+    ) -> None:
+        self._worker = worker
+        self._admission = admission or Everybody()
+        self._source = source or Here()
+        self.viewers = viewers if viewers is not None else Viewers()
+        worker.listen(self._heard)
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds the WHEP routes to an application."""
+        router = app.router
+        router.add_post("/whep/{stream}", self._join)
+        router.add_options("/whep/{stream}", self._preflight)
+        router.add_patch("/whep/{stream}/{session}", self._patch)
+        router.add_delete("/whep/{stream}/{session}", self._leave)
+        router.add_options("/whep/{stream}/{session}", self._preflight)
+        router.add_get("/whep/{stream}/{session}/events", self._events, allow_head=False)
+        router.add_options("/whep/{stream}/{session}/events", self._preflight)
+
+    def leave(self, session: str) -> bool:
+        """Ends a session of this node; False when there is none."""
+        self.viewers.remove(session)
+        try:
+            return self._worker.sfu.close(session)
+        except SessionUnknown:
+            return False
+
+    def _heard(self, event: Event) -> None:
+        if event["type"] == "session_closed":
+            self.viewers.remove(event["session"])
+        elif event["type"] == "session_connected" and (viewer := self.viewers.find(event["session"])):
+            viewer.connected = True
+
+    async def _preflight(self, _request: web.Request) -> web.Response:
+        return preflight(
+            _METHODS, Accept_Post="application/sdp", Accept_Patch="application/trickle-ice-sdpfrag"
+        )
+
+    async def _join(self, request: web.Request) -> web.Response:
+        stream = stream_of(request)
+        offer = await read_sdp(request)
+        role, viewer = _who(request)
+        await self._admission.admit_viewer(request, stream)
+        await self._source.ensure(stream, hops_of(request))
+        try:
+            answer = self._worker.sfu.subscribe(stream, offer, layers_all=role is ViewerRole.NODE)
+        except SfuError as error:
+            raise refused(error) from None
+        self.viewers.add(Viewer(answer.session, stream, role, viewer, answer.etag))
+        _JOINS.labels(role.value).inc()
+        events = f'<{request.rel_url.path.rstrip("/")}/{answer.session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
+        return created(request, answer, (events,))
+
+    def _viewer(self, request: web.Request) -> Viewer:
+        viewer = self.viewers.find(session_of(request))
+        if viewer is None or viewer.stream != stream_of(request):
+            raise NotFound(
+                "there is no such session on this node",
+                code="session_unknown",
+                hint="join again: POST to the WHEP URL",
+            )
+        return viewer
+
+    async def _patch(self, request: web.Request) -> web.Response:
+        viewer = self._viewer(request)
+        response = await patch(request, self._worker, viewer.session, viewer.etag)
+        if response.status == 200:
+            viewer.etag = response.headers["ETag"].strip('"')
+        return response
+
+    async def _leave(self, request: web.Request) -> web.Response:
+        self.leave(self._viewer(request).session)
+        return web.Response(status=200)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        return await serve_events(request, self.viewers, self._viewer(request).session)
+
+
+def _who(request: web.Request) -> tuple[ViewerRole, str]:
+    layers = request.query.get("layers")
+    if layers not in (None, "all"):
+        raise BadRequest("layers: only 'all' is known", code="invalid_query")
+    if layers == "all":
+        return ViewerRole.NODE, ""
+    try:
+        role = ViewerRole(request.query.get("role", ViewerRole.INTERACTIVE.value))
+        viewer = parse_token_id(request.query["viewer"]) if "viewer" in request.query else ""
+    except ValueError as error:
+        raise BadRequest(str(error), code="invalid_query") from None
+    return role, viewer
+
+
+def hops_of(request: web.Request) -> tuple[str, ...]:
+    """The nodes that wait for this stream through the one that asks. Raises BadRequest when there are too many."""
+    text = request.headers.get(HOPS_HEADER, "")
+    hops = tuple(hop.strip() for hop in text.split(",") if hop.strip())[: _MAX_HOPS + 1]
+    if len(hops) > _MAX_HOPS:
+        raise BadRequest(f"more than {_MAX_HOPS} nodes in a row", status=508, code="too_many_hops")
+    return hops
