@@ -32,7 +32,7 @@ _CALL_S = 1.0
 _REST_S = 1.0
 """After a failure calls are refused at once for about this long: a dead Redis must not slow every request down."""
 _FORGET_MS = 3_600_000
-"""Nodes that lapsed longer ago than this are forgotten with their epoch."""
+"""Nodes that lapsed longer ago than this are forgotten with their epoch; audiences that nobody has asked for, too."""
 
 _NOW = "local t = redis.call('TIME') local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 
@@ -97,7 +97,7 @@ _REPORT_VIEWER = (
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
-for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[3] * 2) end
+for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[4]) end
 return 1
 """
 )
@@ -294,7 +294,7 @@ class Registry:
         """A viewer says how it watches; it is forgotten `ttl_ms` after its last word."""
         own, other = ("hls", "webrtc") if hls else ("webrtc", "hls")
         keys = [self._of(broadcast, own), self._of(broadcast, other), self._of(broadcast, "viewers")]
-        await self._call(self._report_viewer(keys, [viewer, document, ttl_ms]))
+        await self._call(self._report_viewer(keys, [viewer, document, ttl_ms, _FORGET_MS]))
 
     async def count_viewers(self, broadcasts: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Broadcast -> viewers that reported HLS, WebRTC."""

@@ -200,9 +200,9 @@ class Hub:
         self._orders[name] = force
         with suppress(RegistryDown):
             await self.registry.put_order(name, force.value)
-        self.deliveries[name] = self.deliveries.get(name, State()).force_hls(force)
+        self.deliveries[name] = self.delivery(name).force_hls(force)
         await self.tick()
-        return self.deliveries[name]
+        return self.delivery(name)
 
     # view -------------------------------------------------------------------------------------------------------------
 
@@ -218,7 +218,7 @@ class Hub:
 
     def packager(self, name: str) -> Node | None:
         """The packager of a broadcast, if it is to be packaged."""
-        if not self.deliveries.get(name, State()).package:
+        if not self.delivery(name).package:
             return None
         return packager_of(name, self.nodes.of_role(Role.PACKAGER))
 
@@ -238,6 +238,10 @@ class Hub:
         """Where a player asks how to watch."""
         base = self.config.public_url or f"http://127.0.0.1:{self.config.http_port}"
         return f"{base.rstrip('/')}/api/broadcasts/{name}/play"
+
+    def delivery(self, name: str) -> State:
+        """How a broadcast is delivered."""
+        return self.deliveries.get(name, State())
 
     def audience(self, name: str) -> Audience:
         """Who watches a broadcast, as last counted."""
@@ -280,6 +284,10 @@ class Hub:
         if self._duty is not None and now < self._duty.until:
             self._decide()
             await self._write(self._duty)
+        elif not self.registry.up:
+            # Nobody can be on duty. What was decided stays decided, but what has no origin gets one, so that joins go on.
+            for broadcast in self.broadcasts:
+                self._assign(broadcast)
         self._tell(states, before[1])
         self._seen = self._scene()
         self._tell_scene(scene, self._seen)
@@ -377,7 +385,7 @@ class Hub:
     def _decide(self) -> None:
         for broadcast in self.broadcasts:
             self._assign(broadcast)
-            before = self.deliveries.get(broadcast.id, State())
+            before = self.delivery(broadcast.id)
             order = self._orders.get(broadcast.id, Force.AUTO)
             if before.hls.force is not order:
                 before = before.force_hls(order)
@@ -464,7 +472,7 @@ class Hub:
         )
 
     def _measure(self, now: float) -> None:
-        stages = [self.deliveries.get(one.id, State()).stage for one in self.broadcasts]
+        stages = [self.delivery(one.id).stage for one in self.broadcasts]
         for stage in delivery.Stage:
             _BROADCASTS.labels(stage).set(stages.count(stage))
         _NODES.clear()

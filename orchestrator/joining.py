@@ -16,7 +16,7 @@ from common.directory import Delivery, Role
 from common.errors import Unavailable
 from common.metrics import counter, histogram
 from orchestrator.broadcasts import Broadcast
-from orchestrator.delivery import Force, State
+from orchestrator.delivery import Force
 from orchestrator.geo import Place
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
@@ -50,7 +50,7 @@ def plan(
     exclude: frozenset[str] = frozenset(),
 ) -> Plan:
     """Decides for one viewer. Raises Unavailable with the reasons when nobody can take it."""
-    state = hub.deliveries.get(broadcast.id, State())
+    state = hub.delivery(broadcast.id)
     hls_url = hub.hls_url(broadcast.id) if hub.hls_ready(broadcast.id) else None
     mode = Delivery.WEBRTC
     if role is ViewerRole.PASSIVE and hls_url is not None:
@@ -102,7 +102,7 @@ def no_node(hub: Hub, broadcast: Broadcast, place: Place | None) -> Unavailable:
 
 def _relays_on(hub: Hub, name: str) -> bool:
     """The switch of the relays as it will be with this viewer: the tick need not have seen it."""
-    switch, policy = hub.deliveries.get(name, State()).relays, hub.policy
+    switch, policy = hub.delivery(name).relays, hub.policy
     if not policy.relays_enabled:
         return False
     if switch.force is not Force.AUTO or not policy.scaling_enabled:

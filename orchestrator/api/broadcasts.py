@@ -12,7 +12,7 @@ from common.auth import Audience
 from common.http import read_model
 from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
 from orchestrator.broadcasts import Broadcast, NewBroadcast
-from orchestrator.delivery import Stage, State
+from orchestrator.delivery import Stage
 
 TAG = "Broadcasts"
 PUBLISHER_TOKEN_S = 30 * 86400.0
@@ -78,7 +78,7 @@ class Token(BaseModel):
 def describe(at: Context, request: web.Request, broadcast: Broadcast) -> BroadcastState:
     """The broadcast as this caller may see it."""
     hub, base = at.hub, at.base(request)
-    state = hub.deliveries.get(broadcast.id, State())
+    state = hub.delivery(broadcast.id)
     origin = hub.origin_of(broadcast.id)
     hls = hub.hls_url(broadcast.id)
     return BroadcastState(

@@ -9,7 +9,7 @@ from common.errors import Conflict
 from common.log import log
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Context, Handler, Route, context, json
-from orchestrator.delivery import Force, Reason, Stage, State, Switch
+from orchestrator.delivery import Force, Reason, Stage, Switch
 
 TAG = "Delivery"
 _log = log("orchestrator")
@@ -42,7 +42,7 @@ class DeliveryState(BaseModel):
 
 def delivery_state(at: Context, request: web.Request, name: str) -> DeliveryState:
     """The delivery of a broadcast as the API tells it."""
-    state = at.hub.deliveries.get(name, State())
+    state = at.hub.delivery(name)
     hls = at.hub.hls_url(name)
     return DeliveryState(
         broadcast=name,

@@ -12,7 +12,7 @@ from common.directory import Role, StreamReport
 from common.registry import RegistryDown
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Route, context, json
-from orchestrator.delivery import Stage, State
+from orchestrator.delivery import Stage
 from orchestrator.viewers import Reported, summary
 
 TAG = "Figures"
@@ -108,7 +108,7 @@ async def _broadcast(request: web.Request) -> web.Response:
         BroadcastStats(
             broadcast=name,
             live=hub.live(name),
-            stage=hub.deliveries.get(name, State()).stage,
+            stage=hub.delivery(name).stage,
             listeners=Listeners(
                 total=audience.total,
                 webrtc=audience.webrtc,

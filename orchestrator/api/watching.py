@@ -18,7 +18,7 @@ from orchestrator import viewers
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
 from orchestrator.broadcasts import Broadcast
-from orchestrator.delivery import Stage, State
+from orchestrator.delivery import Stage
 from orchestrator.joining import Plan, plan, webrtc_node
 from orchestrator.viewers import ViewerReport, ViewerRole
 
@@ -76,7 +76,7 @@ def _play(
         viewer=viewer,
         broadcast=broadcast.id,
         role=role,
-        stage=hub.deliveries.get(broadcast.id, State()).stage,
+        stage=hub.delivery(broadcast.id).stage,
         live=hub.live(broadcast.id),
         report=f"{at.base(request)}/api/v1/viewers/{viewer}",
     )
@@ -154,7 +154,7 @@ async def _report(request: web.Request) -> web.Response:
 def _next(at: Context, request: web.Request, broadcast: Broadcast, viewer: str, report: ViewerReport) -> Plan:
     """How a viewer that watches already goes on. It keeps its node while that serves: no `whep` means, stay where you are."""
     hub = at.hub
-    state = hub.deliveries.get(broadcast.id, State())
+    state = hub.delivery(broadcast.id)
     hls_url = hub.hls_url(broadcast.id) if hub.hls_ready(broadcast.id) else None
     mode = Delivery.WEBRTC
     if report.role is ViewerRole.PASSIVE and hls_url is not None:

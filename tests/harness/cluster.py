@@ -1,0 +1,257 @@
+"""Orchestrators and nodes for tests: real HTTP on loopback, a real Redis between orchestrators, nodes that speak the
+contract of nodes (lease, directory, lines) and carry no media."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import redis as redis_client
+from aiohttp import web
+
+from common.auth import Audience, Tokens, bearer
+from common.config import OrchestratorConfig
+from common.directory import Directory, Line, NodeReport, Role, StreamReport
+from common.http import Site, application, read_model
+from orchestrator.app import Orchestrator, start
+
+SECRET = "a secret of the tests, thirty-two characters"
+ADMIN = "the operators' token of the tests"
+TOKENS = Tokens(SECRET)
+_EPOCHS = itertools.count(1)
+
+
+def admin() -> dict[str, str]:
+    """The operators' header."""
+    return {"Authorization": f"Bearer {ADMIN}"}
+
+
+def token(audience: Audience, subject: str, *, ttl_s: float = 60) -> dict[str, str]:
+    """The header of a token."""
+    return {"Authorization": f"Bearer {TOKENS.issue(audience, subject, ttl_s=ttl_s)}"}
+
+
+async def eventually(true: Callable[[], Any], what: str, within_s: float = 5.0) -> None:
+    """Waits until `true()` holds. Raises AssertionError that says what did not happen."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not true():  # noqa: ASYNC110 - what is awaited lives in other processes too
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"not within {within_s:g} s: {what}") from None
+
+
+@dataclass
+class Running:
+    """An orchestrator that serves. `http` is a client of it that follows no redirects."""
+
+    role: Orchestrator
+    site: Site
+    http: aiohttp.ClientSession
+    url: str
+    closed: bool = False
+
+    async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
+        """Status, parsed JSON (or text), headers."""
+        async with self.http.request(method, path, allow_redirects=False, **options) as answer:
+            text = await answer.text(errors="replace")
+            is_json = answer.content_type.endswith("json") and text
+            return answer.status, (await answer.json(content_type=None)) if is_json else text, answer.headers
+
+    async def ok(self, method: str, path: str, **options: Any) -> Any:
+        """The body of an answer that must be a success."""
+        status, body, _ = await self.call(method, path, **options)
+        assert status < 400, (status, body)
+        return body
+
+    async def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            await self.http.close()
+            await self.site.close()
+            await self.role.close()
+
+
+@asynccontextmanager
+async def orchestrator(data: Path, **settings: Any) -> AsyncIterator[Running]:
+    """An orchestrator on a free port."""
+    config = OrchestratorConfig(data=data, cluster_secret=SECRET, admin_token=ADMIN, **settings)
+    role = await start(config)
+    site = Site(role.app, "127.0.0.1", 0)
+    await site.start()
+    config.http_port = site.port
+    url = f"http://127.0.0.1:{site.port}"
+    running = Running(role, site, aiohttp.ClientSession(url), url)
+    try:
+        yield running
+    finally:
+        await running.close()
+
+
+@dataclass
+class Node:
+    """A node that reports what the test tells it to. `received` are the directories pushed to it, `lines` what came for avatars."""
+
+    report: NodeReport
+    orchestrators: list[str]
+    directory: Directory = field(default_factory=Directory)
+    received: list[Directory] = field(default_factory=list)
+    lines: list[tuple[str, Line]] = field(default_factory=list)
+    healthy: bool = True
+    heartbeat_s: float = 0.25
+    _http: aiohttp.ClientSession | None = None
+    _task: asyncio.Task[None] | None = None
+    _site: Site | None = None
+
+    @property
+    def header(self) -> dict[str, str]:
+        return token(Audience.NODE, self.report.id)
+
+    def stream(self, name: str = "demo", **facts: Any) -> None:
+        """From the next heartbeat on it has this stream."""
+        others = [one for one in self.report.streams if one.stream != name]
+        self.report = self.report.model_copy(
+            update={"streams": [*others, StreamReport(stream=name, **{"live": True, **facts})]}
+        )
+
+    async def beat(self, url: str | None = None) -> int:
+        """One heartbeat now; its status."""
+        assert self._http is not None
+        for base in [url] if url else self.orchestrators:
+            body = self.report.model_dump_json()
+            try:
+                async with self._http.post(
+                    f"{base}/api/v1/worker/heartbeat", data=body, headers=self.header
+                ) as answer:
+                    if answer.status == 200:
+                        self.directory = Directory.model_validate_json(await answer.read())
+                    return answer.status
+            except aiohttp.ClientError:
+                continue
+        return 0
+
+    async def start(self, prefix: str) -> None:
+        app = application(str(self.report.role))
+        node = web.Application()
+        node.router.add_get("/health", self._health)
+        node.router.add_post("/api/v1/node/directory", self._directory)
+        for verb in ("say", "ask", "interrupt"):
+            node.router.add_post(f"/api/v1/node/{verb}", self._line)
+        app.add_subapp(prefix, node)
+        self._site = Site(app, "127.0.0.1", 0)
+        await self._site.start()
+        self.report.url = f"http://127.0.0.1:{self._site.port}{prefix}"
+        self._http = aiohttp.ClientSession()
+        await self.beat()
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self.heartbeat_s)
+            await self.beat()
+
+    async def mute(self) -> None:
+        """Heartbeats no more; still serves."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def vanish(self) -> None:
+        """Ends without a word, as a killed process does."""
+        await self.mute()
+        if self._http is not None:
+            await self._http.close()
+        if self._site is not None:
+            await self._site.close()
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"}, status=200 if self.healthy else 500)
+
+    async def _directory(self, request: web.Request) -> web.Response:
+        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.directory = await read_model(request, Directory)
+        self.received.append(self.directory)
+        return web.Response(status=204)
+
+    async def _line(self, request: web.Request) -> web.Response:
+        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.lines.append((request.path.rsplit("/", 1)[-1], await read_model(request, Line)))
+        return web.json_response({"queued": len(self.lines)}, status=202)
+
+
+class Nodes:
+    """Starts nodes and ends them with the test."""
+
+    def __init__(self, closing: AsyncExitStack) -> None:
+        self._closing = closing
+
+    async def start(self, name: str, role: Role, *orchestrators: Running | str, **facts: Any) -> Node:
+        """A node, registered."""
+        urls = [one if isinstance(one, str) else one.url for one in orchestrators]
+        report = NodeReport(id=name, role=role, url="http://unset", epoch=next(_EPOCHS), **facts)
+        node = Node(report, urls)
+        await node.start(f"/n/{name}")
+        self._closing.push_async_callback(node.vanish)
+        return node
+
+
+@asynccontextmanager
+async def nodes() -> AsyncIterator[Nodes]:
+    """A place to start nodes in."""
+    async with AsyncExitStack() as closing:
+        yield Nodes(closing)
+
+
+class Redis:
+    """A Redis server; `stop` kills it, and after `start` it is there again with an empty memory."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        assert shutil.which("redis-server"), "redis-server is missing: run `bash infra/setup/tools.sh test`"
+        settings = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": "/tmp"}
+        options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
+        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        with contextlib.closing(redis_client.Redis(port=self.port)) as client:
+            deadline = time.monotonic() + 10
+            while True:
+                with contextlib.suppress(redis_client.ConnectionError):
+                    if client.ping():
+                        return
+                assert time.monotonic() < deadline, "redis-server did not start"
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(5)
+            self._process = None
+
+
+@contextmanager
+def redis() -> Iterator[Redis]:
+    """A Redis for one test."""
+    server = Redis()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
