@@ -15,6 +15,11 @@ export class Problem extends Error {
     super(detail);
     this.name = "Problem";
   }
+
+  /** As the server would have sent it; errors are otherwise empty in JSON. */
+  toJSON(): Record<string, unknown> {
+    return { status: this.status, code: this.code, detail: this.message, hint: this.hint };
+  }
 }
 
 const text = (value: unknown): string | null => (typeof value === "string" && value !== "" ? value : null);

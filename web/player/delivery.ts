@@ -23,7 +23,7 @@ export type State =
   | { at: "idle" }
   | { at: "asking"; shown: Source | null; attempt: number; deadlineMs: number }
   | { at: "opening"; shown: Source | null; next: Source; attempt: number; deadlineMs: number }
-  /** `retry`: the target that we were asked to take failed to start; we stay where we are and ask again then. */
+  /** `retry`: when to ask again while it plays, because a target failed to start or a change was announced. */
   | { at: "playing"; shown: Source; retry: { untilMs: number; attempt: number } | null }
   | { at: "waiting"; shown: Source | null; attempt: number; untilMs: number; problem: Problem };
 
@@ -42,6 +42,8 @@ export interface Limits {
   backoffMs: { first: number; longest: number };
   /** After a silent source: viewers of one dead node come back spread over this time. */
   spreadMs: number;
+  /** After an announcement to all HLS viewers: they ask spread over this time. */
+  hintMs: number;
 }
 
 export const LIMITS: Limits = {
@@ -49,6 +51,7 @@ export const LIMITS: Limits = {
   openMs: 10000,
   backoffMs: { first: 400, longest: 10000 },
   spreadMs: 250,
+  hintMs: 1000,
 };
 
 export class Delivery {
@@ -157,6 +160,13 @@ export class Delivery {
     const actions: Action[] = this.state.at === "opening" ? [{ do: "close", id: this.state.next.id }] : [];
     this.state = { at: "playing", shown, retry: null };
     return actions;
+  }
+
+  /** Something changed that concerns everyone: ask soon, not all at once. */
+  handleHint(nowMs: number): Action[] {
+    if (this.state.at !== "playing" || this.state.retry) return [];
+    this.state.retry = { untilMs: nowMs + this.chance() * this.limits.hintMs, attempt: 0 };
+    return [];
   }
 
   /** Try again now: a person pressed the button, or the network came back. */

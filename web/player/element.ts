@@ -282,11 +282,13 @@ export class AvacastPlayer extends HTMLElement {
       lost: (problem) => {
         const now = performance.now();
         if (this.delivery.shown?.id !== source.id) this.failures.note(source.target.mode, now);
+        this.emit("error", { mode: source.target.mode, problem });
         if (node && problem.status !== 404) this.shunned.set(node, now + SHUN_MS);
         this.act(this.delivery.handleLost(now, source.id, problem));
       },
       recovered: () => this.act(this.delivery.handleRecovered(source.id)),
       mode: (plan) => this.follow(plan, source.target.url, false),
+      hint: () => this.act(this.delivery.handleHint(performance.now())),
       caption: (caption) => {
         this.captions.add(caption);
         this.emit("caption", caption);

@@ -1,7 +1,7 @@
 /** Watching by HLS: hls.js with the profile that fits our playlists, the browser's own player where it has no MSE. */
 
 import type HlsJs from "hls.js";
-import type { HlsConfig } from "hls.js";
+import type { HlsConfig, LevelDetails } from "hls.js";
 import { Problem, problemFrom } from "../api/problem.ts";
 import type { Target } from "./plan.ts";
 import { firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
@@ -9,7 +9,7 @@ import { Silence } from "./silence.ts";
 
 /**
  * - A stall adds 0.2 s to the target latency instead of a second.
- * - Catch-up by playing up to 10 % faster; beyond 8 s behind it jumps.
+ * - Catch-up by playing up to 10 % faster; beyond MAX_TARGETS behind it jumps.
  * - Failed loads are repeated soon: a part is worth nothing after a second.
  */
 export const PROFILE: Partial<HlsConfig> = {
@@ -17,7 +17,6 @@ export const PROFILE: Partial<HlsConfig> = {
   enableWorker: true,
   maxLiveSyncPlaybackRate: 1.1,
   liveSyncOnStallIncrease: 0.2,
-  liveMaxLatencyDuration: 8,
   backBufferLength: 10,
   maxBufferLength: 10,
   startFragPrefetch: true,
@@ -25,6 +24,9 @@ export const PROFILE: Partial<HlsConfig> = {
   playlistLoadPolicy: { default: loadPolicy(10_000, 12_000, 4) },
   fragLoadPolicy: { default: loadPolicy(4000, 10_000, 4) },
 };
+
+/** Target durations behind the edge beyond which catching up takes too long. */
+const MAX_TARGETS = 5;
 
 function loadPolicy(
   firstByteMs: number,
@@ -62,7 +64,7 @@ export class HlsPlayback implements Playback {
   private stalls = 0;
   private rescued = false;
   private timer = 0;
-  private readonly seenRanges = new Set<string>();
+  private seenRanges: Set<string> | null = null;
 
   constructor(
     readonly video: HTMLVideoElement,
@@ -129,12 +131,12 @@ export class HlsPlayback implements Playback {
         : {}),
     });
     this.hls = hls;
+    // Set here, because the constructor takes it only with a sync position of ours, and that is the playlist's to say.
+    hls.config.liveMaxLatencyDurationCount = MAX_TARGETS;
     hls.on(Hls.Events.LEVEL_LOADED, (_event, { details }) => {
       // With parts of 0.25 s and less the default tolerance skips the last part of a segment (hls.js #5028).
       if (details.partTarget) hls.config.maxFragLookUpTolerance = Math.min(0.25, details.partTarget / 4);
-      for (const range of Object.values(details.dateRanges)) {
-        if (range && range.class === MODE_CLASS) this.handleRange(range.id, range.attr);
-      }
+      this.handleRanges(details);
     });
     hls.on(Hls.Events.FRAG_LOADED, (_event, { part, frag }) => {
       this.bytes += (part ?? frag).stats.loaded;
@@ -167,17 +169,14 @@ export class HlsPlayback implements Playback {
     this.video.src = this.target.url;
   }
 
-  /** A range is announced in every reload; it is heard once. Attributes: X-MODE, X-WHEP, X-HLS, X-REASON. */
-  private handleRange(id: string, attributes: Record<string, string | undefined>): void {
-    if (this.seenRanges.has(id)) return;
-    this.seenRanges.add(id);
-    const field = (name: string): string | null => attributes[name]?.replace(/^"|"$/g, "") ?? null;
-    this.listener.mode({
-      mode: field("X-MODE"),
-      whep: field("X-WHEP"),
-      hls: field("X-HLS"),
-      reason: field("X-REASON"),
-    });
+  /** A range is in every reload, and heard once; those of the first playlist are older than we are. */
+  private handleRanges(details: LevelDetails): void {
+    const ids = Object.values(details.dateRanges).flatMap((range) =>
+      range?.class === MODE_CLASS && range.attr["X-MODE"] !== undefined ? [range.id] : [],
+    );
+    const fresh = this.seenRanges && ids.some((id) => !this.seenRanges?.has(id));
+    this.seenRanges = new Set(ids);
+    if (fresh) this.listener.hint();
   }
 
   private watch(): void {

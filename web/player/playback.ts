@@ -34,6 +34,8 @@ export interface Listener {
   recovered(): void;
   /** The server says how to watch from now on; unchecked. */
   mode(plan: unknown): void;
+  /** The way to watch has changed for some; whether for us, only the orchestrator knows. */
+  hint(): void;
   caption(caption: Caption): void;
   viewers(count: number): void;
 }

@@ -108,6 +108,16 @@ describe("a switch", () => {
     expect(machine.state).toMatchObject({ at: "opening", next: { id: next.id } });
   });
 
+  test("that is announced to all is asked for within its spread, while the picture plays", () => {
+    const { machine, source } = playing("hls", 0.5);
+    expect(machine.handleHint(1000)).toEqual([]);
+    machine.handleHint(1300);
+    expect(machine.deadlineMs).toBe(1000 + LIMITS.hintMs / 2);
+    expect(verbs(machine.tick(1500, lost))).toEqual(["ask"]);
+    expect(machine.handleTarget(1520, target("hls"))).toEqual([]);
+    expect(machine.state).toEqual({ at: "playing", shown: source, retry: null });
+  });
+
   test("to another node is make-before-break too", () => {
     const { machine, source } = playing("webrtc");
     const next = opened(machine.handleTarget(1000, target("webrtc", "http://other/webrtc")));
