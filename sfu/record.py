@@ -46,7 +46,8 @@ async def record_file(
             ended.set()
 
     video = peer.addTransceiver("video", direction="recvonly")
-    codecs = RTCRtpReceiver.getCapabilities("video").codecs
+    capabilities = RTCRtpReceiver.getCapabilities("video")
+    codecs = capabilities.codecs if capabilities else []
     video.setCodecPreferences(
         [codec for codec in codecs if codec.mimeType in ("video/H264", "video/VP8", "video/rtx")]
     )

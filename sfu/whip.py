@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from aiohttp import web
 
 from common._native import SessionUnknown, SfuError
@@ -77,8 +79,6 @@ class Whip:
     async def _end(self, request: web.Request) -> web.Response:
         session, _ = self._session(request)
         self._sessions.pop(session, None)
-        try:
+        with contextlib.suppress(SessionUnknown):
             self._worker.sfu.close(session)
-        except SessionUnknown:
-            pass
         return web.Response(status=200)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from common.log import log
 
 _log = log("sfu")
 
-Event = dict[str, Any]
+Event = Mapping[str, Any]
 """What the core tells; `type` says what: see `Sfu.drain_events`."""
 Listener = Callable[[Event], None]
 

@@ -1,0 +1,1 @@
+"""The relay: pulls a stream when somebody watches, and fans it out."""

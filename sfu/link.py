@@ -1,0 +1,254 @@
+"""A node's link to the orchestrators: it reports itself, and keeps the Directory that it is answered with.
+
+All orchestrators are tried; any of them will do. A node that reaches none goes on with the directory that it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable
+
+import aiohttp
+import psutil
+from aiohttp import web
+
+from common.auth import Audience, Tokens, bearer
+from common.config import Node
+from common.directory import Broadcast, Directory, NodeReport, Role, StreamReport
+from common.errors import Conflict, NotFound, Unauthorized, Unavailable
+from common.http import read_model
+from common.log import log
+
+_log = log("link")
+
+_QUICK_S = 0.2
+"""Time to the next attempt while no orchestrator has answered yet."""
+_TIMEOUT_S = 2.0
+_REFRESH_S = 1.0
+"""Least time between two heartbeats that an unknown broadcast asks for: a flood of them costs no more."""
+_TOKEN_TTL_S = 120.0
+
+Listener = Callable[[Directory], None]
+Streams = Callable[[], list[StreamReport]]
+Figures = Callable[[], dict[str, object]]
+
+
+class Link:
+    """Registers the node, heartbeats, applies directories. `directory` is the newest one."""
+
+    def __init__(
+        self,
+        config: Node,
+        role: Role,
+        streams: Streams,
+        *,
+        stats: Figures = dict,
+        workers: int = 0,
+        avatar: bool = False,
+    ) -> None:
+        self.node_id = config.node_id or f"{role.value}-{secrets.token_hex(4)}"
+        self.role = role
+        self.tokens = Tokens(config.secret())
+        self.directory = Directory()
+        self.draining = False
+        self._config = config
+        self._streams = streams
+        self._stats = stats
+        self._workers = workers
+        self._avatar = avatar
+        self._epoch = time.time_ns() // 1_000_000
+        self._listeners: list[Listener] = []
+        self._process = psutil.Process()
+        self._process.cpu_percent()
+        self._http: aiohttp.ClientSession | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._beat_lock = asyncio.Lock()
+        self._heard_at = float("-inf")
+        self._first = 0
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to report."""
+        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S))
+        self._task = asyncio.create_task(self._run(), name=f"link of {self.node_id}")
+
+    async def close(self) -> None:
+        """Stops reporting; the lease runs out."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._http:
+            await self._http.close()
+
+    def listen(self, listener: Listener) -> None:
+        """Has `listener` called with each directory, and with the present one at once when there is one."""
+        self._listeners.append(listener)
+        if self.connected:
+            listener(self.directory)
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds the route by which an orchestrator pushes a changed directory."""
+        app.router.add_post("/api/v1/node/directory", self._pushed)
+
+    @property
+    def connected(self) -> bool:
+        """True once an orchestrator has answered."""
+        return self._heard_at > float("-inf")
+
+    # --- what the node must know --------------------------------------------------------------------
+
+    async def broadcast(self, broadcast: str) -> Broadcast:
+        """The broadcast; an unknown one is asked for once. Raises NotFound, or Unavailable before the first directory."""
+        found = self.directory.broadcasts.get(broadcast)
+        if found is None:
+            await self.refresh()
+            found = self.directory.broadcasts.get(broadcast)
+        if found is None and not self.connected:
+            raise Unavailable(
+                "this node has not heard of an orchestrator yet", code="node_starting", retry_after_s=1
+            )
+        if found is None:
+            raise NotFound(
+                f"there is no live broadcast {broadcast!r} here",
+                code="broadcast_unknown",
+                hint="list them: GET /api/broadcasts",
+            )
+        return found
+
+    async def refresh(self) -> None:
+        """A heartbeat now, unless one was just answered."""
+        async with self._beat_lock:
+            if time.monotonic() - self._heard_at > _REFRESH_S:
+                await self._beat()
+
+    async def announce(self) -> None:
+        """A heartbeat now: something changed that the orchestrator should know at once."""
+        async with self._beat_lock:
+            await self._beat()
+
+    def require_node(self, request: web.Request) -> None:
+        """Passes for a node's or an orchestrator's token only."""
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+
+    async def _pushed(self, request: web.Request) -> web.Response:
+        self.require_node(request)
+        directory = await read_model(request, Directory)
+        if directory.version < self.directory.version:
+            raise Conflict(f"directory {self.directory.version} is here already", code="directory_old")
+        self._apply(directory)
+        return web.Response(status=204)
+
+    def _apply(self, directory: Directory) -> None:
+        self._heard_at = time.monotonic()
+        self.directory = directory
+        self.draining = directory.draining
+        for listener in self._listeners:
+            try:
+                listener(directory)
+            except Exception as error:  # one part that fails must not keep the others from knowing
+                _log.error("directory_not_applied", exc_info=error)
+
+    # --- reporting ----------------------------------------------------------------------------------
+
+    def report(self) -> NodeReport:
+        """The node as it is now."""
+        cores = psutil.cpu_count() or 1
+        return NodeReport(
+            id=self.node_id,
+            role=self.role,
+            region=self._config.region,
+            zone=self._config.zone,
+            url=self._config.url,
+            epoch=self._epoch,
+            draining=self.draining,
+            capacity=self._config.capacity,
+            cpu_ratio=self._process.cpu_percent() / 100 / cores,
+            memory_bytes=self._process.memory_info().rss,
+            workers=self._workers,
+            avatar=self._avatar,
+            streams=self._streams(),
+            stats=self._stats(),
+        )
+
+    async def _run(self) -> None:
+        silent = False
+        while True:
+            try:
+                async with self._beat_lock:
+                    answered = await self._beat()
+            except Exception as error:
+                _log.error("report_failed", exc_info=error)
+                answered = False
+            if answered == silent:  # it changed
+                silent = not answered
+                (_log.warning if silent else _log.info)(
+                    "orchestrators_silent" if silent else "orchestrator_answers"
+                )
+            wait = self._config.heartbeat_s if self.connected else _QUICK_S
+            await asyncio.sleep(wait * random.uniform(0.9, 1.1))
+
+    async def _beat(self) -> bool:
+        """Reports to the first orchestrator that answers, beginning with the one that did last."""
+        if self._http is None:
+            return False
+        body = self.report().model_dump_json().encode()
+        urls = self._config.orchestrators
+        path = "heartbeat" if self.connected else "register"
+        for step in range(len(urls)):
+            at = (self._first + step) % len(urls)
+            token = self.tokens.issue(Audience.NODE, self.node_id, ttl_s=_TOKEN_TTL_S)
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            try:
+                async with self._http.post(
+                    f"{urls[at].rstrip('/')}/api/v1/worker/{path}", data=body, headers=headers
+                ) as answer:
+                    if answer.status == 200:
+                        self._apply(Directory.model_validate_json(await answer.read()))
+                        self._first = at
+                        return True
+                    _log.warning(
+                        "report_refused",
+                        orchestrator=urls[at],
+                        status=answer.status,
+                        said=(await answer.text())[:300],
+                    )
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                _log.debug("orchestrator_unreachable", orchestrator=urls[at], error=str(error))
+        return False
+
+
+class DirectoryAdmission:
+    """Admits by what the Directory says: a public broadcast to all, others to those with a token; publishers by theirs."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def admit_viewer(self, request: web.Request, stream: str) -> None:
+        """Passes for a public broadcast, else with a viewer's token for it, or a node's. Raises NotFound, Unauthorized, ..."""
+        if self._link.draining:
+            raise Unavailable("this node is being emptied", code="node_draining", retry_after_s=1)
+        broadcast = await self._link.broadcast(stream)
+        if broadcast.public:
+            return
+        token = bearer(request.headers.get("Authorization"))
+        try:
+            self._link.tokens.verify(token, Audience.VIEWER, stream)
+        except Unauthorized:
+            raise
+        except Exception:
+            self._link.tokens.verify(token, Audience.NODE)
+
+    async def admit_publisher(self, request: web.Request, stream: str) -> None:
+        """Passes with the broadcast's publisher token, for a broadcast that no avatar feeds."""
+        self._link.tokens.verify(bearer(request.headers.get("Authorization")), Audience.PUBLISHER, stream)
+        broadcast = await self._link.broadcast(stream)
+        if broadcast.avatar:
+            raise Conflict(
+                f"{stream!r} is an avatar's broadcast",
+                code="stream_taken",
+                hint="make a broadcast without an avatar to publish to",
+            )

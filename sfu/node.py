@@ -1,0 +1,136 @@
+"""A node that serves media: core, WHEP (and WHIP), viewers, pulls and the link to the orchestrators, put together once.
+
+Origin, relay and packager are this with their own parts added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from common.auth import Audience
+from common.config import Node
+from common.directory import Directory, Role
+from common.http import application
+from sfu.admission import Source
+from sfu.link import DirectoryAdmission, Link
+from sfu.stats import node_stats, stream_reports
+from sfu.upstream import Puller
+from sfu.viewers import Viewers
+from sfu.whep import Whep
+from sfu.whip import Whip
+from sfu.worker import Worker
+
+_TOKEN_TTL_S = 60.0
+
+
+class MediaNode:
+    """The node. `app` is to be served or mounted; `start` begins to report; `close` ends all of it but a borrowed core."""
+
+    def __init__(
+        self,
+        config: Node,
+        role: Role,
+        worker: Worker,
+        *,
+        whip: bool = False,
+        serves: bool = True,
+        pulls: bool = False,
+        linger_s: float = 30.0,
+        fixed_upstream: str = "",
+        wanted: Callable[[str], int] | None = None,
+        avatar: bool = False,
+        owns_worker: bool = True,
+    ) -> None:
+        self.worker = worker
+        self.viewers = Viewers()
+        self._owns_worker = owns_worker
+        self._fixed_upstream = fixed_upstream
+        self.link = Link(
+            config,
+            role,
+            lambda: stream_reports(worker, self.viewers, self.puller),
+            stats=self._summary,
+            workers=len(worker.sfu.stats()["workers"]),
+            avatar=avatar,
+        )
+        self.puller: Puller | None = None
+        if pulls:
+            self.puller = Puller(
+                worker,
+                self.link.node_id,
+                self._upstreams,
+                wanted or (lambda stream: len(self.viewers.of(stream))),
+                token=lambda: self.link.tokens.issue(Audience.NODE, self.link.node_id, ttl_s=_TOKEN_TTL_S),
+                linger_s=linger_s,
+            )
+        self.app = application(role.value, self._facts)
+        admission = DirectoryAdmission(self.link)
+        source: Source | None = self.puller
+        self.whep = Whep(worker, admission=admission, source=source, viewers=self.viewers)
+        if serves:
+            self.whep.add_to(self.app)
+        self.whip = Whip(worker, admission=admission)
+        if whip:
+            self.whip.add_to(self.app)
+        self.link.add_to(self.app)
+        self.app.router.add_get("/api/sfu/stats", self._stats)
+        self.link.listen(self._tell_viewers)
+
+    def start(self) -> None:
+        """Begins to report to the orchestrators."""
+        self.link.start()
+
+    async def close(self) -> None:
+        """Ends the link, the pulls, and the core when it is this node's own."""
+        await self.link.close()
+        if self.puller:
+            await self.puller.close()
+        for viewer in self.viewers:
+            viewer.put(None)
+        if self._owns_worker:
+            await self.worker.close()
+
+    def _upstreams(self, stream: str) -> list[str]:
+        if self._fixed_upstream:
+            return [f"{self._fixed_upstream.rstrip('/')}/whep/{stream}"]
+        broadcast = self.link.directory.broadcasts.get(stream)
+        return broadcast.upstreams if broadcast else []
+
+    def _tell_viewers(self, directory: Directory) -> None:
+        for broadcast in directory.broadcasts.values():
+            mode = {
+                "mode": broadcast.mode.value,
+                "hls": broadcast.hls_url,
+                "whep": None,
+                "reason": "delivery",
+            }
+            self.viewers.tell(broadcast.id, "mode", mode, keep=True)
+            self.viewers.tell(broadcast.id, "viewercount", {"viewercount": broadcast.viewers}, keep=True)
+
+    def _summary(self) -> dict[str, object]:
+        stats = node_stats(self.worker, self.viewers, self.puller)
+        return {key: stats[key] for key in ("transports", "subscribers", "joins", "pulls")} | {
+            "workers": [
+                {
+                    key: worker[key]
+                    for key in ("index", "send", "subscribers", "cpu_ms", "datagrams_out", "dropped")
+                }
+                for worker in stats["workers"]
+            ]
+        }
+
+    def _facts(self) -> dict[str, Any]:
+        figures = self.worker.sfu.stats()
+        return {
+            "node": self.link.node_id,
+            "workers": len(figures["workers"]),
+            "subscribers": figures["subscribers"],
+            "ready": self.link.connected and not self.link.draining,
+            "draining": self.link.draining,
+        }
+
+    async def _stats(self, _request: web.Request) -> web.Response:
+        return web.json_response(node_stats(self.worker, self.viewers, self.puller))
