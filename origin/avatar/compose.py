@@ -1,0 +1,263 @@
+"""The light tier's tiles: face and hair over the fixed picture, edges smoothed, written as I420.
+
+Hair comes from the layers of the nearest bucket of head turn; while the head passes from one bucket to the next, two
+are mixed, so that nothing pops.
+"""
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+
+from __future__ import annotations
+
+import warp as wp
+
+from origin.avatar.face import FIXED, Face, face_pixel
+from origin.avatar.shading import Lights
+
+wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w", "enable_backward": False})
+
+
+@wp.struct
+class Hair:
+    """Layers (b, h, w), inverse flow grids (rows, columns) of the bucket shown and of the one that fades in."""
+
+    layers: wp.array(dtype=wp.vec4ub, ndim=3)
+    flow: wp.array(dtype=wp.vec3, ndim=2)
+    next_flow: wp.array(dtype=wp.vec3, ndim=2)
+
+
+@wp.func
+def layer_at(layers: wp.array(dtype=wp.vec4ub, ndim=3), b: int, x: float, y: float) -> wp.vec4:
+    """Bilinear, 0-1, premultiplied; transparent outside."""
+    h = layers.shape[1]
+    w = layers.shape[2]
+    if x < 0.0 or y < 0.0 or x >= float(w - 1) or y >= float(h - 1):
+        return wp.vec4(0.0, 0.0, 0.0, 0.0)
+    xa = int(x)
+    ya = int(y)
+    fx = x - float(xa)
+    fy = y - float(ya)
+    p = layers[b, ya, xa]
+    q = layers[b, ya, xa + 1]
+    r = layers[b, ya + 1, xa]
+    s = layers[b, ya + 1, xa + 1]
+    k0 = (1.0 - fx) * (1.0 - fy) * 0.00392157
+    k1 = fx * (1.0 - fy) * 0.00392157
+    k2 = (1.0 - fx) * fy * 0.00392157
+    k3 = fx * fy * 0.00392157
+    return wp.vec4(
+        float(p[0]) * k0 + float(q[0]) * k1 + float(r[0]) * k2 + float(s[0]) * k3,
+        float(p[1]) * k0 + float(q[1]) * k1 + float(r[1]) * k2 + float(s[1]) * k3,
+        float(p[2]) * k0 + float(q[2]) * k1 + float(r[2]) * k2 + float(s[2]) * k3,
+        float(p[3]) * k0 + float(q[3]) * k1 + float(r[3]) * k2 + float(s[3]) * k3,
+    )
+
+
+@wp.struct
+class TileFlow:
+    """Flow at the left of one row of a tile and its change per pixel."""
+
+    x: float
+    y: float
+    dx: float
+    dy: float
+
+
+@wp.func
+def row_flow(grid: wp.array(dtype=wp.vec3, ndim=2), ty: int, tx: int, fy: float) -> TileFlow:
+    left = grid[ty, tx] * (1.0 - fy) + grid[ty + 1, tx] * fy
+    right = grid[ty, tx + 1] * (1.0 - fy) + grid[ty + 1, tx + 1] * fy
+    r = TileFlow()
+    r.x = left[0]
+    r.y = left[1]
+    r.dx = (right[0] - left[0]) * 0.125
+    r.dy = (right[1] - left[1]) * 0.125
+    return r
+
+
+@wp.func
+def hair_near(grid: wp.array(dtype=wp.vec3, ndim=2), ty: int, tx: int) -> bool:
+    return grid[ty, tx][2] + grid[ty, tx + 1][2] + grid[ty + 1, tx][2] + grid[ty + 1, tx + 1][2] > 0.0
+
+
+@wp.func
+def covered(layers: wp.array(dtype=wp.vec4ub, ndim=3), b: int, x: float, y: float) -> bool:
+    """Whether hair hides everything here."""
+    ux = int(x)
+    uy = int(y)
+    if ux < 0 or uy < 0 or ux >= layers.shape[2] - 1 or uy >= layers.shape[1] - 1:
+        return False
+    return layers[b, uy, ux][3] == wp.uint8(255) and layers[b, uy + 1, ux + 1][3] == wp.uint8(255)
+
+
+@wp.kernel(enable_backward=False)
+def shade_tiles(
+    tiles: wp.array(dtype=int),
+    first: int,
+    face: Face,
+    lights: Lights,
+    depth: wp.array(dtype=wp.int64),
+    fixed: wp.array(dtype=wp.vec4),
+    back: Hair,
+    front: Hair,
+    bucket: wp.array(dtype=int),
+    share: wp.array(dtype=float),
+    width: int,
+    height: int,
+    out: wp.array(dtype=wp.vec3),
+):
+    """Face pixels, and the fixed picture with back hair; where front hair hides all, nothing."""
+    tile = tiles[wp.tid() + first]
+    ty = tile >> 10
+    tx = tile & 1023
+    b = bucket[0]
+    nb = bucket[1]
+    mix = share[0]
+    has_back = hair_near(back.flow, ty, tx)
+    has_front = hair_near(front.flow, ty, tx)
+    for yy in range(wp.min(8, height - ty * 8)):
+        y = ty * 8 + yy
+        fy = float(yy) * 0.125
+        ff = row_flow(front.flow, ty, tx, fy)
+        bf = row_flow(back.flow, ty, tx, fy)
+        for xx in range(wp.min(8, width - tx * 8)):
+            x = tx * 8 + xx
+            i = y * width + x
+            fx = float(xx)
+            hidden = bool(False)
+            if has_front and mix == 0.0:
+                hidden = covered(front.layers, b, float(x) - ff.x - ff.dx * fx, float(y) - ff.y - ff.dy * fx)
+            if hidden:
+                out[i] = wp.vec3(0.1, 0.1, 0.1)
+            else:
+                t = int(depth[i] & wp.int64(1048575))
+                q = fixed[i]
+                if t == FIXED:
+                    c = wp.vec3(q[0], q[1], q[2])
+                    h = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                    if has_back:
+                        h = layer_at(back.layers, b, float(x) - bf.x - bf.dx * fx, float(y) - bf.y - bf.dy * fx)
+                    if mix > 0.0:
+                        nf = row_flow(back.next_flow, ty, tx, fy)
+                        hn = layer_at(back.layers, nb, float(x) - nf.x - nf.dx * fx, float(y) - nf.y - nf.dy * fx)
+                        h = h * (1.0 - mix) + hn * mix
+                    out[i] = c * (1.0 - h[3]) + wp.vec3(h[0], h[1], h[2])
+                else:
+                    out[i] = face_pixel(x, y, t, face, lights) * q[3]
+
+
+@wp.func
+def luminance(c: wp.vec3) -> float:
+    return 0.3 * c[0] + 0.59 * c[1] + 0.11 * c[2]
+
+
+@wp.func
+def along_edge(colours: wp.array(dtype=wp.vec3), i: int, x: int, y: int, width: int, height: int) -> wp.vec3:
+    """Four taps along the edge through a pixel: smooths a staircase without blurring across it."""
+    nw = luminance(colours[i - width - 1])
+    ne = luminance(colours[i - width + 1])
+    sw = luminance(colours[i + width - 1])
+    se = luminance(colours[i + width + 1])
+    dx = (sw + se) - (nw + ne)
+    dy = (nw + sw) - (ne + se)
+    scale = 1.0 / (wp.min(wp.abs(dx), wp.abs(dy)) + 0.02)
+    dx = wp.clamp(dx * scale, -2.0, 2.0)
+    dy = wp.clamp(dy * scale, -2.0, 2.0)
+    s = wp.vec3(0.0, 0.0, 0.0)
+    for q in range(4):
+        g = (float(q) - 1.5) * 0.3333
+        fx = wp.clamp(float(x) + dx * g, 0.0, float(width) - 1.01)
+        fy = wp.clamp(float(y) + dy * g, 0.0, float(height) - 1.01)
+        xa = int(fx)
+        ya = int(fy)
+        fx = fx - float(xa)
+        fy = fy - float(ya)
+        j = ya * width + xa
+        top = colours[j] * (1.0 - fx) + colours[j + 1] * fx
+        s = s + top * (1.0 - fy) + (colours[j + width] * (1.0 - fx) + colours[j + width + 1] * fx) * fy
+    return s * 0.25
+
+
+@wp.func
+def is_edge(a: wp.int64, b: wp.int64, material: wp.array(dtype=int)) -> bool:
+    """Whether two neighbouring pixels lie on different things: another material, or a jump in depth."""
+    t = int(a & wp.int64(1048575))
+    u = int(b & wp.int64(1048575))
+    if t == u:
+        return False
+    if t == FIXED or u == FIXED:
+        return True
+    return wp.abs(a - b) > wp.int64(52428800000) or material[t] != material[u]
+
+
+@wp.kernel(enable_backward=False)
+def write_tiles(
+    tiles: wp.array(dtype=int),
+    first: int,
+    colours: wp.array(dtype=wp.vec3),
+    depth: wp.array(dtype=wp.int64),
+    material: wp.array(dtype=int),
+    front: Hair,
+    bucket: wp.array(dtype=int),
+    share: wp.array(dtype=float),
+    noise: wp.array(dtype=float, ndim=2),
+    width: int,
+    height: int,
+    box_x: int,
+    box_y: int,
+    luma: wp.array(dtype=wp.uint8, ndim=2),
+    chroma: wp.array(dtype=wp.uint8, ndim=3),
+):
+    """Front hair over the shaded tile, then BT.601 limited range: Y per pixel, U and V per four."""
+    tile = tiles[wp.tid() + first]
+    ty = tile >> 10
+    tx = tile & 1023
+    b = bucket[0]
+    nb = bucket[1]
+    mix = share[0]
+    has_front = hair_near(front.flow, ty, tx)
+    for yp in range(wp.min(4, (height - ty * 8) >> 1)):
+        for xp in range(wp.min(4, (width - tx * 8) >> 1)):
+            total = wp.vec3(0.0, 0.0, 0.0)
+            for k in range(4):
+                yy = yp * 2 + (k >> 1)
+                xx = xp * 2 + (k & 1)
+                y = ty * 8 + yy
+                x = tx * 8 + xx
+                i = y * width + x
+                fy = float(yy) * 0.125
+                fx = float(xx)
+                h = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                if has_front:
+                    r = row_flow(front.flow, ty, tx, fy)
+                    h = layer_at(front.layers, b, float(x) - r.x - r.dx * fx, float(y) - r.y - r.dy * fx)
+                if mix > 0.0:
+                    r = row_flow(front.next_flow, ty, tx, fy)
+                    hn = layer_at(front.layers, nb, float(x) - r.x - r.dx * fx, float(y) - r.y - r.dy * fx)
+                    h = h * (1.0 - mix) + hn * mix
+                c = wp.vec3(h[0], h[1], h[2])
+                if h[3] < 0.999:
+                    d = colours[i]
+                    if x > 0 and y > 0 and x < width - 1 and y < height - 1:
+                        z = depth[i]
+                        edge = is_edge(z, depth[i + 1], material) or is_edge(z, depth[i - 1], material)
+                        if not edge:
+                            edge = is_edge(z, depth[i + width], material) or is_edge(z, depth[i - width], material)
+                        if edge:
+                            d = along_edge(colours, i, x, y, width, height)
+                    c = c + d * (1.0 - h[3])
+                g = noise[box_y + y, box_x + x]
+                rgb = wp.vec3(
+                    wp.clamp(c[0] * 255.0 + g, 0.0, 255.0),
+                    wp.clamp(c[1] * 255.0 + g, 0.0, 255.0),
+                    wp.clamp(c[2] * 255.0 + g, 0.0, 255.0),
+                )
+                total = total + rgb
+                luma[box_y + y, box_x + x] = wp.uint8(
+                    16.5 + 0.256788 * rgb[0] + 0.504129 * rgb[1] + 0.097906 * rgb[2]
+                )
+            total = total * 0.25
+            cy = (box_y + ty * 8) / 2 + yp
+            cx = (box_x + tx * 8) / 2 + xp
+            chroma[0, cy, cx] = wp.uint8(128.5 - 0.148223 * total[0] - 0.290993 * total[1] + 0.439216 * total[2])
+            chroma[1, cy, cx] = wp.uint8(128.5 + 0.439216 * total[0] - 0.367788 * total[1] - 0.071427 * total[2])

@@ -1,0 +1,455 @@
+"""The full tier: every triangle and every hair card, 2x2 samples, shadow map, deferred shading.
+
+What GPUs run, and what bakes the layers of the light tier. Steps: pose, shadow map, visibility, shading, resolve.
+"""
+
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from origin.avatar import shading
+from origin.avatar.camera import Array, Camera, portrait_camera, unit
+from origin.avatar.headstate import head_rows
+from origin.avatar.materials import Material
+from origin.avatar.person import Avatar, Floats, Ints
+from origin.avatar.pose import Pose
+from origin.avatar.posing import HEAD_ROWS, Lens, face_normals, pose_vertices, vertex_normals
+from origin.avatar.shading import Lights
+from origin.avatar.strands import atlas, ribbons
+from origin.avatar.visibility import TRIANGLE_MASK, draw_triangles
+
+wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w", "enable_backward": False})
+
+SKIN = wp.constant(int(Material.SKIN))
+EYE = wp.constant(int(Material.EYE))
+TEETH = wp.constant(int(Material.TEETH))
+MOUTH = wp.constant(int(Material.MOUTH))
+LASH = wp.constant(int(Material.LASH))
+CLOTH = wp.constant(int(Material.CLOTH))
+
+SHADOW_SIZE: Final = 1024
+SHADOW_SPAN: Final = 5.2
+"""Side of the square that the shadow map covers, decimetres."""
+BACKGROUND: Final = -1
+
+
+@wp.struct
+class ShadowFrame:
+    """Where the shadow map lies: texels along across and up, depth along the key's direction."""
+
+    centre: wp.vec3
+    across: wp.vec3
+    up: wp.vec3
+    toward: wp.vec3
+    scale: float
+    size: int
+
+
+@wp.kernel(enable_backward=False)
+def project_shadow(world: wp.array(dtype=wp.vec3), s: ShadowFrame, out: wp.array(dtype=wp.vec3)):
+    q = world[wp.tid()] - s.centre
+    n = float(s.size)
+    out[wp.tid()] = wp.vec3(
+        (wp.dot(q, s.across) * s.scale + 0.5) * n,
+        (wp.dot(q, s.up) * s.scale + 0.5) * n,
+        wp.dot(q, s.toward) * s.scale + 0.5,
+    )
+
+
+@wp.func
+def lit(
+    depth: wp.array(dtype=wp.int64), s: ShadowFrame, p: wp.vec3, radius: float, turn: float, bias: float, taps: int
+) -> float:
+    """How much of the key reaches a point, 0-1, over taps on a spiral."""
+    q = p - s.centre
+    n = float(s.size)
+    x = (wp.dot(q, s.across) * s.scale + 0.5) * n
+    y = (wp.dot(q, s.up) * s.scale + 0.5) * n
+    z = wp.dot(q, s.toward) * s.scale + 0.5 + bias
+    hidden = float(0.0)
+    for k in range(taps):
+        r = wp.sqrt((float(k) + 0.5) / float(taps)) * radius
+        th = float(k) * 2.39996 + turn * 6.2832
+        xi = int(x + wp.cos(th) * r)
+        yi = int(y + wp.sin(th) * r)
+        if xi >= 0 and yi >= 0 and xi < s.size and yi < s.size:
+            if float(depth[yi * s.size + xi] >> wp.int64(20)) / 4194304.0 > z:
+                hidden += 1.0
+    return 1.0 - hidden / float(taps)
+
+
+@wp.kernel(enable_backward=False)
+def probe_shadow(
+    depth: wp.array(dtype=wp.int64),
+    world: wp.array(dtype=wp.vec3),
+    normal: wp.array(dtype=wp.vec3),
+    s: ShadowFrame,
+    radius: float,
+    out: wp.array(dtype=float),
+):
+    """Shadow at given points, for baking."""
+    i = wp.tid()
+    out[i] = lit(depth, s, world[i] + normal[i] * 0.012, radius, 0.0, 0.0022, 48)
+
+
+@wp.func
+def texel(image: wp.array(dtype=wp.vec4, ndim=2), u: float, v: float) -> wp.vec4:
+    h = image.shape[0]
+    w = image.shape[1]
+    x = wp.clamp(u * float(w) - 0.5, 0.0, float(w) - 1.001)
+    y = wp.clamp(v * float(h) - 0.5, 0.0, float(h) - 1.001)
+    xa = int(x)
+    ya = int(y)
+    fx = x - float(xa)
+    fy = y - float(ya)
+    top = image[ya, xa] * (1.0 - fx) + image[ya, xa + 1] * fx
+    return top * (1.0 - fy) + (image[ya + 1, xa] * (1.0 - fx) + image[ya + 1, xa + 1] * fx) * fy
+
+
+@wp.func
+def bumped(n: wp.vec3, e1: wp.vec3, e2: wp.vec3, d1: wp.vec2, d2: wp.vec2, gradient: wp.vec4) -> wp.vec3:
+    """The normal tilted by a height gradient given along the UV axes."""
+    det = d1[0] * d2[1] - d2[0] * d1[1]
+    if wp.abs(det) < 1.0e-9:
+        return n
+    tu = (e1 * d2[1] - e2 * d1[1]) / det
+    tv = (e2 * d1[0] - e1 * d2[0]) / det
+    u = tu * (gradient[0] / wp.max(wp.dot(tu, tu), 1.0e-6))
+    v = tv * (gradient[1] / wp.max(wp.dot(tv, tv), 1.0e-6))
+    return wp.normalize(n - u - v)
+
+
+@wp.kernel(enable_backward=False)
+def shade_samples(
+    screen: wp.array(dtype=wp.vec3),
+    world: wp.array(dtype=wp.vec3),
+    normal: wp.array(dtype=wp.vec3),
+    tangent: wp.array(dtype=wp.vec3),
+    turn: wp.array(dtype=float),
+    occlusion: wp.array(dtype=float),
+    colour: wp.array(dtype=wp.vec3),
+    uv: wp.array(dtype=wp.vec2),
+    triangles: wp.array(dtype=wp.vec3i),
+    material: wp.array(dtype=wp.int32),
+    surface: wp.array(dtype=wp.vec4, ndim=2),
+    relief: wp.array(dtype=wp.vec4, ndim=2),
+    strands: wp.array(dtype=wp.vec4, ndim=2),
+    harmonics: wp.array(dtype=wp.vec3),
+    depth: wp.array(dtype=wp.int64),
+    shadow_depth: wp.array(dtype=wp.int64),
+    s: ShadowFrame,
+    backdrop: wp.array(dtype=wp.vec3, ndim=2),
+    head: wp.array(dtype=wp.vec3),
+    lights: Lights,
+    width: int,
+    set_frame: wp.vec4,
+    taps: int,
+    out: wp.array(dtype=wp.vec3),
+):
+    i = wp.tid()
+    y = i / width
+    x = i - y * width
+    q = depth[i]
+    if q == wp.int64(0):
+        by = wp.clamp(int(set_frame[1] + float(y) * set_frame[3]), 0, backdrop.shape[0] - 1)
+        bx = wp.clamp(int(set_frame[0] + float(x) * set_frame[2]), 0, backdrop.shape[1] - 1)
+        out[i] = shading.film(backdrop[by, bx] * lights.exposure)
+        return
+    t = int(q & wp.int64(TRIANGLE_MASK))
+    f = triangles[t]
+    m = material[t]
+    p0 = screen[f[0]]
+    p1 = screen[f[1]]
+    p2 = screen[f[2]]
+    inv = 1.0 / ((p1[1] - p2[1]) * (p0[0] - p2[0]) + (p2[0] - p1[0]) * (p0[1] - p2[1]))
+    a = ((p1[1] - p2[1]) * (float(x) - p2[0]) + (p2[0] - p1[0]) * (float(y) - p2[1])) * inv
+    b = ((p2[1] - p0[1]) * (float(x) - p2[0]) + (p0[0] - p2[0]) * (float(y) - p2[1])) * inv
+    c = 1.0 - a - b
+    pos = world[f[0]] * a + world[f[1]] * b + world[f[2]] * c
+    n = wp.normalize(normal[f[0]] * a + normal[f[1]] * b + normal[f[2]] * c)
+    v = wp.normalize(lights.camera - pos)
+    ao = occlusion[f[0]] * a + occlusion[f[1]] * b + occlusion[f[2]] * c
+    col = colour[f[0]] * a + colour[f[1]] * b + colour[f[2]] * c
+    q2 = uv[f[0]] * a + uv[f[1]] * b + uv[f[2]] * c
+    rnd = shading.scramble(x * 1973 + y * 9277)
+    if wp.dot(n, v) < 0.0 and m != SKIN:
+        n = -n
+    res = wp.vec3(0.0, 0.0, 0.0)
+    if m == SKIN:
+        tx = texel(surface, q2[0], q2[1])
+        bt = texel(relief, q2[0], q2[1])
+        e1 = world[f[1]] - world[f[0]]
+        e2 = world[f[2]] - world[f[0]]
+        nb = bumped(n, e1, e2, uv[f[1]] - uv[f[0]], uv[f[2]] - uv[f[0]], bt)
+        sd = lit(shadow_depth, s, pos + n * 0.012, 7.0, rnd, 0.0022, taps)
+        cav = ao * bt[3]
+        a1 = tx[3] * tx[3]
+        diffuse = shading.soft_diffuse(nb, cav, harmonics, lights)
+        specular = shading.soft_specular(nb, v, a1, harmonics, lights)
+        albedo = wp.vec3(tx[0], tx[1], tx[2])
+        res = shading.skin_colour(nb, v, albedo, tx[3], bt[2], cav, sd, diffuse, specular, lights)
+    elif m == TEETH or m == MOUTH:
+        rough = float(0.3)
+        sd = lit(shadow_depth, s, pos + n * 0.012, 7.0, rnd, 0.0022, taps)
+        if m == TEETH:
+            rough = 0.24
+            n = wp.normalize(n * 0.45 + v * 0.55)
+            sd = 0.45 + 0.55 * sd
+        diffuse = shading.soft_diffuse(n, ao, harmonics, lights)
+        specular = shading.soft_specular(n, v, rough * rough, harmonics, lights)
+        res = shading.skin_colour(n, v, col, rough, 0.0, ao, sd, diffuse, specular, lights)
+        res = res * (wp.clamp(q2[0], 0.0, 1.0) * head[9][0])  # light reaches only the front of the mouth
+    elif m == EYE:
+        centre = head[4]
+        gaze = head[6]
+        if pos[0] < 0.5 * (head[4][0] + head[5][0]):
+            centre = head[5]
+            gaze = head[7]
+        sd = lit(shadow_depth, s, pos + n * 0.02, 5.0, rnd, 0.004, taps)
+        res = shading.eye_colour(pos, n, v, ao, sd, centre, gaze, head[8], harmonics, lights)
+    elif m == LASH:
+        res = wp.cw_mul(col, shading.ambient(harmonics, n) + lights.key * 0.4)
+    elif m == CLOTH:
+        sd = lit(shadow_depth, s, pos + n * 0.03, 7.0, rnd, 0.004, taps)
+        # fine threads in rest space; folds come from the mesh and its occlusion
+        weave = wp.sin(q2[0] * 900.0) * wp.sin(q2[1] * 900.0) * 0.03 + 0.09 * (rnd - 0.5)
+        res = shading.cloth_colour(n, v, col * (1.0 + weave), 0.13, ao, sd, harmonics, lights)
+    else:
+        r = tangent[f[0]] * a + tangent[f[1]] * b + tangent[f[2]] * c
+        follow = turn[f[0]]
+        r = wp.normalize(r + (wp.vec3(wp.dot(head[0], r), wp.dot(head[1], r), wp.dot(head[2], r)) - r) * follow)
+        sd = lit(shadow_depth, s, pos + n * 0.03, 9.0, rnd, 0.006, taps)
+        st = texel(strands, q2[0], q2[1])
+        res = shading.hair_colour(n, v, r, st, col[0], ao, sd, harmonics, lights)
+    out[i] = shading.film(res * lights.exposure)
+
+
+def vec(v: Any) -> wp.vec3:
+    return wp.vec3(*(float(x) for x in v))
+
+
+def vec_array(a: Any) -> wp.array:
+    return wp.array(np.ascontiguousarray(a, np.float32), dtype=wp.vec3)
+
+
+def lights_of(avatar: Avatar, camera: Camera) -> Lights:
+    """The kernels' lights for a person seen by a camera."""
+    rig, traits, out = avatar.traits.lights, avatar.traits, Lights()
+    for name in ("key", "fill", "rim_left", "rim_right"):
+        setattr(out, name, vec(getattr(rig, name)))
+        setattr(out, f"{name}_dir", vec(unit(getattr(rig, f"{name}_dir"))))
+    for name in ("iris_outer", "iris_inner", "hair_dark", "hair_light"):
+        setattr(out, name, vec(getattr(traits, name)))
+    out.exposure = rig.exposure
+    out.camera = vec(camera.position)
+    return out
+
+
+def lens_of(camera: Camera, samples: int = 1, origin: tuple[int, int] = (0, 0)) -> Lens:
+    """The kernels' camera for a picture whose left top corner is at `origin`."""
+    lens = Lens()
+    lens.position, lens.forward = vec(camera.position), vec(camera.forward)
+    lens.right, lens.up = vec(camera.right), vec(camera.up)
+    lens.focal = camera.focal * samples
+    lens.cx = (camera.width / 2 - origin[0]) * samples
+    lens.cy = (camera.height / 2 - origin[1]) * samples
+    return lens
+
+
+def vignette(width: int, height: int) -> Floats:
+    """Darkening towards the corners (height, width)."""
+    y, x = np.mgrid[0:height, 0:width]
+    fall = (x / width - 0.5) ** 2 + (y / height - 0.46) ** 2 * 0.8
+    return (1 - 0.42 * fall).astype(np.float32)
+
+
+def rings(weld: Ints, triangles: Ints) -> tuple[Ints, Ints]:
+    """Triangles round each vertex, shared by all vertices that are welded: (start (n + 1,), triangle numbers)."""
+    pairs = np.unique(np.stack([weld[triangles].ravel(), np.repeat(np.arange(len(triangles)), 3)], 1), axis=0)
+    first = np.searchsorted(pairs[:, 0], weld)
+    last = np.searchsorted(pairs[:, 0], weld, "right")
+    start = np.concatenate([[0], np.cumsum(last - first)]).astype(np.int32)
+    parts = [pairs[a:b, 1] for a, b in zip(first, last, strict=True)]
+    return start, np.concatenate(parts).astype(np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One drawing at sample resolution: owner (h, w) triangle or BACKGROUND, depth (h, w) raw, colour (h, w, 3) 0-1."""
+
+    owner: NDArray[np.int64]
+    depth: NDArray[np.int64]
+    colour: Floats | None
+
+
+class FullTier:
+    """Draws a person with everything; `samples` is the side of the supersampling square (1, 2 or 4)."""
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        width: int,
+        height: int,
+        samples: int = 2,
+        shadow_taps: int = 12,
+        device: str = "cpu",
+        region: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        """`region` (x, y, width, height) draws only that part of the width x height picture."""
+        x, y, self.width, self.height = region or (0, 0, width, height)
+        self.avatar, self.samples, self.taps, self.origin = avatar, samples, shadow_taps, (x, y)
+        self.camera = portrait_camera(avatar.traits.eye_left[1], width, height)
+        self.lights = lights_of(avatar, self.camera)
+        self.vignette = vignette(width, height)[y : y + self.height, x : x + self.width]
+        set_height, set_width, _ = avatar.backdrop.shape
+        sx, sy = set_width / width, set_height / height
+        self._set_frame = wp.vec4(x * sx, y * sy, sx / samples, sy / samples)
+        with wp.ScopedDevice(device):
+            self._upload()
+
+    def _upload(self) -> None:
+        g, hair = self.avatar.geometry, ribbons(self.avatar.hair)
+        body, more = len(g.rest), len(hair.points)
+        self.count = body + more
+        self.rest = np.concatenate([g.rest, hair.points])
+        self.triangles: Ints = np.concatenate([g.triangles, hair.triangles + body])
+        hair_material = np.full(len(hair.triangles), Material.HAIR, np.int32)
+        self.material: Ints = np.concatenate([g.material, hair_material])
+        self.turn = np.concatenate([g.turn, np.ones(more, np.float32)])
+        self.uv = np.concatenate([g.uv, hair.uv])
+        soft = np.isin(g.material, (Material.SKIN, Material.EYE, Material.TEETH, Material.MOUTH))
+        ring_start, ring = rings(g.weld, np.where(soft[:, None], g.triangles, g.triangles[:1]))
+        ringed = np.zeros(body, bool)
+        ringed[g.triangles[soft]] = True
+        keep = np.repeat(ringed, np.diff(ring_start))
+        counts = np.diff(ring_start) * ringed
+        ring_start = np.concatenate([[0], np.cumsum(counts), np.full(more, counts.sum())]).astype(np.int32)
+        ring = ring[keep]
+        u = self.avatar.units
+        unit_start = np.concatenate([u.start, np.full(more, u.start[-1])]).astype(np.int32)
+
+        def ints(a: Any) -> wp.array:
+            return wp.array(np.ascontiguousarray(a, np.int32), dtype=int)
+
+        def floats(a: Any) -> wp.array:
+            return wp.array(np.ascontiguousarray(a, np.float32), dtype=float)
+
+        self._faces = wp.array(self.triangles, dtype=wp.vec3i)
+        self._material = ints(self.material)
+        self._rest, self._turn = vec_array(self.rest), floats(self.turn)
+        self._rest_normal = vec_array(np.concatenate([g.normal, hair.normal]))
+        self._tangent = vec_array(np.concatenate([np.zeros_like(g.rest), hair.tangent]))
+        self._unit_start, self._unit, self._offset = ints(unit_start), ints(u.unit), vec_array(u.offset)
+        self._ring_start, self._ring = ints(ring_start), ints(ring)
+        self._body_faces = wp.array(g.triangles, dtype=wp.vec3i)
+        self._face_normal = wp.zeros(len(g.triangles), dtype=wp.vec3)
+        self._uv = wp.array(self.uv, dtype=wp.vec2)
+        tint = np.repeat(hair.tint[:, None], 3, 1)
+        self._colour = vec_array(np.concatenate([g.colour, tint]))
+        self._occlusion = floats(np.concatenate([g.occlusion, hair.occlusion]))
+        self._surface = wp.array(self.avatar.surface, dtype=wp.vec4)
+        self._relief = wp.array(self.avatar.relief, dtype=wp.vec4)
+        self._strands = wp.array(atlas(), dtype=wp.vec4)
+        self._backdrop = wp.array(self.avatar.backdrop, dtype=wp.vec3)
+        self._harmonics = vec_array(self.avatar.traits.lights.ambient)
+        self._weights = wp.zeros(52, dtype=float)
+        self._head = wp.zeros(HEAD_ROWS, dtype=wp.vec3)
+        self._world, self._screen, self._normal = (wp.zeros(self.count, dtype=wp.vec3) for _ in range(3))
+        self._shadow_screen = wp.zeros(self.count, dtype=wp.vec3)
+        pixels = self.width * self.height * self.samples**2
+        self._depth = wp.zeros(pixels, dtype=wp.int64)
+        self._colours = wp.zeros(pixels, dtype=wp.vec3)
+        self._shadow_depth = wp.zeros(SHADOW_SIZE**2, dtype=wp.int64)
+        toward = unit(self.avatar.traits.lights.key_dir)
+        across = unit(np.cross((0.0, 1.0, 0.0), toward))
+        frame = ShadowFrame()
+        frame.toward, frame.across, frame.up = vec(toward), vec(across), vec(np.cross(toward, across))
+        frame.centre = vec((0.0, self.avatar.traits.eye_left[1] - 0.5, 0.2))
+        frame.scale, frame.size = 1 / SHADOW_SPAN, SHADOW_SIZE
+        self.shadow_frame = frame
+
+    def pose(self, pose: Pose) -> None:
+        """Moves all vertices; world and screen positions and normals are then valid."""
+        rows = np.zeros((HEAD_ROWS, 3), np.float32)
+        head_rows(pose, self.avatar.traits, self.camera, rows)
+        self._head.assign(rows)
+        self._weights.assign(np.asarray(pose.weights, np.float32))
+        lens = lens_of(self.camera, self.samples, self.origin)
+        inputs = [self._rest, self._unit_start, self._unit, self._offset, self._weights, self._turn, self._head, lens]
+        wp.launch(pose_vertices, self.count, [*inputs, self._world, self._screen])
+        wp.launch(face_normals, len(self._body_faces), [self._world, self._body_faces, self._face_normal])
+        ring = [self._face_normal, self._ring_start, self._ring, self._rest_normal, self._turn, self._head]
+        wp.launch(vertex_normals, self.count, [*ring, self._normal])
+
+    def cast_shadow(self) -> None:
+        """Draws the shadow map of the posed person."""
+        self._shadow_depth.zero_()
+        wp.launch(project_shadow, self.count, [self._world, self.shadow_frame, self._shadow_screen])
+        inputs = [self._shadow_screen, self._faces, self._material, self._uv, self._strands, SHADOW_SIZE, SHADOW_SIZE]
+        wp.launch(draw_triangles, len(self._faces), [*inputs, 2, 1, self._shadow_depth])
+
+    def draw(self, selected: NDArray[np.bool_] | None = None, shade: bool = True) -> Drawing:
+        """Draws the posed person, or only the selected triangles (t,)."""
+        faces, material, ids = self._faces, self._material, None
+        if selected is not None:
+            ids = np.nonzero(selected)[0]
+            faces = wp.array(self.triangles[ids], dtype=wp.vec3i)
+            material = wp.array(self.material[ids], dtype=int)
+        width, height = self.width * self.samples, self.height * self.samples
+        self._depth.zero_()
+        inputs = [self._screen, faces, material, self._uv, self._strands, width, height, self.samples, 0]
+        wp.launch(draw_triangles, len(faces), [*inputs, self._depth])
+        if shade:
+            self._shade(faces, material, width, height)
+        depth = self._depth.numpy().reshape(height, width)
+        owner = depth & int(TRIANGLE_MASK)
+        if ids is not None:
+            owner = ids[np.minimum(owner, len(ids) - 1)]
+        owner = np.where(depth > 0, owner, BACKGROUND)
+        colour = None
+        if shade:
+            colour = self._colours.numpy().reshape(height, width, 3)
+            scale = np.repeat(np.repeat(self.vignette, self.samples, 0), self.samples, 1)
+            colour = colour * scale[..., None]
+        return Drawing(owner, depth, colour)
+
+    def _shade(self, faces: wp.array, material: wp.array, width: int, height: int) -> None:
+        vertex = [self._screen, self._world, self._normal, self._tangent, self._turn, self._occlusion, self._colour]
+        maps = [self._surface, self._relief, self._strands, self._harmonics, self._depth, self._shadow_depth]
+        last = [self.shadow_frame, self._backdrop, self._head, self.lights, width, self._set_frame, self.taps, self._colours]
+        wp.launch(shade_samples, width * height, [*vertex, self._uv, faces, material, *maps, *last])
+
+    def shadow_at(self, points: Array, normals: Array, radius: float = 9.0) -> Floats:
+        """How much of the key reaches points (n, 3), 0-1, from the last shadow map."""
+        out = wp.zeros(len(points), dtype=float)
+        inputs = [self._shadow_depth, vec_array(points), vec_array(normals), self.shadow_frame, radius]
+        wp.launch(probe_shadow, len(points), [*inputs, out])
+        result: Floats = out.numpy()
+        return result
+
+    def positions(self) -> tuple[Floats, Floats, Floats]:
+        """World positions, normals and screen positions (n, 3) of the posed person."""
+        return self._world.numpy().copy(), self._normal.numpy().copy(), self._screen.numpy().copy()
+
+    def picture(self, pose: Pose) -> Floats:
+        """A resolved picture (height, width, 3), display values 0-1."""
+        self.pose(pose.clamped())
+        self.cast_shadow()
+        colour = self.draw().colour
+        assert colour is not None  # draw() shades unless told otherwise
+        return downsample(colour, self.samples)
+
+
+def downsample(samples: Floats, side: int) -> Floats:
+    """Mean of side x side blocks."""
+    h, w = samples.shape[0] // side, samples.shape[1] // side
+    blocks = samples.reshape(h, side, w, side, -1)
+    return np.asarray(blocks.mean((1, 3)), np.float32)

@@ -1,0 +1,54 @@
+"""The full tier as a picture source: samples resolved, grain added, converted to I420."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from origin.avatar.full import FullTier
+from origin.avatar.person import Avatar, Floats
+from origin.avatar.pose import Pose
+from origin.avatar.renderer import Box, Picture, Progress
+
+
+def grain(width: int, height: int) -> Floats:
+    """Fixed film grain (height, width) in levels of 255; fixed on purpose, so that an encoder can skip the set."""
+    i = np.arange(width * height, dtype=np.uint32) * np.uint32(265443577)
+    i = (i ^ (i >> np.uint32(15))) * np.uint32(224682251)
+    i = i ^ (i >> np.uint32(13))
+    noise = (i & np.uint32(65535)).astype(np.float32) / 65535
+    return ((noise - 0.5) * 3.0).reshape(height, width)
+
+
+def to_i420(colour: Floats, noise: Floats | None = None) -> Picture:
+    """Display colours (h, w, 3) 0-1 to I420, BT.601 limited range."""
+    height, width, _ = colour.shape
+    rgb = colour * 255
+    if noise is not None:
+        rgb = rgb + noise[..., None]
+    rgb = np.clip(rgb, 0, 255)
+    y = 16 + rgb @ np.array([0.256788, 0.504129, 0.097906], np.float32)
+    small = rgb.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
+    u = 128 + small @ np.array([-0.148223, -0.290993, 0.439216], np.float32)
+    v = 128 + small @ np.array([0.439216, -0.367788, -0.071427], np.float32)
+    out = np.empty((height * 3 // 2, width), np.uint8)
+    out[:height] = np.round(y)
+    out[height:].reshape(-1)[: height * width // 4] = np.round(u).ravel()
+    out[height:].reshape(-1)[height * width // 4 :] = np.round(v).ravel()
+    return out
+
+
+class FullPicture:
+    """Renders everything anew each frame; meant for GPUs and as the reference of the light tier."""
+
+    def __init__(self, avatar: Avatar, width: int, height: int, samples: int = 2) -> None:
+        self._full = FullTier(avatar, width, height, samples)
+        self._grain = grain(width, height)
+        self.head_box = Box(0, 0, width, height)
+
+    def warm(self, progress: Progress) -> None:
+        progress("Compiling the renderer", 0.0)
+        self._full.picture(Pose())
+        progress("Compiling the renderer", 1.0)
+
+    def render(self, pose: Pose) -> Picture:
+        return to_i420(self._full.picture(pose), self._grain)
