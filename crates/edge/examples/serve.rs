@@ -8,29 +8,12 @@ use edge::{Config, Edge, Grid, Put};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = std::env::args().nth(1).map_or(Ok(1), |n| n.parse())?;
-    let edge = Edge::start(&Config {
-        threads,
-        ..Config::default()
-    })?;
-    edge.open(
-        "bench",
-        Grid {
-            part_target_ms: 320,
-            target_duration_s: 2,
-        },
-    );
-    let bytes = |length: usize| -> Bytes {
-        (0..length)
-            .map(|n| (n * 7919 >> 3) as u8)
-            .collect::<Vec<_>>()
-            .into()
-    };
+    let edge = Edge::start(&Config { threads, ..Config::default() })?;
+    edge.open("bench", Grid { part_target_ms: 320, target_duration_s: 2 });
+    let bytes = |length: usize| -> Bytes { (0..length).map(|n| (n * 7919 >> 3) as u8).collect::<Vec<_>>().into() };
     edge.put_index("bench", "index.m3u8", Bytes::from("#".repeat(700)))?;
     let names: Vec<_> = (0..6).map(|part| format!("1000.{part}.m4s")).collect();
-    let mut media: Vec<_> = names
-        .iter()
-        .map(|name| (name.clone(), bytes(364_000 / 6)))
-        .collect();
+    let mut media: Vec<_> = names.iter().map(|name| (name.clone(), bytes(364_000 / 6))).collect();
     media.push(("part.m4s".into(), bytes(34_000)));
     edge.put(
         "bench",

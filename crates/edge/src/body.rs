@@ -12,24 +12,12 @@ use http_body::{Body, Frame, SizeHint};
 pub(crate) enum Payload {
     Empty,
     One(Bytes),
-    Row {
-        parts: Arc<[Bytes]>,
-        next: usize,
-        left: u64,
-    },
+    Row { parts: Arc<[Bytes]>, next: usize, left: u64 },
 }
 
 impl Payload {
     pub(crate) fn row(parts: Arc<[Bytes]>, length: u64) -> Self {
-        if let [one] = parts.as_ref() {
-            Self::One(one.clone())
-        } else {
-            Self::Row {
-                parts,
-                next: 0,
-                left: length,
-            }
-        }
+        if let [one] = parts.as_ref() { Self::One(one.clone()) } else { Self::Row { parts, next: 0, left: length } }
     }
 
     pub(crate) fn length(&self) -> u64 {
@@ -45,10 +33,7 @@ impl Body for Payload {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         let bytes = match this {
             Self::Empty => None,

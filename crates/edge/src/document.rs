@@ -6,14 +6,13 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use http::header::{
-    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_ENCODING,
-    CONTENT_TYPE, ETAG, VARY,
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+    VARY,
 };
 use http::{HeaderMap, HeaderValue};
 
 /// `Age` and `Date` let a player behind a CDN estimate how old its playlist is (tune-in).
-pub(crate) const EXPOSED: HeaderValue =
-    HeaderValue::from_static("Age, Date, Content-Length, ETag, Retry-After");
+pub(crate) const EXPOSED: HeaderValue = HeaderValue::from_static("Age, Date, Content-Length, ETag, Retry-After");
 pub(crate) const ANY: HeaderValue = HeaderValue::from_static("*");
 
 fn entity_tag(parts: &[Bytes], encoding: &str) -> HeaderValue {
@@ -21,8 +20,7 @@ fn entity_tag(parts: &[Bytes], encoding: &str) -> HeaderValue {
     for part in parts {
         hasher.write(part);
     }
-    HeaderValue::try_from(format!("\"{:016x}{encoding}\"", hasher.finish()))
-        .expect("hex in quotes is a header value")
+    HeaderValue::try_from(format!("\"{:016x}{encoding}\"", hasher.finish())).expect("hex in quotes is a header value")
 }
 
 fn headers(content_type: &'static str, tag: HeaderValue) -> HeaderMap {
@@ -66,8 +64,7 @@ impl Document {
     pub(crate) fn new(name: &str, body: Bytes) -> Self {
         let kind = content_type(name, "");
         // Level 1: a media playlist shrinks to a seventh; higher levels take three times as long for 5 % less.
-        let mut encoder =
-            GzEncoder::new(Vec::with_capacity(body.len() / 4 + 64), Compression::new(1));
+        let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4 + 64), Compression::new(1));
         encoder.write_all(&body).expect("a Vec takes every write");
         let packed = Bytes::from(encoder.finish().expect("a Vec takes every write"));
         let encoded = |body: Bytes, suffix: &str| {
@@ -77,8 +74,7 @@ impl Document {
         };
         let identity = encoded(body, "");
         let mut gzip = encoded(packed, "-gz");
-        gzip.headers
-            .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        gzip.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         Self { identity, gzip }
     }
 
@@ -100,11 +96,7 @@ impl Media {
         let mut headers = headers(content_type(name, rendition), entity_tag(&parts, ""));
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         let length = parts.iter().map(|part| part.len() as u64).sum();
-        Self {
-            headers,
-            parts: parts.into(),
-            length,
-        }
+        Self { headers, parts: parts.into(), length }
     }
 
     /// The bytes `first..end` as a row of slices.

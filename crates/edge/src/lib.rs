@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -68,11 +69,7 @@ impl Grid {
     /// and three otherwise" (RFC 8216bis 6.2.5.2).
     #[must_use]
     pub fn advance_part_limit(self) -> u32 {
-        if self.part_target_ms < 1000 {
-            3000_u32.div_ceil(self.part_target_ms.max(1))
-        } else {
-            3
-        }
+        if self.part_target_ms < 1000 { 3000_u32.div_ceil(self.part_target_ms.max(1)) } else { 3 }
     }
 }
 
@@ -100,10 +97,7 @@ pub struct Put {
 #[derive(Debug, Error)]
 pub enum EdgeError {
     #[error("cannot listen on {address}: {source}")]
-    Listen {
-        address: SocketAddr,
-        source: std::io::Error,
-    },
+    Listen { address: SocketAddr, source: std::io::Error },
     #[error("cannot use the certificate or key: {0}")]
     Certificate(String),
     #[error("no stream {0:?} is open")]
@@ -119,7 +113,7 @@ pub struct Edge {
     counters: Vec<Arc<Counters>>,
     port: u16,
     stop: watch::Sender<bool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Edge {
@@ -129,37 +123,21 @@ impl Edge {
     /// [`EdgeError::Listen`] when the port is taken, [`EdgeError::Certificate`] when a PEM file cannot be used.
     pub fn start(config: &Config) -> Result<Self, EdgeError> {
         let address = SocketAddr::new(config.host, config.port);
-        let tls = config
-            .tls
-            .as_ref()
-            .map(|(chain, key)| serve::acceptor(chain, key))
-            .transpose()?;
+        let tls = config.tls.as_ref().map(|(chain, key)| serve::acceptor(chain, key)).transpose()?;
         let listen = |source| EdgeError::Listen { address, source };
         let listener = serve::listener(address).map_err(listen)?;
         let port = listener.local_addr().map_err(listen)?.port();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if config.threads == 0 {
-            cores.min(4)
-        } else {
-            config.threads
-        };
+        let threads = if config.threads == 0 { cores.min(4) } else { config.threads };
         let desk = Arc::new(Desk {
             library: Library::default(),
             waiters: AtomicUsize::new(0),
             max_waiters: config.max_waiters,
         });
-        let counters: Vec<_> = (0..threads)
-            .map(|_| Arc::new(Counters::default()))
-            .collect();
+        let counters: Vec<_> = (0..threads).map(|_| Arc::new(Counters::default())).collect();
         let (stop, stopped) = watch::channel(false);
         let open = Arc::new(AtomicUsize::new(0));
-        let mut edge = Self {
-            desk,
-            counters,
-            port,
-            stop,
-            threads: Vec::new(),
-        };
+        let edge = Self { desk, counters, port, stop, threads: Mutex::default() };
         for (index, counters) in edge.counters.iter().enumerate() {
             let door = serve::Door {
                 listener: TcpListener::try_clone(&listener).map_err(listen)?,
@@ -170,10 +148,8 @@ impl Edge {
                 max_open: config.max_connections,
                 stopped: stopped.clone(),
             };
-            let thread = std::thread::Builder::new()
-                .name(format!("edge-{index}"))
-                .spawn(move || door.run());
-            edge.threads.push(thread.map_err(listen)?);
+            let thread = std::thread::Builder::new().name(format!("edge-{index}")).spawn(move || door.run());
+            edge.threads.lock().push(thread.map_err(listen)?);
         }
         Ok(edge)
     }
@@ -213,10 +189,7 @@ impl Edge {
     /// The counters of all threads.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats {
-            waiters: self.desk.waiters.load(Ordering::Relaxed) as u64,
-            ..Stats::default()
-        };
+        let mut stats = Stats { waiters: self.desk.waiters.load(Ordering::Relaxed) as u64, ..Stats::default() };
         for one in &self.counters {
             stats.add(one);
         }
@@ -224,9 +197,9 @@ impl Edge {
     }
 
     /// Closes every connection and ends the threads.
-    pub fn stop(&mut self) {
+    pub fn stop(&self) {
         self.stop.send_replace(true);
-        for thread in self.threads.drain(..) {
+        for thread in std::mem::take(&mut *self.threads.lock()) {
             // A thread that panicked has said so; the others end all the same.
             let _ = thread.join();
         }

@@ -42,11 +42,7 @@ pub(crate) enum Shown<T> {
 
 impl<T> Shown<T> {
     pub(crate) fn now(&self) -> Option<&Arc<T>> {
-        if let Self::Now(value) = self {
-            Some(value)
-        } else {
-            None
-        }
+        if let Self::Now(value) = self { Some(value) } else { None }
     }
 }
 
@@ -60,10 +56,7 @@ pub(crate) struct Rendition {
 
 impl Rendition {
     fn new() -> Self {
-        Self {
-            view: watch::Sender::new(Shown::Nothing),
-            media: RwLock::default(),
-        }
+        Self { view: watch::Sender::new(Shown::Nothing), media: RwLock::default() }
     }
 
     pub(crate) fn media(&self, name: &str) -> Option<Media> {
@@ -90,9 +83,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     fn new(grid: Grid) -> Self {
-        let seconds = |s: u32| {
-            HeaderValue::try_from(format!("max-age={s}")).expect("digits are a header value")
-        };
+        let seconds = |s: u32| HeaderValue::try_from(format!("max-age={s}")).expect("digits are a header value");
         Self {
             grid,
             lifetimes: Lifetimes {
@@ -152,17 +143,14 @@ impl Library {
     }
 
     fn open_stream(&self, name: &str) -> Result<Arc<Stream>, EdgeError> {
-        self.stream(name)
-            .ok_or_else(|| EdgeError::StreamUnknown(name.to_owned()))
+        self.stream(name).ok_or_else(|| EdgeError::StreamUnknown(name.to_owned()))
     }
 
     /// Puts a document of the whole stream.
     pub(crate) fn put_index(&self, stream: &str, name: &str, body: Bytes) -> Result<(), EdgeError> {
         let document = Arc::new(Document::new(name, body));
         self.open_stream(stream)?.indexes.send_modify(|shown| {
-            let mut documents = shown
-                .now()
-                .map_or_else(Documents::new, |now| Documents::clone(now));
+            let mut documents = shown.now().map_or_else(Documents::new, |now| Documents::clone(now));
             documents.insert(name.into(), document);
             *shown = Shown::Now(Arc::new(documents));
         });
@@ -188,11 +176,7 @@ impl Library {
             for (name, parts) in put.joined {
                 let row = parts
                     .iter()
-                    .map(|part| {
-                        media
-                            .get(part.as_str())
-                            .map(|part| part.parts.iter().cloned())
-                    })
+                    .map(|part| media.get(part.as_str()).map(|part| part.parts.iter().cloned()))
                     .collect::<Option<Vec<_>>>()
                     .ok_or_else(|| EdgeError::PartMissing(name.clone()))?;
                 let made = Media::new(&name, &put.rendition, row.into_iter().flatten().collect());
@@ -204,16 +188,11 @@ impl Library {
         }
         let live = Document::new("index.m3u8", put.live);
         let delta = put.delta.map(|body| Document::new("index.m3u8", body));
-        let plain = put
-            .plain
-            .map(|body| Arc::new(Document::new("plain.m3u8", body)));
+        let plain = put.plain.map(|body| Arc::new(Document::new("plain.m3u8", body)));
         rendition.view.send_modify(|shown| {
             let plain = plain.or_else(|| shown.now().and_then(|view| view.plain.clone()));
             *shown = Shown::Now(Arc::new(View {
-                newest: Position {
-                    msn: put.msn,
-                    part: put.part,
-                },
+                newest: Position { msn: put.msn, part: put.part },
                 live,
                 delta,
                 plain,

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-    CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tokio::sync::watch;
@@ -61,21 +61,11 @@ impl Refusal {
         let (status, code, detail) = match self {
             Self::NotFound(detail) => (StatusCode::NOT_FOUND, "hls_not_found", detail),
             Self::Bad(code, detail) => (StatusCode::BAD_REQUEST, code, detail),
-            Self::Method => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "only GET, HEAD and OPTIONS",
-            ),
-            Self::TooLate => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "hls_not_yet",
-                "the media did not come in time; ask again",
-            ),
-            Self::Full => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "hls_full",
-                "too many requests are held; ask again",
-            ),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET, HEAD and OPTIONS"),
+            Self::TooLate => {
+                (StatusCode::SERVICE_UNAVAILABLE, "hls_not_yet", "the media did not come in time; ask again")
+            }
+            Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "hls_full", "too many requests are held; ask again"),
         };
         let text = format!(
             r#"{{"type":"about:blank","title":"{}","status":{},"code":"{code}","detail":"{detail}"}}"#,
@@ -85,10 +75,7 @@ impl Refusal {
         let mut reply = Response::new(Payload::One(Bytes::from(text)));
         *reply.status_mut() = status;
         let headers = reply.headers_mut();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, ONE_SECOND);
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
@@ -119,16 +106,12 @@ fn preflight() -> Response<Payload> {
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get(ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| {
-            value.split(',').any(|one| {
-                let (name, weight) = one.split_once(';').unwrap_or((one, ""));
-                name.trim().eq_ignore_ascii_case("gzip")
-                    && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
-            })
+    headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(',').any(|one| {
+            let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+            name.trim().eq_ignore_ascii_case("gzip") && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
         })
+    })
 }
 
 fn has_tag(headers: &HeaderMap, tag: Option<&HeaderValue>) -> bool {
@@ -163,11 +146,7 @@ fn text(asked: &HeaderMap, document: &Document, lifetime: &HeaderValue) -> Respo
     if has_tag(asked, headers.get(ETAG)) {
         return not_modified(headers, lifetime.clone());
     }
-    found(
-        headers.clone(),
-        lifetime.clone(),
-        Payload::One(body.clone()),
-    )
+    found(headers.clone(), lifetime.clone(), Payload::One(body.clone()))
 }
 
 impl Desk {
@@ -200,119 +179,73 @@ impl Desk {
     }
 
     /// The reply to one request, counted.
-    pub(crate) async fn answer<B>(
-        &self,
-        request: &Request<B>,
-        counters: &Counters,
-    ) -> Response<Payload> {
+    pub(crate) async fn answer<B>(&self, request: &Request<B>, counters: &Counters) -> Response<Payload> {
         let head = match *request.method() {
             Method::GET => false,
             Method::HEAD => true,
             Method::OPTIONS => return preflight(),
             _ => return Refusal::Method.reply(),
         };
-        let mut reply = self
-            .look_up(request, counters)
-            .await
-            .unwrap_or_else(Refusal::reply);
+        let mut reply = self.look_up(request, counters).await.unwrap_or_else(Refusal::reply);
         counters.replied(reply.status(), if head { 0 } else { reply.body().length() });
         if head {
             let length = reply.body().length();
-            reply
-                .headers_mut()
-                .insert(http::header::CONTENT_LENGTH, length.into());
+            reply.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
             *reply.body_mut() = Payload::Empty;
         }
         reply
     }
 
-    async fn look_up<B>(
-        &self,
-        request: &Request<B>,
-        counters: &Counters,
-    ) -> Result<Response<Payload>, Refusal> {
+    async fn look_up<B>(&self, request: &Request<B>, counters: &Counters) -> Result<Response<Payload>, Refusal> {
         let uri = request.uri();
         let asked = request.headers();
-        let target =
-            request::target(uri.path()).ok_or(Refusal::NotFound("no object can have this path"))?;
+        let target = request::target(uri.path()).ok_or(Refusal::NotFound("no object can have this path"))?;
         let (Target::Index { stream: name, .. }
         | Target::Live { stream: name, .. }
         | Target::Plain { stream: name, .. }
         | Target::Media { stream: name, .. }) = target;
-        let stream = self
-            .library
-            .stream(name)
-            .ok_or(Refusal::NotFound("no such broadcast is on air"))?;
+        let stream = self.library.stream(name).ok_or(Refusal::NotFound("no such broadcast is on air"))?;
         match target {
             Target::Index { name, .. } => {
                 counters.index.add(1);
                 self.index(&stream, name, asked).await
             }
             Target::Live { rendition, .. } => {
-                let directives =
-                    request::directives(uri.query().unwrap_or("")).map_err(|bad| match bad {
-                        request::BadQuery::Msn => {
-                            Refusal::Bad(bad.code(), "_HLS_msn is not a decimal number")
-                        }
-                        request::BadQuery::Part => {
-                            Refusal::Bad(bad.code(), "_HLS_part is not a decimal number")
-                        }
-                        request::BadQuery::PartWithoutMsn => {
-                            Refusal::Bad(bad.code(), "_HLS_part needs _HLS_msn")
-                        }
-                        request::BadQuery::Skip => {
-                            Refusal::Bad(bad.code(), "_HLS_skip is neither YES nor v2")
-                        }
-                        request::BadQuery::Twice => {
-                            Refusal::Bad(bad.code(), "a delivery directive is given twice")
-                        }
-                    })?;
+                let directives = request::directives(uri.query().unwrap_or("")).map_err(|bad| match bad {
+                    request::BadQuery::Msn => Refusal::Bad(bad.code(), "_HLS_msn is not a decimal number"),
+                    request::BadQuery::Part => Refusal::Bad(bad.code(), "_HLS_part is not a decimal number"),
+                    request::BadQuery::PartWithoutMsn => Refusal::Bad(bad.code(), "_HLS_part needs _HLS_msn"),
+                    request::BadQuery::Skip => Refusal::Bad(bad.code(), "_HLS_skip is neither YES nor v2"),
+                    request::BadQuery::Twice => Refusal::Bad(bad.code(), "a delivery directive is given twice"),
+                })?;
                 counters.playlists.add(1);
-                let rendition = stream
-                    .rendition(rendition)
-                    .ok_or(Refusal::NotFound("no such rendition"))?;
-                self.playlist(&stream, &rendition, directives, asked, counters)
-                    .await
+                let rendition = stream.rendition(rendition).ok_or(Refusal::NotFound("no such rendition"))?;
+                self.playlist(&stream, &rendition, directives, asked, counters).await
             }
             Target::Plain { rendition, .. } => {
                 counters.playlists.add(1);
-                let rendition = stream
-                    .rendition(rendition)
-                    .ok_or(Refusal::NotFound("no such rendition"))?;
+                let rendition = stream.rendition(rendition).ok_or(Refusal::NotFound("no such rendition"))?;
                 let shown = rendition.view.borrow().now().cloned();
                 let plain = match shown.as_ref().and_then(|view| view.plain.clone()) {
                     Some(plain) => plain,
                     // Before the first segment is complete.
                     None => self
-                        .hold(
-                            &mut rendition.view.subscribe(),
-                            LONGEST_HOLD,
-                            |view: &View| view.plain.is_some(),
-                        )
+                        .hold(&mut rendition.view.subscribe(), LONGEST_HOLD, |view: &View| view.plain.is_some())
                         .await?
                         .and_then(|view| view.plain.clone())
                         .ok_or(Refusal::NotFound("the broadcast has ended"))?,
                 };
                 Ok(text(asked, &plain, &stream.lifetimes.plain))
             }
-            Target::Media {
-                rendition, name, ..
-            } => {
+            Target::Media { rendition, name, .. } => {
                 counters.media.add(1);
-                let rendition = stream
-                    .rendition(rendition)
-                    .ok_or(Refusal::NotFound("no such rendition"))?;
+                let rendition = stream.rendition(rendition).ok_or(Refusal::NotFound("no such rendition"))?;
                 self.media(&stream, &rendition, name, asked, counters).await
             }
         }
     }
 
-    async fn index(
-        &self,
-        stream: &Stream,
-        name: &str,
-        asked: &HeaderMap,
-    ) -> Result<Response<Payload>, Refusal> {
+    async fn index(&self, stream: &Stream, name: &str, asked: &HeaderMap) -> Result<Response<Payload>, Refusal> {
         let now = stream.indexes.borrow().now().cloned();
         let documents = match now {
             Some(documents) => documents,
@@ -322,9 +255,7 @@ impl Desk {
                 .await?
                 .ok_or(Refusal::NotFound("the broadcast has ended"))?,
         };
-        let document = documents
-            .get(name)
-            .ok_or(Refusal::NotFound("no such document"))?;
+        let document = documents.get(name).ok_or(Refusal::NotFound("no such document"))?;
         Ok(text(asked, document, &stream.lifetimes.plain))
     }
 
@@ -342,25 +273,14 @@ impl Desk {
         // "A server MUST ignore the directives when the playlist has EXT-X-ENDLIST."
         if let Some(msn) = directives.msn.filter(|_| !view.ended) {
             // Safari expects `_HLS_msn` alone to be answered with the first part of the segment.
-            let wanted = Position {
-                msn,
-                part: directives.part.unwrap_or(0),
-            };
-            lifetime = if directives.part.is_some() {
-                stream.lifetimes.blocking.clone()
-            } else {
-                ONE_SECOND
-            };
+            let wanted = Position { msn, part: directives.part.unwrap_or(0) };
+            lifetime = if directives.part.is_some() { stream.lifetimes.blocking.clone() } else { ONE_SECOND };
             if view.newest < wanted {
                 self.check_advance(stream, view.newest, wanted)?;
                 counters.blocked.add(1);
-                let hold = LONGEST_HOLD.min(Duration::from_secs(
-                    3 * u64::from(stream.grid.target_duration_s),
-                ));
+                let hold = LONGEST_HOLD.min(Duration::from_secs(3 * u64::from(stream.grid.target_duration_s)));
                 view = self
-                    .hold(&mut rendition.view.subscribe(), hold, |view: &View| {
-                        view.ended || view.newest >= wanted
-                    })
+                    .hold(&mut rendition.view.subscribe(), hold, |view: &View| view.ended || view.newest >= wanted)
                     .await?
                     .ok_or(gone)?;
             }
@@ -374,22 +294,10 @@ impl Desk {
 
     /// "If the client requests a Media Sequence Number greater than that of the last segment plus two, or a part beyond
     /// the Advance Part Limit, the server SHOULD return 400" (6.2.5.2).
-    fn check_advance(
-        &self,
-        stream: &Stream,
-        newest: Position,
-        wanted: Position,
-    ) -> Result<(), Refusal> {
-        let from = if wanted.msn == newest.msn {
-            newest.part
-        } else {
-            0
-        };
+    fn check_advance(&self, stream: &Stream, newest: Position, wanted: Position) -> Result<(), Refusal> {
+        let from = if wanted.msn == newest.msn { newest.part } else { 0 };
         if wanted.msn > newest.msn + 2 {
-            return Err(Refusal::Bad(
-                "hls_msn_ahead",
-                "_HLS_msn is more than two segments ahead",
-            ));
+            return Err(Refusal::Bad("hls_msn_ahead", "_HLS_msn is more than two segments ahead"));
         }
         if wanted.part > from.saturating_add(stream.grid.advance_part_limit()) {
             return Err(Refusal::Bad("hls_part_ahead", "_HLS_part is too far ahead"));
@@ -410,26 +318,13 @@ impl Desk {
             Some(media) => media,
             None => {
                 let hinted = |view: &View| !view.ended && view.hint.as_deref() == Some(name);
-                if !rendition
-                    .view
-                    .borrow()
-                    .now()
-                    .is_some_and(|view| hinted(view))
-                {
+                if !rendition.view.borrow().now().is_some_and(|view| hinted(view)) {
                     // A part may have come between the two looks.
-                    return rendition
-                        .media(name)
-                        .map(|media| whole(media, asked))
-                        .ok_or(unknown)?;
+                    return rendition.media(name).map(|media| whole(media, asked)).ok_or(unknown)?;
                 }
                 counters.blocked.add(1);
-                let hold = LONGEST_HOLD.min(Duration::from_secs(
-                    3 * u64::from(stream.grid.target_duration_s),
-                ));
-                self.hold(&mut rendition.view.subscribe(), hold, |view: &View| {
-                    !hinted(view)
-                })
-                .await?;
+                let hold = LONGEST_HOLD.min(Duration::from_secs(3 * u64::from(stream.grid.target_duration_s)));
+                self.hold(&mut rendition.view.subscribe(), hold, |view: &View| !hinted(view)).await?;
                 rendition.media(name).ok_or(unknown)?
             }
         };
@@ -443,43 +338,23 @@ fn whole(media: crate::document::Media, asked: &HeaderMap) -> Result<Response<Pa
         return Ok(not_modified(&media.headers, IMMUTABLE));
     }
     // A range of another version (If-Range) means: send all.
-    let same = asked
-        .get(IF_RANGE)
-        .is_none_or(|tag| Some(tag) == media.headers.get(ETAG));
-    let wanted = asked
-        .get(RANGE)
-        .filter(|_| same)
-        .and_then(|value| value.to_str().ok());
+    let same = asked.get(IF_RANGE).is_none_or(|tag| Some(tag) == media.headers.get(ETAG));
+    let wanted = asked.get(RANGE).filter(|_| same).and_then(|value| value.to_str().ok());
     match request::range(wanted, media.length) {
-        Range::Whole => Ok(found(
-            media.headers,
-            IMMUTABLE,
-            Payload::row(media.parts, media.length),
-        )),
+        Range::Whole => Ok(found(media.headers, IMMUTABLE, Payload::row(media.parts, media.length))),
         Range::Bytes { first, end } => {
             let slices = media.slice(first, end);
-            let mut reply = found(
-                media.headers,
-                IMMUTABLE,
-                Payload::row(slices.into(), end - first),
-            );
+            let mut reply = found(media.headers, IMMUTABLE, Payload::row(slices.into(), end - first));
             *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
             let value = format!("bytes {first}-{}/{}", end - 1, media.length);
-            reply.headers_mut().insert(
-                CONTENT_RANGE,
-                HeaderValue::try_from(value).expect("digits are a header value"),
-            );
+            reply.headers_mut().insert(CONTENT_RANGE, HeaderValue::try_from(value).expect("digits are a header value"));
             Ok(reply)
         }
         Range::Unsatisfiable => {
-            let mut reply =
-                Refusal::Bad("hls_bad_range", "nothing of the object lies in this range").reply();
+            let mut reply = Refusal::Bad("hls_bad_range", "nothing of the object lies in this range").reply();
             *reply.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
             let value = format!("bytes */{}", media.length);
-            reply.headers_mut().insert(
-                CONTENT_RANGE,
-                HeaderValue::try_from(value).expect("digits are a header value"),
-            );
+            reply.headers_mut().insert(CONTENT_RANGE, HeaderValue::try_from(value).expect("digits are a header value"));
             Ok(reply)
         }
     }

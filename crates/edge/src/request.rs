@@ -12,11 +12,7 @@ pub enum Target<'a> {
     /// `/hls/{stream}/{rendition}/plain.m3u8`: the media playlist without parts.
     Plain { stream: &'a str, rendition: &'a str },
     /// `/hls/{stream}/{rendition}/{name}`: an init section, a part, a segment.
-    Media {
-        stream: &'a str,
-        rendition: &'a str,
-        name: &'a str,
-    },
+    Media { stream: &'a str, rendition: &'a str, name: &'a str },
 }
 
 /// Delivery directives of a media playlist request (RFC 8216bis section 6.2.5).
@@ -64,9 +60,7 @@ fn is_name(name: &str) -> bool {
         && name.len() <= 128
         && !name.starts_with('.')
         && !name.contains("..")
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 /// The target of a path below `/hls/`, or `None` when no object can have that path.
@@ -78,33 +72,17 @@ pub fn target(path: &str) -> Option<Target<'_>> {
         return None;
     }
     match third {
-        None => Some(Target::Index {
-            stream,
-            name: second,
-        }),
-        Some("index.m3u8") => Some(Target::Live {
-            stream,
-            rendition: second,
-        }),
-        Some("plain.m3u8") => Some(Target::Plain {
-            stream,
-            rendition: second,
-        }),
-        Some(name) if is_name(name) => Some(Target::Media {
-            stream,
-            rendition: second,
-            name,
-        }),
+        None => Some(Target::Index { stream, name: second }),
+        Some("index.m3u8") => Some(Target::Live { stream, rendition: second }),
+        Some("plain.m3u8") => Some(Target::Plain { stream, rendition: second }),
+        Some(name) if is_name(name) => Some(Target::Media { stream, rendition: second, name }),
         Some(_) => None,
     }
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     // `parse` takes a leading '+', which no playlist writes.
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 fn once<T>(slot: &mut Option<T>, value: T) -> Result<(), BadQuery> {
@@ -133,11 +111,7 @@ pub fn directives(query: &str) -> Result<Directives, BadQuery> {
     if part.is_some() && msn.is_none() {
         return Err(BadQuery::PartWithoutMsn);
     }
-    Ok(Directives {
-        msn,
-        part,
-        skip: skip.is_some(),
-    })
+    Ok(Directives { msn, part, skip: skip.is_some() })
 }
 
 /// The byte range of a `Range` header over an object of `length` bytes.
@@ -154,30 +128,16 @@ pub enum Range {
 /// Reads `Range: bytes=a-b`, `a-` or `-n`.
 #[must_use]
 pub fn range(header: Option<&str>, length: u64) -> Range {
-    let Some((first, last)) = header
-        .and_then(|h| h.strip_prefix("bytes="))
-        .and_then(|h| h.split_once('-'))
-    else {
+    let Some((first, last)) = header.and_then(|h| h.strip_prefix("bytes=")).and_then(|h| h.split_once('-')) else {
         return Range::Whole;
     };
-    let (first, end) = match (
-        first.is_empty(),
-        number::<u64>(first),
-        last.is_empty(),
-        number::<u64>(last),
-    ) {
+    let (first, end) = match (first.is_empty(), number::<u64>(first), last.is_empty(), number::<u64>(last)) {
         (true, _, false, Some(suffix)) => (length.saturating_sub(suffix), length),
         (false, Some(first), true, _) => (first, length),
-        (false, Some(first), false, Some(last)) if last >= first => {
-            (first, last.saturating_add(1).min(length))
-        }
+        (false, Some(first), false, Some(last)) if last >= first => (first, last.saturating_add(1).min(length)),
         _ => return Range::Whole,
     };
-    if first >= end {
-        Range::Unsatisfiable
-    } else {
-        Range::Bytes { first, end }
-    }
+    if first >= end { Range::Unsatisfiable } else { Range::Bytes { first, end } }
 }
 
 #[cfg(test)]
@@ -187,34 +147,12 @@ mod tests {
 
     #[test]
     fn paths_name_objects() {
-        assert_eq!(
-            target("/hls/demo/index.m3u8"),
-            Some(Target::Index {
-                stream: "demo",
-                name: "index.m3u8"
-            })
-        );
-        assert_eq!(
-            target("/hls/demo/v0/index.m3u8"),
-            Some(Target::Live {
-                stream: "demo",
-                rendition: "v0"
-            })
-        );
-        assert_eq!(
-            target("/hls/demo/v0/plain.m3u8"),
-            Some(Target::Plain {
-                stream: "demo",
-                rendition: "v0"
-            })
-        );
+        assert_eq!(target("/hls/demo/index.m3u8"), Some(Target::Index { stream: "demo", name: "index.m3u8" }));
+        assert_eq!(target("/hls/demo/v0/index.m3u8"), Some(Target::Live { stream: "demo", rendition: "v0" }));
+        assert_eq!(target("/hls/demo/v0/plain.m3u8"), Some(Target::Plain { stream: "demo", rendition: "v0" }));
         assert_eq!(
             target("/hls/demo/v0/7.0.m4s"),
-            Some(Target::Media {
-                stream: "demo",
-                rendition: "v0",
-                name: "7.0.m4s"
-            })
+            Some(Target::Media { stream: "demo", rendition: "v0", name: "7.0.m4s" })
         );
     }
 
@@ -243,11 +181,7 @@ mod tests {
         assert_eq!(directives(""), Ok(Directives::default()));
         assert_eq!(
             directives("token=1&_HLS_msn=12&_HLS_part=3&_HLS_skip=YES&x"),
-            Ok(Directives {
-                msn: Some(12),
-                part: Some(3),
-                skip: true
-            })
+            Ok(Directives { msn: Some(12), part: Some(3), skip: true })
         );
     }
 
@@ -256,10 +190,7 @@ mod tests {
         assert_eq!(directives("_HLS_part=1"), Err(BadQuery::PartWithoutMsn));
         assert_eq!(directives("_HLS_msn="), Err(BadQuery::Msn));
         assert_eq!(directives("_HLS_msn=+1"), Err(BadQuery::Msn));
-        assert_eq!(
-            directives("_HLS_msn=99999999999999999999999"),
-            Err(BadQuery::Msn)
-        );
+        assert_eq!(directives("_HLS_msn=99999999999999999999999"), Err(BadQuery::Msn));
         assert_eq!(directives("_HLS_msn=1&_HLS_part=-1"), Err(BadQuery::Part));
         assert_eq!(directives("_HLS_skip=maybe"), Err(BadQuery::Skip));
         assert_eq!(directives("_HLS_msn=1&_HLS_msn=2"), Err(BadQuery::Twice));
@@ -268,22 +199,10 @@ mod tests {
     #[test]
     fn ranges_stay_inside_the_object() {
         assert_eq!(range(None, 10), Range::Whole);
-        assert_eq!(
-            range(Some("bytes=2-4"), 10),
-            Range::Bytes { first: 2, end: 5 }
-        );
-        assert_eq!(
-            range(Some("bytes=2-"), 10),
-            Range::Bytes { first: 2, end: 10 }
-        );
-        assert_eq!(
-            range(Some("bytes=-4"), 10),
-            Range::Bytes { first: 6, end: 10 }
-        );
-        assert_eq!(
-            range(Some("bytes=8-99"), 10),
-            Range::Bytes { first: 8, end: 10 }
-        );
+        assert_eq!(range(Some("bytes=2-4"), 10), Range::Bytes { first: 2, end: 5 });
+        assert_eq!(range(Some("bytes=2-"), 10), Range::Bytes { first: 2, end: 10 });
+        assert_eq!(range(Some("bytes=-4"), 10), Range::Bytes { first: 6, end: 10 });
+        assert_eq!(range(Some("bytes=8-99"), 10), Range::Bytes { first: 8, end: 10 });
         assert_eq!(range(Some("bytes=10-"), 10), Range::Unsatisfiable);
         assert_eq!(range(Some("bytes=-0"), 10), Range::Unsatisfiable);
         assert_eq!(range(Some("bytes=1-2,4-5"), 10), Range::Whole);

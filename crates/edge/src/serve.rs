@@ -34,11 +34,7 @@ const MAX_H2_STREAMS: u32 = 128;
 
 /// A listening socket for [`Door`].
 pub(crate) fn listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -48,9 +44,8 @@ pub(crate) fn listener(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// TLS with ALPN for HTTP/2 and HTTP/1.1 from PEM files.
 pub(crate) fn acceptor(chain: &Path, key: &Path) -> Result<TlsAcceptor, EdgeError> {
-    let bad = |path: &Path, error: &dyn std::fmt::Display| {
-        EdgeError::Certificate(format!("{}: {error}", path.display()))
-    };
+    let bad =
+        |path: &Path, error: &dyn std::fmt::Display| EdgeError::Certificate(format!("{}: {error}", path.display()));
     let certificates = CertificateDer::pem_file_iter(chain)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| bad(chain, &error))?;
@@ -58,11 +53,7 @@ pub(crate) fn acceptor(chain: &Path, key: &Path) -> Result<TlsAcceptor, EdgeErro
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|builder| {
-            builder
-                .with_no_client_auth()
-                .with_single_cert(certificates, private)
-        })
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(certificates, private))
         .map_err(|error| bad(chain, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
@@ -106,10 +97,7 @@ impl Door {
     }
 
     async fn accept(mut self) {
-        let listener = self
-            .listener
-            .try_clone()
-            .and_then(tokio::net::TcpListener::from_std);
+        let listener = self.listener.try_clone().and_then(tokio::net::TcpListener::from_std);
         let Ok(listener) = listener else { return };
         loop {
             let accepted = tokio::select! {
@@ -131,10 +119,7 @@ impl Door {
             return;
         }
         self.counters.connections.add(1);
-        let place = Place {
-            open: Arc::clone(&self.open),
-            counters: Arc::clone(&self.counters),
-        };
+        let place = Place { open: Arc::clone(&self.open), counters: Arc::clone(&self.counters) };
         // A playlist must not wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let desk = Arc::clone(&self.desk);
@@ -144,9 +129,7 @@ impl Door {
             }
             Some(tls) => {
                 tokio::spawn(async move {
-                    if let Ok(Ok(stream)) =
-                        tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await
-                    {
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
                         converse(stream, desk, place).await;
                     }
                 });
@@ -155,22 +138,14 @@ impl Door {
     }
 }
 
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    desk: Arc<Desk>,
-    place: Place,
-) {
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, desk: Arc<Desk>, place: Place) {
     let counters = Arc::clone(&place.counters);
     let service = service_fn(|request| {
         let (desk, counters) = (Arc::clone(&desk), Arc::clone(&counters));
         async move { Ok::<_, Infallible>(desk.answer(&request, &counters).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ)
-        .max_buf_size(BUFFER_BYTES);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ).max_buf_size(BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -178,8 +153,6 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_header_list_size(MAX_HEADER_LIST_BYTES)
         .keep_alive_interval(Duration::from_secs(20));
     // An error here is the peer's: bad HTTP, a cut, our time limits. It ends this connection and nothing else.
-    let _ = builder
-        .serve_connection(TokioIo::new(Timed::new(stream)), service)
-        .await;
+    let _ = builder.serve_connection(TokioIo::new(Timed::new(stream)), service).await;
     drop(place);
 }

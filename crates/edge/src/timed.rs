@@ -24,17 +24,11 @@ pub(crate) struct Timed<S> {
 impl<S> Timed<S> {
     pub(crate) fn new(inner: S) -> Self {
         let heard = Instant::now();
-        Self {
-            inner,
-            alarm: Box::pin(sleep_until(heard + IDLE)),
-            heard,
-            blocked: None,
-        }
+        Self { inner, alarm: Box::pin(sleep_until(heard + IDLE)), heard, blocked: None }
     }
 
     fn deadline(&self) -> Instant {
-        self.blocked
-            .map_or(self.heard + IDLE, |since| since + STUCK)
+        self.blocked.map_or(self.heard + IDLE, |since| since + STUCK)
     }
 
     /// Called when the peer lets us wait: an error once its time is up, else the alarm is set.
@@ -45,10 +39,7 @@ impl<S> Timed<S> {
         }
         while self.alarm.as_mut().poll(context).is_ready() {
             if Instant::now() >= deadline {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the peer does nothing",
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does nothing"));
             }
             // It was set before the peer's last sign of life: set it anew, so that reads and writes need not.
             self.alarm.as_mut().reset(deadline);
@@ -56,11 +47,7 @@ impl<S> Timed<S> {
         Ok(())
     }
 
-    fn wrote(
-        &mut self,
-        context: &mut Context<'_>,
-        result: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+    fn wrote(&mut self, context: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
             Poll::Ready(result) => {
                 if self.blocked.take().is_some() {
@@ -99,11 +86,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(context, bytes);
         self.wrote(context, result)
     }

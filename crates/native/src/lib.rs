@@ -1,5 +1,6 @@
 //! The Python module `common._native`. Python decides, Rust moves bytes: a handful of coarse calls, and never a callback for
 //! each packet. The types as Python sees them, with their docs, are in `common/_native.pyi`.
+mod edge;
 mod error;
 mod figures;
 mod media;
@@ -9,6 +10,8 @@ use pyo3::prelude::*;
 
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::edge::Edge;
     #[pymodule_export]
     use crate::error::{BadSdp, Full, SessionUnknown, SfuError, StreamUnknown};
     #[pymodule_export]

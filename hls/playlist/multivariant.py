@@ -1,0 +1,67 @@
+"""The multivariant playlist: variants of video with an audio group each, or of audio alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class AudioRendition:
+    """One EXT-X-MEDIA of type audio; `folder` is the rendition's."""
+
+    folder: str
+    group: str
+    name: str
+    codec: str
+    bandwidth_bps: int
+    average_bps: int
+    channels: int = 2
+    language: str = "und"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One video rendition."""
+
+    folder: str
+    codec: str
+    bandwidth_bps: int
+    average_bps: int
+    width: int
+    height: int
+    frame_rate: float
+
+
+def multivariant(
+    videos: Sequence[Variant], audios: Sequence[AudioRendition], playlist: str, *, independent: bool = True
+) -> str:
+    """The text. `playlist` is the file name of the media playlists that it refers to (low-latency or plain). Every video is
+    offered with every audio group, the first pair being what a player starts with; without video each audio is a variant."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:6"]
+    if independent:
+        lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    if videos:
+        lines += [
+            f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{audio.group}",NAME="{audio.name}",LANGUAGE="{audio.language}",'
+            f'DEFAULT=YES,AUTOSELECT=YES,CHANNELS="{audio.channels}",URI="{audio.folder}/{playlist}"'
+            for audio in audios
+        ]
+    for video in videos:
+        for audio in audios or (None,):
+            bandwidth = video.bandwidth_bps + (audio.bandwidth_bps if audio else 0)
+            average = video.average_bps + (audio.average_bps if audio else 0)
+            codecs = video.codec + (f",{audio.codec}" if audio else "")
+            group = f',AUDIO="{audio.group}"' if audio else ""
+            lines.append(
+                f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},AVERAGE-BANDWIDTH={average},CODECS="{codecs}",'
+                f"RESOLUTION={video.width}x{video.height},FRAME-RATE={video.frame_rate:.3f}{group},CLOSED-CAPTIONS=NONE"
+            )
+            lines.append(f"{video.folder}/{playlist}")
+    if not videos:
+        for audio in audios:
+            lines.append(
+                f'#EXT-X-STREAM-INF:BANDWIDTH={audio.bandwidth_bps},AVERAGE-BANDWIDTH={audio.average_bps},CODECS="{audio.codec}"'
+            )
+            lines.append(f"{audio.folder}/{playlist}")
+    return "\n".join(lines) + "\n"

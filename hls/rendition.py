@@ -1,0 +1,204 @@
+"""One rendition: from the segmenter's events to the snapshots that the edge serves. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from hls import fmp4
+from hls.grid import Grid
+from hls.playlist import DateRange, MediaPlaylist, PartLine, Report, Segment
+from hls.segmenter import Event, Part, SegmentEnd, SegmentStart
+
+_LEADING_GAPS = 3
+"""Gap segments before the first one, so that the first playlist already spans three target durations."""
+_MEASURED_SEGMENTS = 6
+_PARTS_A_SEGMENT = 16
+"""Most parts of a segment, for the sequence numbers of fragments."""
+LEAST_BPS = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the edge gets, once per part (crates/edge: Put)."""
+
+    rendition: str
+    msn: int
+    part: int
+    live: bytes
+    delta: bytes | None = None
+    plain: bytes | None = None
+    media: list[tuple[str, bytes]] = field(default_factory=list)
+    joined: list[tuple[str, list[str]]] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    hint: str | None = None
+    ended: bool = False
+
+
+def quantised(bitrate_bps: float) -> int:
+    """Rounded up by less than a tenth, to one of few values, so that the multivariant playlist seldom changes."""
+    value = float(LEAST_BPS)
+    while value < bitrate_bps:
+        value *= 1.09
+    return int(round(value, -2))
+
+
+class Rendition:
+    """`name` is its folder, `rate` its clock. `epoch` tells apart what two starts of a packager made."""
+
+    def __init__(self, name: str, grid: Grid, rate: int, window_s: float) -> None:
+        self.name = name
+        self.rate = rate
+        self.playlist = MediaPlaylist(grid, rate, window_s)
+        self.gap_parts = 0
+        self._grid = grid
+        self._init_uri = ""
+        self._next_init: tuple[str, bytes] | None = None
+        self._newest: tuple[int, int] | None = None
+        self._keep = round((window_s + max(6 * grid.target_duration_s, 30)) * rate)
+        self._kept: deque[tuple[int, list[str]]] = deque()
+        self._bitrates: deque[tuple[int, int]] = deque(maxlen=_MEASURED_SEGMENTS)
+        self._open_bytes = 0
+
+    @property
+    def newest(self) -> tuple[int, int] | None:
+        """(MSN, part) of the newest part."""
+        return self._newest
+
+    @property
+    def report(self) -> Report | None:
+        """This rendition as the others report it."""
+        return Report(f"../{self.name}/index.m3u8", *self._newest) if self._newest else None
+
+    @property
+    def bandwidth_bps(self) -> int:
+        """Peak bitrate of a segment among the last ones, or of what there is of the first."""
+        rates = [size * 8 * self.rate / duration for size, duration in self._bitrates if duration]
+        return quantised(max(rates, default=self._open_rate()))
+
+    @property
+    def average_bps(self) -> int:
+        """Mean bitrate of the last segments."""
+        duration = sum(duration for _, duration in self._bitrates)
+        if not duration:
+            return quantised(self._open_rate())
+        return quantised(sum(size for size, _ in self._bitrates) * 8 * self.rate / duration)
+
+    def set_init(self, section: bytes) -> None:
+        """The init section of the segments that begin from now on. Its name is its hash, so it can be cached for ever."""
+        self._next_init = (f"init-{hashlib.sha256(section).hexdigest()[:12]}.mp4", section)
+
+    def snapshot(self, events: Sequence[Event], others: Sequence[Report], *, ended: bool = False) -> Snapshot | None:
+        """Applies events and renders; None while there is nothing to show."""
+        media: list[tuple[str, bytes]] = []
+        joined: list[tuple[str, list[str]]] = []
+        for event in events:
+            match event:
+                case SegmentStart():
+                    self._begin(event, media)
+                case Part():
+                    self._part(event, media)
+                case SegmentEnd():
+                    self._end(event, joined)
+        if self._newest is None or not (events or ended):
+            return None
+        playlist = self.playlist
+        playlist.ended = ended
+        finished = ended or any(isinstance(event, SegmentEnd) for event in events)
+        hint = None if ended else self._hint()
+        plain = playlist.plain() if finished else None
+        delta = playlist.delta(hint, others)
+        msn, part = self._newest
+        return Snapshot(
+            rendition=self.name,
+            msn=msn,
+            part=part,
+            live=playlist.live(hint, others).encode(),
+            delta=delta.encode() if delta else None,
+            plain=plain.encode() if plain else None,
+            media=media,
+            joined=joined,
+            dropped=self._expire() if finished else [],
+            hint=hint,
+            ended=ended,
+        )
+
+    def announce(self, date_range: DateRange) -> None:
+        """Adds a date range to the playlist; `start` in ticks of this rendition."""
+        ranges = [one for one in self.playlist.date_ranges if one.id != date_range.id]
+        self.playlist.date_ranges = [*ranges, replace(date_range)]
+
+    def _begin(self, event: SegmentStart, media: list[tuple[str, bytes]]) -> None:
+        changed = False
+        if self._next_init:
+            changed = self._next_init[0] != self._init_uri
+            self._init_uri = self._next_init[0]
+            media.append(self._next_init)
+            self._next_init = None
+        segments = self.playlist.segments
+        if not segments:
+            self._lead_in(event)
+        segment = Segment(event.msn, event.start, self._init_uri, discontinuity=bool(segments) and event.discontinuity)
+        if changed and segments and not segments[-1].gap:
+            segment.discontinuity = segment.discontinuity or changed
+        segments.append(segment)
+        self._open_bytes = 0
+
+    def _lead_in(self, event: SegmentStart) -> None:
+        length = self._grid.segment_ticks(self.rate)
+        for back in range(min(_LEADING_GAPS, event.msn - 1), 0, -1):
+            self.playlist.segments.append(
+                Segment(event.msn - back, event.start - back * length, self._init_uri, duration=length, gap=True)
+            )
+
+    def _part(self, event: Part, media: list[tuple[str, bytes]]) -> None:
+        segment = self.playlist.segments[-1]
+        name = f"{event.msn}.{event.index}.m4s"
+        segment.parts.append(PartLine(name, event.duration, event.independent, event.gap))
+        self._newest = (event.msn, event.index)
+        if event.gap:
+            self.gap_parts += 1
+            return
+        sequence = event.msn * _PARTS_A_SEGMENT + event.index
+        data = fmp4.part(sequence, event.start, event.samples)
+        media.append((name, data))
+        segment.size_bytes += len(data)
+        self._open_bytes += len(data)
+
+    def _end(self, event: SegmentEnd, joined: list[tuple[str, list[str]]]) -> None:
+        segment = self.playlist.segments[-1]
+        segment.duration, segment.gap = event.duration, event.gap
+        names = [part.uri for part in segment.parts if not part.gap]
+        if names:
+            joined.append((segment.uri, names))
+            self._bitrates.append((segment.size_bytes, event.duration))
+        self._kept.append((event.start + event.duration, [segment.uri, *names] if names else []))
+
+    def _hint(self) -> str:
+        """The next part. Where the segment is about to end it is the first of the next one, which comes in any case."""
+        segment = self.playlist.segments[-1]
+        if segment.duration is not None:
+            return f"{segment.msn + 1}.0.m4s"
+        length = sum(part.duration for part in segment.parts)
+        half_part = self._grid.part_ticks(self.rate) // 2
+        if length + half_part > self._grid.segment_ticks(self.rate):
+            return f"{segment.msn + 1}.0.m4s"
+        return f"{segment.msn}.{len(segment.parts)}.m4s"
+
+    def _expire(self) -> list[str]:
+        gone = {segment.init_uri for segment in self.playlist.expire()}
+        used = {segment.init_uri for segment in self.playlist.segments}
+        dropped: list[str] = sorted(gone - used)
+        end = self.playlist.end
+        while self._kept and end - self._kept[0][0] > self._keep:
+            dropped += self._kept.popleft()[1]
+        return dropped
+
+    def _open_rate(self) -> float:
+        if not self.playlist.segments:
+            return 0.0
+        last = self.playlist.segments[-1]
+        duration = sum(part.duration for part in last.parts)
+        return self._open_bytes * 8 * self.rate / duration if duration else 0.0
