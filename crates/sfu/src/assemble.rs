@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use wire::{h264, vp8};
 
 use crate::cache::LayerCache;
+use crate::clock::NtpTime;
 use crate::packet::{Codec, Kind, Layer, MediaTime, Packet};
 
 /// How long a missing packet is waited for: upstream repairs take a round trip or two.
@@ -20,7 +21,8 @@ pub struct AccessUnit {
     pub layer: Layer,
     pub codec: Codec,
     pub time: MediaTime,
-    /// Wall clock of capture, milliseconds since 1970.
+    /// Wall clock of capture, and the same in milliseconds since 1970.
+    pub ntp: NtpTime,
     pub ntp_ms: u64,
     pub key_frame: bool,
     /// H.264: Annex-B with 4-byte start codes, parameter sets before a key frame as they came. VP8, Opus: the bare frame.
@@ -159,6 +161,7 @@ fn unit(first: &Packet, key_frame: bool, data: Vec<u8>, lost_before: bool) -> Ac
         layer: first.layer,
         codec: first.codec,
         time: first.time,
+        ntp: first.ntp,
         ntp_ms: first.ntp.unix_ms(),
         key_frame,
         data,

@@ -99,6 +99,11 @@ impl Plan {
                     if let Some(mid) = media.mid() {
                         let _ = write!(sdp, "a=mid:{mid}\r\n");
                     }
+                    // some parsers want every format explained, even that of a rejected section
+                    let map = media.attributes("rtpmap").find(|map| map.split(' ').next() == Some(format));
+                    if let Some(map) = map {
+                        let _ = write!(sdp, "a=rtpmap:{map}\r\n");
+                    }
                 }
             }
         }
@@ -248,7 +253,7 @@ fn write_section(
 }
 
 /// Host candidates of all addresses, and the end of them.
-pub(super) fn write_candidates(sdp: &mut String, addresses: &[SocketAddr]) {
+pub(crate) fn write_candidates(sdp: &mut String, addresses: &[SocketAddr]) {
     for (index, address) in addresses.iter().enumerate() {
         // RFC 8445 5.1.2.1: type preference 126 (host), local preference by order, component 1
         let priority = (126u32 << 24) + ((65_535 - index as u32) << 8) + 255;

@@ -29,6 +29,7 @@ mod reports;
 mod transport;
 
 use answer::Plan;
+pub(crate) use answer::write_candidates;
 use forwarder::{Forwarder, Link, Wish};
 use reports::Reports;
 use transport::{Transport, TransportEvent};
@@ -297,7 +298,7 @@ impl Subscriber {
         }
         let Credentials { ufrag, password } = &self.credentials;
         let mut fragment = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
-        answer::write_candidates(&mut fragment, &self.addresses);
+        write_candidates(&mut fragment, &self.addresses);
         Ok(Trickle::Restarted { fragment, etag: self.entropy.draw_text(12).replace(['+', '/'], "-") })
     }
 

@@ -1,0 +1,702 @@
+//! A stream that comes in by WebRTC: a WHIP publisher, or our pull from an upstream's WHEP.
+//!
+//! `str0m` does what few streams need and every browser does differently: negotiation, simulcast, NACK, RTX, TWCC. This module
+//! drives it, tells layers apart and puts them on the stream's own lines (`track.rs`, `timeline.rs`).
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid};
+use str0m::net::Receive;
+use str0m::rtp::{RtpPacket, Ssrc};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+use wire::sdp::Description;
+
+use crate::cache::StreamPosition;
+use crate::clock::{NtpTime, WallClock};
+use crate::entropy::{Credentials, Entropy};
+use crate::error::SfuError;
+use crate::identity::Identity;
+use crate::keyframe::KeyFrameGate;
+use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
+use crate::packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription, TrackDescription};
+use crate::subscriber::{Answer, CloseReason, Trickle};
+
+mod timeline;
+mod track;
+
+use timeline::{Report, Timeline};
+use track::{Incoming, IncomingLayer};
+
+/// Without a genuine datagram for so long, the session is over (RFC 7675).
+const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// An offer or answer that nobody uses is forgotten after this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// No media for so long counts as silence.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Addresses that a peer may send from.
+const MOST_PEERS: usize = 8;
+/// Index of audio among the lines; video layers have those below.
+const AUDIO: usize = Layer::MAX;
+
+/// What an ingest is made of.
+pub struct IngestSetup {
+    pub identity: Identity,
+    pub credentials: Credentials,
+    pub entropy: Entropy,
+    pub clock: WallClock,
+    /// Addresses under which this socket is reached; become host candidates. At least one.
+    pub addresses: Vec<SocketAddr>,
+    /// Position of a stream that another source fed until now (fail-over, publisher that comes back); else a default.
+    pub resume: StreamPosition,
+}
+
+/// What happened to an ingest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IngestEvent {
+    /// ICE and DTLS are up.
+    Connected,
+    /// The peer may send from here: route its datagrams to this session.
+    Remote(Peer),
+    /// First media, or what the stream holds has changed.
+    Started(StreamDescription),
+    /// No packet for 1 s after there had been some: an upstream may have died. Once per silence.
+    Silent,
+    /// It is over; drop the value.
+    Closed(CloseReason),
+}
+
+/// Figures of an ingest.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct IngestStats {
+    pub packets: u64,
+    /// Of payload.
+    pub bytes: u64,
+    /// Of all that came in lately, 0..1.
+    pub loss: f64,
+    pub nacks_sent: u64,
+    pub plis_sent: u64,
+    pub rtt_ms: Option<f64>,
+    /// Datagrams that were no good.
+    pub rejected: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Connecting { deadline: Instant },
+    Connected,
+    Closed,
+}
+
+/// One incoming WebRTC session.
+pub struct Ingest {
+    rtc: Rtc,
+    state: State,
+    credentials: Credentials,
+    entropy: Entropy,
+    addresses: Vec<SocketAddr>,
+    /// The publisher's offer, for ICE restarts; our own when we pull.
+    offer: String,
+    pending: Option<SdpPendingOffer>,
+    pulls: bool,
+    /// Names of simulcast layers, in the order of the offer.
+    rids: Vec<String>,
+    /// Video sections of a pull, in order: each may carry a layer.
+    video_mids: Vec<Mid>,
+    resume: StreamPosition,
+    layers: [Option<IncomingLayer>; Layer::MAX + 1],
+    /// Which layer an SSRC belongs to.
+    sources: HashMap<Ssrc, (usize, Mid, Option<Rid>)>,
+    timeline: Timeline,
+    /// Shift of each layer's times onto the first one's line, and whether reports fixed it.
+    shifts: [Option<(u64, bool)>; Layer::MAX],
+    reference: Option<usize>,
+    gates: [KeyFrameGate; Layer::MAX],
+    description: StreamDescription,
+    peers: Vec<Peer>,
+    last_heard: Instant,
+    last_media: Option<Instant>,
+    silent: bool,
+    timeout: Instant,
+    datagrams: Vec<(Peer, Vec<u8>)>,
+    collected: Vec<Arc<Packet>>,
+    events: VecDeque<IngestEvent>,
+    stats: IngestStats,
+    figures: HashMap<(Mid, Option<Rid>), (u64, u64)>,
+}
+
+impl Ingest {
+    /// WHIP: answers a publisher's offer.
+    pub fn publish(now: Instant, setup: IngestSetup, offer: &str) -> Result<(Ingest, Answer), SfuError> {
+        let description = Description::parse(offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let parsed = SdpOffer::from_sdp_string(offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let mut ingest = Ingest::new(now, setup, offer_codecs(&description)?, false);
+        ingest.offer = offer.to_string();
+        ingest.rids = simulcast(&description);
+        let answer = guarded(|| ingest.rtc.sdp_api().accept_offer(parsed))?;
+        let answer = answer.to_sdp_string();
+        if Description::parse(&answer).is_ok_and(|answer| answer.media.iter().all(|media| media.port == 0)) {
+            return Err(SfuError::NoCommonCodec("we take H264, VP8, VP9, AV1 and opus".into()));
+        }
+        let etag = ingest.draw_etag();
+        ingest.drain(now);
+        Ok((ingest, Answer { sdp: answer, etag }))
+    }
+
+    /// WHEP client: an offer for an upstream, one recvonly m-line per possible video layer (3) and one for audio.
+    /// The answer goes to [`Ingest::accept`].
+    pub fn pull(now: Instant, setup: IngestSetup) -> Result<(Ingest, String), SfuError> {
+        let mut ingest = Ingest::new(now, setup, &[Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1], true);
+        let mut api = ingest.rtc.sdp_api();
+        let mids = (0..Layer::MAX).map(|_| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None)).collect();
+        api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        let (offer, pending) = api.apply().ok_or_else(|| SfuError::Internal("the offer is empty".into()))?;
+        (ingest.video_mids, ingest.pending) = (mids, Some(pending));
+        ingest.offer = offer.to_sdp_string();
+        ingest.drain(now);
+        let offer = ingest.offer.clone();
+        Ok((ingest, offer))
+    }
+
+    /// The upstream's answer to [`Ingest::pull`].
+    pub fn accept(&mut self, now: Instant, answer: &str) -> Result<(), SfuError> {
+        let description = Description::parse(answer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        if description.media.iter().all(|media| media.port == 0) {
+            return Err(SfuError::NoCommonCodec("the upstream rejected every section of our offer".into()));
+        }
+        let answer = explained(answer, &description, &self.offer);
+        let parsed = SdpAnswer::from_sdp_string(&answer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let pending = self.pending.take().ok_or(SfuError::WrongState("there is no offer to answer"))?;
+        guarded(|| self.rtc.sdp_api().accept_answer(pending, parsed))?;
+        self.drain(now);
+        Ok(())
+    }
+
+    fn new(now: Instant, setup: IngestSetup, video: &[Codec], pulls: bool) -> Ingest {
+        let IngestSetup { identity, credentials, entropy, clock, addresses, resume } = setup;
+        let mut config = Rtc::builder()
+            .set_local_ice_credentials(str0m::IceCreds { ufrag: credentials.ufrag.clone(), pass: credentials.password.clone() })
+            .set_dtls_cert(identity.certificate.clone())
+            .set_rtp_mode(true)
+            .set_stats_interval(Some(Duration::from_secs(1)))
+            .clear_codecs()
+            .enable_opus(true, false)
+            .enable_vp8(video.contains(&Codec::Vp8))
+            .enable_vp9(video.contains(&Codec::Vp9))
+            .enable_av1(video.contains(&Codec::Av1));
+        if video.contains(&Codec::H264) {
+            // packetization mode 1 of each profile; mode 0 could not hold our fragments further on
+            for (payload_type, rtx, profile_level_id) in
+                [(108, 109, 0x42e01f), (127, 121, 0x42001f), (123, 119, 0x4d001f), (114, 115, 0x64001f)]
+            {
+                let codecs = config.codec_config();
+                codecs.add_h264(u8::into(payload_type), Some(u8::into(rtx)), true, profile_level_id);
+            }
+        }
+        let mut rtc = config.build(now);
+        for address in &addresses {
+            if let Ok(candidate) = Candidate::host(*address, "udp") {
+                rtc.add_local_candidate(candidate);
+            }
+        }
+        Ingest {
+            rtc,
+            state: State::Connecting { deadline: now + CONNECT_TIMEOUT },
+            credentials,
+            entropy,
+            addresses,
+            offer: String::new(),
+            pending: None,
+            pulls,
+            rids: Vec::new(),
+            video_mids: Vec::new(),
+            resume,
+            layers: Default::default(),
+            sources: HashMap::new(),
+            timeline: Timeline::new(clock),
+            shifts: [None; Layer::MAX],
+            reference: None,
+            gates: Default::default(),
+            description: StreamDescription::default(),
+            peers: Vec::new(),
+            last_heard: now,
+            last_media: None,
+            silent: false,
+            timeout: now,
+            datagrams: Vec::new(),
+            collected: Vec::new(),
+            events: VecDeque::new(),
+            stats: IngestStats::default(),
+            figures: HashMap::new(),
+        }
+    }
+
+    fn draw_etag(&mut self) -> String {
+        self.entropy.draw_text(12).replace(['+', '/'], "-")
+    }
+
+    /// A PATCH body (RFC 8840 fragment) of a publisher: candidates, or new credentials, which restart ICE.
+    pub fn trickle(&mut self, now: Instant, fragment: &str) -> Result<Trickle, SfuError> {
+        let fragment = Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let offered = Description::parse(&self.offer).ok().and_then(|offer| offer.ice_credentials());
+        let restart = fragment.ice_credentials().filter(|new| offered.is_some_and(|old| old.ufrag != new.ufrag));
+        let restarted = restart.is_some();
+        if let Some(remote) = restart {
+            let worker = Credentials::worker_of(&self.credentials.ufrag).unwrap_or(0);
+            self.credentials = Credentials::new(worker, &mut self.entropy);
+            let offer = with_credentials(&self.offer, &remote.ufrag, &remote.password);
+            let parsed = SdpOffer::from_sdp_string(&offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+            guarded(|| self.rtc.sdp_api().accept_offer(parsed))?;
+            let Credentials { ufrag, password } = self.credentials.clone();
+            self.rtc.direct_api().set_local_ice_credentials(str0m::IceCreds { ufrag, pass: password });
+            self.offer = offer;
+        }
+        for value in fragment.candidates() {
+            if let Ok(candidate) = Candidate::from_sdp_string(&format!("candidate:{value}")) {
+                self.rtc.add_remote_candidate(candidate);
+            }
+        }
+        self.drain(now);
+        if !restarted {
+            return Ok(Trickle::Taken);
+        }
+        let Credentials { ufrag, password } = &self.credentials;
+        let mut fragment = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
+        crate::subscriber::write_candidates(&mut fragment, &self.addresses);
+        Ok(Trickle::Restarted { fragment, etag: self.draw_etag() })
+    }
+
+    /// A datagram from the network; what is not for us or not genuine is dropped and counted.
+    pub fn handle_datagram(&mut self, now: Instant, from: Peer, datagram: &[u8]) {
+        if self.state == State::Closed {
+            return;
+        }
+        let family = |address: &&SocketAddr| address.is_ipv4() == from.address.is_ipv4();
+        let destination = self.addresses.iter().find(family).copied();
+        let proto = match from.protocol {
+            Protocol::Udp => str0m::net::Protocol::Udp,
+            Protocol::Tcp => str0m::net::Protocol::Tcp,
+        };
+        let receive = destination.and_then(|to| Receive::new(proto, from.address, to, datagram).ok());
+        let input = receive.map(|receive| Input::Receive(now, receive));
+        let stun = DatagramKind::of(datagram) == DatagramKind::Stun;
+        // Whoever has passed a STUN check may go on with DTLS at once. The agent would wait for its own check to come back, drop
+        // the first ClientHello, and the handshake would begin a second late.
+        let known = |ingest: &Ingest| !stun && ingest.peers.contains(&from);
+        let Some(input) = input.filter(|input| known(self) || self.rtc.accepts(input)) else {
+            self.stats.rejected += 1;
+            return;
+        };
+        if stun {
+            self.last_heard = now;
+            if !self.peers.contains(&from) && self.peers.len() < MOST_PEERS {
+                self.peers.push(from);
+                self.events.push_back(IngestEvent::Remote(from));
+            }
+        }
+        if self.rtc.handle_input(input).is_err() {
+            self.stats.rejected += 1;
+        }
+        self.drain(now);
+    }
+
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.state {
+            State::Closed => return,
+            State::Connecting { deadline } if now >= deadline => return self.finish(CloseReason::NeverConnected),
+            State::Connected if now.saturating_duration_since(self.last_heard) >= CONSENT_TIMEOUT => {
+                return self.finish(CloseReason::ConsentExpired);
+            }
+            _ => {}
+        }
+        let silent = self.last_media.is_some_and(|last| now.saturating_duration_since(last) >= SILENCE);
+        if silent && !std::mem::replace(&mut self.silent, true) {
+            self.events.push_back(IngestEvent::Silent);
+        }
+        if now >= self.timeout {
+            if self.rtc.handle_input(Input::Timeout(now)).is_err() {
+                self.stats.rejected += 1;
+            }
+            self.drain(now);
+        }
+    }
+
+    /// Moves what must be sent into `out`; call it after anything that changed this value.
+    pub fn poll(&mut self, _now: Instant, out: &mut Outbox) {
+        for (to, datagram) in self.datagrams.drain(..) {
+            out.push(to, &datagram);
+        }
+    }
+
+    /// When [`Ingest::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let end = match self.state {
+            State::Closed => return None,
+            State::Connecting { deadline } => deadline,
+            State::Connected => self.last_heard + CONSENT_TIMEOUT,
+        };
+        let silence = self.last_media.filter(|_| !self.silent).map(|last| last + SILENCE);
+        Some(silence.map_or(end, |silence| silence.min(end)).min(self.timeout))
+    }
+
+    pub fn poll_event(&mut self) -> Option<IngestEvent> {
+        self.events.pop_front()
+    }
+
+    /// Packets ready for the workers: all that came since the last call.
+    pub fn poll_burst(&mut self) -> Option<Burst> {
+        if self.collected.is_empty() { None } else { Some(std::mem::take(&mut self.collected).into()) }
+    }
+
+    /// A subscriber needs a key frame; sends a PLI unless one went out less than 500 ms ago.
+    pub fn request_key_frame(&mut self, now: Instant, layer: Layer) {
+        let index = usize::from(layer.0).min(Layer::MAX - 1);
+        let source = self.sources.values().find(|(line, ..)| *line == index).copied();
+        let Some((_, mid, rid)) = source else { return };
+        if self.gates[index].pass(now)
+            && let Some(stream) = self.rtc.direct_api().stream_rx_by_mid(mid, rid)
+        {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+            self.drain(now);
+        }
+    }
+
+    /// Our ufrag, under which STUN checks find this session; another one after an ICE restart.
+    pub fn ufrag(&self) -> &str {
+        &self.credentials.ufrag
+    }
+
+    /// Where the peer was first heard.
+    pub fn remote(&self) -> Option<Peer> {
+        self.peers.first().copied()
+    }
+
+    /// What came so far; empty tracks until then.
+    pub fn description(&self) -> &StreamDescription {
+        &self.description
+    }
+
+    /// Ends the session (RTCP BYE, DTLS close_notify); drop it after one last [`Ingest::poll`].
+    pub fn close(&mut self, now: Instant) {
+        if self.state == State::Closed {
+            return;
+        }
+        // goodbyes are a courtesy: what cannot be said is not
+        if self.rtc.close().is_ok() {
+            let _ = self.rtc.handle_input(Input::Timeout(now));
+            self.drain(now);
+        }
+        self.finish(CloseReason::Local);
+    }
+
+    pub fn stats(&self) -> IngestStats {
+        self.stats
+    }
+
+    fn finish(&mut self, reason: CloseReason) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.events.push_back(IngestEvent::Closed(reason));
+        }
+    }
+
+    /// Takes everything out of str0m, which must be done between any two inputs.
+    fn drain(&mut self, now: Instant) {
+        while self.rtc.is_alive() {
+            match self.rtc.poll_output() {
+                Ok(Output::Timeout(due)) => {
+                    self.timeout = due.max(now + Duration::from_millis(1));
+                    break;
+                }
+                Ok(Output::Transmit(transmit)) => {
+                    let tcp = transmit.proto != str0m::net::Protocol::Udp;
+                    let protocol = if tcp { Protocol::Tcp } else { Protocol::Udp };
+                    self.datagrams.push((Peer { protocol, address: transmit.destination }, transmit.contents.to_vec()));
+                }
+                Ok(Output::Event(event)) => self.handle_event(now, event),
+                Err(_) => return self.finish(CloseReason::Handshake),
+            }
+        }
+        if !self.rtc.is_alive() {
+            self.finish(CloseReason::PeerClosed);
+        }
+        self.ask_for_key_frames(now);
+    }
+
+    /// Layers that began in the middle of a GOP, or lost something for good.
+    fn ask_for_key_frames(&mut self, now: Instant) {
+        for index in 0..Layer::MAX {
+            let wanted = self.layers[index].as_mut().is_some_and(|layer| std::mem::take(&mut layer.key_frame_wanted));
+            if wanted {
+                self.request_key_frame(now, Layer(index as u8));
+            }
+        }
+    }
+
+    fn handle_event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Connected => {
+                self.state = State::Connected;
+                self.last_heard = now;
+                self.events.push_back(IngestEvent::Connected);
+            }
+            Event::Closed => self.finish(CloseReason::PeerClosed),
+            Event::RtpPacket(packet) => self.handle_rtp(now, packet),
+            Event::MediaIngressStats(stats) => {
+                self.figures.insert((stats.mid, stats.rid), (stats.nacks, stats.plis));
+                self.stats.nacks_sent = self.figures.values().map(|(nacks, _)| nacks).sum();
+                self.stats.plis_sent = self.figures.values().map(|(_, plis)| plis).sum();
+            }
+            Event::PeerStats(stats) => {
+                self.stats.loss = stats.ingress_loss_fraction.map_or(self.stats.loss, f64::from);
+                let pair = stats.selected_candidate_pair.and_then(|pair| pair.current_round_trip_time);
+                self.stats.rtt_ms = pair.map(|rtt| rtt.as_secs_f64() * 1000.0).or(self.stats.rtt_ms);
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_rtp(&mut self, now: Instant, rtp: RtpPacket) {
+        self.last_heard = now;
+        let Some((codec, clock_rate)) = self.codec_of(&rtp) else { return };
+        let Some(line) = self.line_of(&rtp, codec) else { return };
+        if rtp.payload.is_empty() {
+            return; // padding, sent to probe the path
+        }
+        (self.last_media, self.silent) = (Some(now), false);
+        self.stats.packets += 1;
+        self.stats.bytes += rtp.payload.len() as u64;
+        let time = MediaTime { ticks: rtp.time.numer(), clock_rate };
+        let report = rtp.last_sender_info.as_ref().and_then(|info| {
+            Some(Report { ntp: ntp_of(info.ntp_time)?, ticks: nearest(info.rtp_time.numer(), time.ticks) })
+        });
+        self.timeline.note(line, time, rtp.timestamp, report);
+        let ntp = self.timeline.capture(line, time.ticks, rtp.timestamp);
+        let shift = self.shift_of(line);
+        let incoming = Incoming {
+            codec,
+            sequence: *rtp.seq_no,
+            time: MediaTime { ticks: time.ticks.wrapping_add(shift), ..time },
+            marker: rtp.header.marker,
+            payload: rtp.payload[..].into(),
+            arrival: rtp.timestamp,
+            ntp,
+        };
+        let (kind, layer) = if line == AUDIO { (Kind::Audio, Layer::SINGLE) } else { (Kind::Video, Layer(line as u8)) };
+        // a publisher's packets are of all sizes; an upstream of ours has cut them already
+        let cut_anew = kind == Kind::Video && codec == Codec::H264 && !self.pulls;
+        let resume = &self.resume;
+        let incoming_layer = self.layers[line].get_or_insert_with(|| IncomingLayer::new(kind, layer, cut_anew, resume));
+        incoming_layer.push(incoming, &mut self.collected);
+    }
+
+    /// What to add to a video layer's times: all layers of a track share the first one's line.
+    fn shift_of(&mut self, line: usize) -> u64 {
+        if line == AUDIO {
+            return 0;
+        }
+        let reference = *self.reference.get_or_insert(line);
+        if line == reference {
+            return 0;
+        }
+        let known = self.shifts[line];
+        if known.is_none_or(|(_, exact)| !exact) {
+            let found = self.timeline.shift(line, reference);
+            // the guess by arrival stands until reports tell better
+            if known.is_none() || found.is_some_and(|(_, exact)| exact) {
+                self.shifts[line] = found.or(known);
+            }
+        }
+        self.shifts[line].map_or(0, |(shift, _)| shift)
+    }
+
+    /// Codec of a packet by its payload type, and the stream's description, which it may change.
+    fn codec_of(&mut self, rtp: &RtpPacket) -> Option<(Codec, u32)> {
+        let spec = self.rtc.codec_config().params().iter().find(|params| params.pt() == rtp.header.payload_type)?.spec();
+        let codec = known_codec(spec.codec)?;
+        Some((codec, spec.clock_rate.get()))
+    }
+
+    /// Which line a packet is on: a video layer's index, or [`AUDIO`].
+    fn line_of(&mut self, rtp: &RtpPacket, codec: Codec) -> Option<usize> {
+        let ssrc = rtp.header.ssrc;
+        if let Some((line, ..)) = self.sources.get(&ssrc) {
+            return Some(*line);
+        }
+        let (mid, rid) = {
+            let mut api = self.rtc.direct_api();
+            let stream = api.stream_rx(&ssrc)?;
+            (stream.mid(), stream.rid())
+        };
+        let line = if codec == Codec::Opus {
+            AUDIO
+        } else if let Some(section) = self.video_mids.iter().position(|video| *video == mid) {
+            section
+        } else {
+            let name = rid.map(|rid| rid.to_string()).unwrap_or_default();
+            self.rids.iter().position(|rid| *rid == name).unwrap_or(0)
+        };
+        if line > AUDIO {
+            return None; // more layers than we forward
+        }
+        self.sources.insert(ssrc, (line, mid, rid));
+        self.describe(rtp);
+        Some(line)
+    }
+
+    /// The stream's description after a new source has shown up: both tracks as negotiated, the codecs as they came.
+    fn describe(&mut self, newest: &RtpPacket) {
+        let mut description = self.description.clone();
+        for mid in self.mids() {
+            let Some(media) = self.rtc.media(mid).filter(|media| media.direction().is_receiving() && !media.disabled()) else {
+                continue;
+            };
+            let arrived = self.sources.iter().any(|(ssrc, (_, of, _))| *of == mid && *ssrc == newest.header.ssrc);
+            let payload_type = if arrived { Some(newest.header.payload_type) } else { media.remote_pts().first().copied() };
+            let video = media.kind() == MediaKind::Video;
+            let params = self.rtc.codec_config().params().iter().find(|params| Some(params.pt()) == payload_type);
+            let Some(params) = params else { continue };
+            let Some(codec) = known_codec(params.spec().codec) else { continue };
+            let track = if video { &mut description.video } else { &mut description.audio };
+            // what came is certain, what was negotiated only likely
+            if track.is_some() && !arrived {
+                continue;
+            }
+            *track = Some(TrackDescription {
+                codec,
+                clock_rate: params.spec().clock_rate.get(),
+                parameters: params.spec().format.to_string(),
+                layers: vec![String::new()],
+            });
+        }
+        if let Some(video) = &mut description.video {
+            let lines = self.sources.values().filter(|(line, ..)| *line < AUDIO).map(|(line, ..)| line + 1).max().unwrap_or(1);
+            video.layers = if self.rids.is_empty() {
+                (0..lines).map(|line| if lines == 1 { String::new() } else { line.to_string() }).collect()
+            } else {
+                self.rids.iter().take(Layer::MAX).cloned().collect()
+            };
+        }
+        if description != self.description {
+            self.description = description.clone();
+            self.events.push_back(IngestEvent::Started(description));
+        }
+    }
+
+    /// Identification tags of all sections that may carry media.
+    fn mids(&self) -> Vec<Mid> {
+        let mut mids: Vec<Mid> = self.sources.values().map(|(_, mid, _)| *mid).collect();
+        if let Ok(offer) = Description::parse(&self.offer) {
+            mids.extend(offer.media.iter().filter_map(|media| media.mid()).map(Mid::from));
+        }
+        mids.sort_unstable();
+        mids.dedup();
+        mids
+    }
+}
+
+/// Calls into SDP code that asserts what it should refuse: an offer must not be able to end a worker thread. The state that a
+/// panic may have left half done is dropped with the session.
+fn guarded<T>(call: impl FnOnce() -> Result<T, str0m::RtcError>) -> Result<T, SfuError> {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(|problem| SfuError::BadSdp(problem.to_string())),
+        Err(_) => Err(SfuError::BadSdp("it contradicts itself".into())),
+    }
+}
+
+/// Video codecs to negotiate with a publisher: H.264 if it can, which needs no transcoding anywhere; else what it has.
+fn offer_codecs(offer: &Description) -> Result<&'static [Codec], SfuError> {
+    let codecs: Vec<_> = offer.media.iter().filter(|media| media.kind == "video").flat_map(|media| media.codecs()).collect();
+    let h264 = codecs.iter().any(|codec| {
+        codec.name.eq_ignore_ascii_case("H264") && codec.parameter("packetization-mode") == Some("1")
+    });
+    Ok(if h264 { &[Codec::H264] } else { &[Codec::Vp8, Codec::Vp9, Codec::Av1] })
+}
+
+/// Names of the layers that an offer sends by simulcast, in its order; alternatives and pauses are not told apart.
+fn simulcast(offer: &Description) -> Vec<String> {
+    let video = offer.media.iter().find(|media| media.kind == "video");
+    let Some(value) = video.and_then(|media| media.attribute("simulcast")) else { return Vec::new() };
+    let mut words = value.split_ascii_whitespace();
+    let sent = words.find(|word| *word == "send").and_then(|_| words.next()).unwrap_or("");
+    let first = |alternatives: &str| alternatives.split(',').next().unwrap_or("").trim_start_matches('~').to_string();
+    sent.split(';').map(first).filter(|rid| !rid.is_empty()).take(Layer::MAX).collect()
+}
+
+/// An offer with other ICE credentials and without its candidates.
+fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {
+    let mut changed = String::with_capacity(offer.len());
+    for line in offer.lines() {
+        if line.starts_with("a=candidate:") {
+            continue;
+        }
+        let line = match line {
+            line if line.starts_with("a=ice-ufrag:") => format!("a=ice-ufrag:{ufrag}"),
+            line if line.starts_with("a=ice-pwd:") => format!("a=ice-pwd:{password}"),
+            line => line.to_string(),
+        };
+        changed.push_str(&line);
+        changed.push_str("\r\n");
+    }
+    changed
+}
+
+/// An answer whose rejected sections have an `a=rtpmap` for each format, taken from our offer: many servers leave them out, and the
+/// parser insists.
+fn explained(answer: &str, description: &Description, offer: &str) -> String {
+    let Ok(offer) = Description::parse(offer) else { return answer.to_string() };
+    let mut text = String::with_capacity(answer.len() + 256);
+    let mut section = 0;
+    for line in answer.lines() {
+        text.push_str(line);
+        text.push_str("\r\n");
+        if !line.starts_with("m=") {
+            continue;
+        }
+        let (rejected, ours) = (description.media.get(section), offer.media.get(section));
+        section += 1;
+        let (Some(rejected), Some(ours)) = (rejected.filter(|media| media.port == 0), ours) else { continue };
+        for format in &rejected.formats {
+            let named = |map: &&str| map.split(' ').next() == Some(format);
+            if rejected.attributes("rtpmap").any(|map| named(&map)) {
+                continue;
+            }
+            let fallback = if rejected.kind == "audio" { "opus/48000/2" } else { "VP8/90000" };
+            match ours.attributes("rtpmap").find(named) {
+                Some(map) => text.push_str(&format!("a=rtpmap:{map}\r\n")),
+                None => text.push_str(&format!("a=rtpmap:{format} {fallback}\r\n")),
+            }
+        }
+    }
+    text
+}
+
+fn known_codec(codec: str0m::format::Codec) -> Option<Codec> {
+    match codec {
+        str0m::format::Codec::H264 => Some(Codec::H264),
+        str0m::format::Codec::Vp8 => Some(Codec::Vp8),
+        str0m::format::Codec::Vp9 => Some(Codec::Vp9),
+        str0m::format::Codec::Av1 => Some(Codec::Av1),
+        str0m::format::Codec::Opus => Some(Codec::Opus),
+        _ => None,
+    }
+}
+
+fn ntp_of(time: SystemTime) -> Option<NtpTime> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(NtpTime::from_unix)
+}
+
+/// A report's time may be extended from another lap of 32 bits than the packets': the value nearest to theirs.
+fn nearest(ticks: u64, reference: u64) -> u64 {
+    const LAP: u64 = 1 << 32;
+    let near = reference & !(LAP - 1) | ticks & (LAP - 1);
+    if near + LAP / 2 < reference {
+        near + LAP
+    } else if near > reference + LAP / 2 && near >= LAP {
+        near - LAP
+    } else {
+        near
+    }
+}

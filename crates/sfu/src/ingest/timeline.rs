@@ -1,0 +1,156 @@
+//! One time line for a stream whose tracks and layers each count from their own start.
+use std::time::{Duration, Instant};
+
+use crate::clock::{NtpTime, WallClock};
+use crate::packet::MediaTime;
+
+/// A sender's wall clock further off than this is not believed; only what it says of its tracks relative to each other is.
+const MOST_CLOCK_ERROR: Duration = Duration::from_secs(10);
+
+/// A sender report: this RTP time was captured at this time of the sender's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) ntp: NtpTime,
+    pub(super) ticks: u64,
+}
+
+/// What is known of one track's (or layer's) clock.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    clock_rate: u32,
+    report: Option<Report>,
+    /// First packet: its time and the wall clock of its arrival.
+    first: (u64, NtpTime),
+}
+
+impl Line {
+    /// By the sender's clock.
+    fn reported(&self, ticks: u64) -> Option<NtpTime> {
+        let report = self.report?;
+        Some(match ticks.checked_sub(report.ticks) {
+            Some(later) => report.ntp.plus(self.span(later)),
+            None => report.ntp.minus(self.span(report.ticks - ticks)),
+        })
+    }
+
+    /// By our clock, from the arrival of the first packet.
+    fn arrived(&self, ticks: u64) -> NtpTime {
+        let (first, ntp) = self.first;
+        match ticks.checked_sub(first) {
+            Some(later) => ntp.plus(self.span(later)),
+            None => ntp.minus(self.span(first - ticks)),
+        }
+    }
+
+    fn span(&self, ticks: u64) -> Duration {
+        Duration::from_nanos((u128::from(ticks) * 1_000_000_000 / u128::from(self.clock_rate.max(1))) as u64)
+    }
+}
+
+/// The clocks of all lines of a stream. A line is a track's layer, by an index of the caller's.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    clock: WallClock,
+    lines: Vec<Option<Line>>,
+    /// Added to the sender's clock (two's complement), once it is known to be wrong or right.
+    correction: Option<u64>,
+}
+
+impl Timeline {
+    pub(super) fn new(clock: WallClock) -> Timeline {
+        Timeline { clock, lines: Vec::new(), correction: None }
+    }
+
+    /// A packet of a line has come; `report` is the newest sender report of that line.
+    pub(super) fn note(&mut self, line: usize, time: MediaTime, arrival: Instant, report: Option<Report>) {
+        if self.lines.len() <= line {
+            self.lines.resize(line + 1, None);
+        }
+        let first = (time.ticks, self.clock.ntp(arrival));
+        let known = self.lines[line].get_or_insert(Line { clock_rate: time.clock_rate, report: None, first });
+        if let Some(report) = report {
+            known.report = Some(report);
+        }
+    }
+
+    /// Wall clock of capture of a time on a line. Sender reports count once every line has one, so that tracks never mix clocks.
+    pub(super) fn capture(&mut self, line: usize, ticks: u64, arrival: Instant) -> NtpTime {
+        let wall = self.clock.ntp(arrival);
+        let Some(known) = self.lines.get(line).copied().flatten() else { return wall };
+        let all_reported = self.lines.iter().flatten().all(|line| line.report.is_some());
+        match known.reported(ticks).filter(|_| all_reported) {
+            Some(sender) => {
+                let wrong = sender.since(wall).max(wall.since(sender)) > MOST_CLOCK_ERROR;
+                let error = if wrong { wall.0.wrapping_sub(sender.0) } else { 0 };
+                NtpTime(sender.0.wrapping_add(*self.correction.get_or_insert(error)))
+            }
+            None => known.arrived(ticks),
+        }
+    }
+
+    /// What to add to the times of `line` so that they lie on the line of `reference` (same clock rate). Exact when both have reports.
+    pub(super) fn shift(&self, line: usize, reference: usize) -> Option<(u64, bool)> {
+        let (line, reference) = (self.lines.get(line)?.as_ref()?, self.lines.get(reference)?.as_ref()?);
+        let (ntp, ticks, there, exact) = match (line.report, reference.report) {
+            (Some(ours), Some(theirs)) => (ours.ntp, ours.ticks, (theirs.ntp, theirs.ticks), true),
+            _ => (line.first.1, line.first.0, (reference.first.1, reference.first.0), false),
+        };
+        let rate = u128::from(reference.clock_rate);
+        let ticks_of = |span: Duration| ((span.as_nanos() * rate + 500_000_000) / 1_000_000_000) as u64;
+        let due = if ntp >= there.0 {
+            there.1.wrapping_add(ticks_of(ntp.since(there.0)))
+        } else {
+            there.1.wrapping_sub(ticks_of(there.0.since(ntp)))
+        };
+        Some((due.wrapping_sub(ticks), exact))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: u32 = 90_000;
+
+    fn time(ticks: u64) -> MediaTime {
+        MediaTime { ticks, clock_rate: RATE }
+    }
+
+    #[test]
+    fn reports_count_when_all_lines_have_one() {
+        let now = Instant::now();
+        let clock = WallClock::new(now, Duration::from_secs(1_800_000_000));
+        let mut timeline = Timeline::new(clock);
+        let sender = clock.ntp(now).minus(Duration::from_millis(70));
+        timeline.note(0, time(1000), now, Some(Report { ntp: sender, ticks: 1000 }));
+        timeline.note(1, time(5000), now, None);
+        assert_eq!(timeline.capture(0, 1000, now), clock.ntp(now));
+        timeline.note(1, time(5000), now, Some(Report { ntp: sender, ticks: 5000 }));
+        assert_eq!(timeline.capture(0, 1000, now), sender);
+        assert_eq!(timeline.capture(1, 5000 + 90, now), sender.plus(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_wrong_clock_is_moved_to_ours() {
+        let now = Instant::now();
+        let clock = WallClock::new(now, Duration::from_secs(1_800_000_000));
+        let mut timeline = Timeline::new(clock);
+        let wrong = NtpTime::from_unix(Duration::from_secs(5));
+        timeline.note(0, time(0), now, Some(Report { ntp: wrong, ticks: 0 }));
+        assert_eq!(timeline.capture(0, 0, now), clock.ntp(now));
+    }
+
+    #[test]
+    fn layers_are_shifted_onto_one_line() {
+        let now = Instant::now();
+        let clock = WallClock::new(now, Duration::from_secs(1_800_000_000));
+        let mut timeline = Timeline::new(clock);
+        timeline.note(0, time(100_000), now, None);
+        timeline.note(1, time(7_000), now + Duration::from_millis(10), None);
+        assert_eq!(timeline.shift(1, 0), Some((100_000 + 900 - 7_000, false)));
+        let ntp = clock.ntp(now);
+        timeline.note(0, time(100_000), now, Some(Report { ntp, ticks: 100_000 }));
+        timeline.note(1, time(7_000), now, Some(Report { ntp, ticks: 7_000 }));
+        assert_eq!(timeline.shift(1, 0), Some((93_000, true)));
+    }
+}

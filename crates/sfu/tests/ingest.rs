@@ -1,0 +1,524 @@
+//! What comes in: a WHIP publisher, a pull from our own node, sources that follow one another.
+mod harness;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use harness::{Source, Viewer, client, clock, ms, server, subscriber_setup};
+use netem::{Conditions, Link};
+use sfu::{
+    CloseReason, Codec, Credentials, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Kind, Layer, Outbox, Packet, Peer,
+    StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent,
+};
+use str0m::change::SdpAnswer;
+use str0m::format;
+use str0m::media::{Direction, MediaKind, MediaTime, Mid, Simulcast, SimulcastLayer};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+fn publisher_address() -> SocketAddr {
+    "203.0.113.9:5000".parse().unwrap()
+}
+
+fn ingest_setup(seed: u8, now: Instant, resume: StreamPosition) -> IngestSetup {
+    let mut entropy = Entropy::new([seed; 32]);
+    IngestSetup {
+        identity: Identity::generate().unwrap(),
+        credentials: Credentials::new(1, &mut entropy),
+        entropy,
+        clock: clock(now),
+        addresses: vec![server()],
+        resume,
+    }
+}
+
+/// An ingest with what came of it.
+struct Incoming {
+    ingest: Ingest,
+    cache: StreamCache,
+    events: Vec<IngestEvent>,
+    packets: Vec<Arc<Packet>>,
+}
+
+impl Incoming {
+    fn new(ingest: Ingest) -> Incoming {
+        Incoming { ingest, cache: StreamCache::new(StreamDescription::default()), events: Vec::new(), packets: Vec::new() }
+    }
+
+    /// Everything that came of the last call; datagrams go to `out`. The burst, for subscribers.
+    fn drain(&mut self, now: Instant, out: &mut Outbox) -> Vec<Arc<Packet>> {
+        self.ingest.poll(now, out);
+        while let Some(event) = self.ingest.poll_event() {
+            if let IngestEvent::Started(description) = &event {
+                self.cache.describe(description.clone());
+            }
+            self.events.push(event);
+        }
+        let mut all = Vec::new();
+        while let Some(burst) = self.ingest.poll_burst() {
+            self.cache.push(&burst);
+            all.extend(burst.iter().cloned());
+        }
+        self.packets.extend(all.iter().cloned());
+        all
+    }
+
+    fn has(&self, event: &IngestEvent) -> bool {
+        self.events.contains(event)
+    }
+}
+
+/// A str0m client that sends.
+struct Publisher {
+    rtc: Rtc,
+    video: Option<Mid>,
+    audio: Option<Mid>,
+    next: Instant,
+    connected: bool,
+    key_wanted: u32,
+    tick: u64,
+    next_tick: Instant,
+}
+
+impl Publisher {
+    fn offer(now: Instant, video: bool, audio: bool, simulcast: bool) -> (Publisher, str0m::change::SdpPendingOffer, String) {
+        let mut rtc = Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false).build(now);
+        rtc.add_local_candidate(Candidate::host(publisher_address(), "udp").unwrap());
+        let mut api = rtc.sdp_api();
+        let layers = ["h", "l"].map(SimulcastLayer::new).to_vec();
+        let simulcast = simulcast.then(|| Simulcast { send: layers, recv: vec![] });
+        let video = video.then(|| api.add_media(MediaKind::Video, Direction::SendOnly, None, None, simulcast));
+        let audio = audio.then(|| api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None));
+        let (offer, pending) = api.apply().unwrap();
+        let publisher = Publisher { rtc, video, audio, next: now, connected: false, key_wanted: 0, tick: 0, next_tick: now };
+        (publisher, pending, offer.to_sdp_string())
+    }
+
+    fn receive(&mut self, now: Instant, datagram: &[u8]) {
+        let receive = Receive::new(Protocol::Udp, server(), publisher_address(), datagram).unwrap();
+        self.rtc.handle_input(Input::Receive(now, receive)).unwrap();
+    }
+
+    fn drain(&mut self, now: Instant) -> Vec<Vec<u8>> {
+        let mut datagrams = Vec::new();
+        if now >= self.next && self.rtc.is_alive() {
+            self.rtc.handle_input(Input::Timeout(now)).unwrap();
+        }
+        while self.rtc.is_alive() {
+            match self.rtc.poll_output().unwrap() {
+                Output::Timeout(due) => {
+                    self.next = due.max(now + Duration::from_micros(100));
+                    break;
+                }
+                Output::Transmit(transmit) => datagrams.push(transmit.contents.to_vec()),
+                Output::Event(Event::Connected) => self.connected = true,
+                Output::Event(Event::KeyframeRequest(_)) => self.key_wanted += 1,
+                Output::Event(_) => {}
+            }
+        }
+        datagrams
+    }
+
+    fn write(&mut self, now: Instant, mid: Mid, codec: format::Codec, time: u64, rid: Option<&str>, data: Vec<u8>) {
+        let mut writer = self.rtc.writer(mid).unwrap();
+        if let Some(rid) = rid {
+            writer = writer.rid(rid.into());
+        }
+        let pt = writer.payload_params().find(|params| params.spec().codec == codec).expect("the codec is negotiated").pt();
+        let rate = if codec == format::Codec::Opus { 48_000 } else { 90_000 };
+        writer.write(pt, now, MediaTime::new(time, str0m::media::Frequency::new(rate).unwrap()), data).unwrap();
+    }
+
+    /// 25 pictures and 50 audio packets a second; a key frame each 2 s or when asked for.
+    fn produce(&mut self, now: Instant, rids: &[&str]) {
+        self.next_tick = now + ms(20);
+        if !self.connected {
+            return;
+        }
+        if self.tick.is_multiple_of(2)
+            && let Some(video) = self.video
+        {
+            let number = self.tick / 2;
+            let key = number.is_multiple_of(50) || std::mem::take(&mut self.key_wanted) > 0;
+            for (index, rid) in rids.iter().enumerate() {
+                let mut unit = Vec::new();
+                if key {
+                    unit.extend_from_slice(&[0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80]);
+                }
+                unit.extend_from_slice(&[0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
+                let digits = [number / 1_000_000 % 100, number / 10_000 % 100, number / 100 % 100, number % 100];
+                unit.extend(digits.map(|digit| digit as u8 + 1));
+                unit.resize(unit.len() + if key { 20_000 } else { 5_000 } / (1 + 3 * index), 0x44);
+                let rid = Some(*rid).filter(|rid| !rid.is_empty());
+                self.write(now, video, format::Codec::H264, number * 3600, rid, unit);
+            }
+        }
+        if let Some(audio) = self.audio {
+            let mut data = vec![1, 1, (self.tick / 100 % 100) as u8 + 1, (self.tick % 100) as u8 + 1];
+            data.resize(100, 0x33);
+            self.write(now, audio, format::Codec::Opus, self.tick * 960, None, data);
+        }
+        self.tick += 1;
+    }
+}
+
+/// Publisher -> ingest -> cache -> subscriber -> viewer, in virtual time.
+struct World {
+    now: Instant,
+    start: Instant,
+    publisher: Publisher,
+    incoming: Incoming,
+    viewer: Option<(Subscriber, Viewer)>,
+    to_ingest: Link<Vec<u8>>,
+    to_publisher: Link<Vec<u8>>,
+    to_viewer: Link<Vec<u8>>,
+    from_viewer: Link<Vec<u8>>,
+    outbox: Outbox,
+    rids: Vec<&'static str>,
+    publishing: bool,
+}
+
+impl World {
+    fn new(video: bool, audio: bool, rids: Vec<&'static str>, conditions: Conditions) -> World {
+        let now = Instant::now();
+        let (mut publisher, pending, offer) = Publisher::offer(now, video, audio, rids.len() > 1);
+        let (ingest, answer) = Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), &offer).unwrap();
+        publisher.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp).unwrap()).unwrap();
+        World {
+            now,
+            start: now,
+            publisher,
+            incoming: Incoming::new(ingest),
+            viewer: None,
+            to_ingest: Link::new(1, conditions.clone()),
+            to_publisher: Link::new(2, conditions.clone()),
+            to_viewer: Link::new(3, conditions.clone()),
+            from_viewer: Link::new(4, conditions),
+            outbox: Outbox::default(),
+            rids,
+            publishing: true,
+        }
+    }
+
+    fn join(&mut self) {
+        let description = self.incoming.cache.description().clone();
+        let (mut viewer, offer) = Viewer::new(self.now, client(), description.video.is_some(), description.audio.is_some());
+        let setup = subscriber_setup(9, self.start, SubscriberConfig::default());
+        let (subscriber, answer) = Subscriber::answer(self.now, setup, &offer, &self.incoming.cache).unwrap();
+        viewer.accept(&answer.sdp);
+        self.viewer = Some((subscriber, viewer));
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.step(end) {}
+    }
+
+    fn step(&mut self, end: Instant) -> bool {
+        let mut timers = vec![
+            self.incoming.ingest.poll_timeout(),
+            Some(self.publisher.next),
+            Some(self.publisher.next_tick),
+            self.to_ingest.poll_timeout(),
+            self.to_publisher.poll_timeout(),
+            self.to_viewer.poll_timeout(),
+            self.from_viewer.poll_timeout(),
+        ];
+        if let Some((subscriber, viewer)) = &self.viewer {
+            timers.extend([subscriber.poll_timeout(), Some(viewer.next)]);
+        }
+        let Some(next) = timers.into_iter().flatten().min().filter(|next| *next <= end) else {
+            self.now = end;
+            return false;
+        };
+        self.now = next.max(self.now);
+        let now = self.now;
+        if now >= self.publisher.next_tick {
+            if self.publishing {
+                self.publisher.produce(now, &self.rids);
+            } else {
+                self.publisher.next_tick = now + ms(20);
+            }
+        }
+        while let Some(datagram) = self.to_publisher.poll(now) {
+            self.publisher.receive(now, &datagram);
+            self.drain_publisher();
+        }
+        self.drain_publisher();
+        while let Some(datagram) = self.to_ingest.poll(now) {
+            self.incoming.ingest.handle_datagram(now, Peer::udp(publisher_address()), &datagram);
+            self.drain_ingest();
+        }
+        if self.incoming.ingest.poll_timeout().is_some_and(|due| now >= due) {
+            self.incoming.ingest.handle_timeout(now);
+            self.drain_ingest();
+        }
+        if let Some((subscriber, viewer)) = &mut self.viewer {
+            while let Some(mut datagram) = self.from_viewer.poll(now) {
+                subscriber.handle_datagram(now, Peer::udp(client()), &mut datagram, &self.incoming.cache, &mut self.outbox);
+            }
+            if subscriber.poll_timeout().is_some_and(|due| now >= due) {
+                subscriber.handle_timeout(now, &self.incoming.cache, &mut self.outbox);
+            }
+            while let Some(event) = subscriber.poll_event() {
+                if let SubscriberEvent::KeyFrameWanted { layer } = event
+                    && self.incoming.cache.want_key_frame(now)
+                {
+                    self.incoming.ingest.request_key_frame(now, layer);
+                }
+            }
+            while let Some(datagram) = self.to_viewer.poll(now) {
+                viewer.receive(now, &datagram);
+                for datagram in viewer.drain(now) {
+                    let bytes = datagram.len();
+                    self.from_viewer.send(now, datagram, bytes);
+                }
+            }
+            for datagram in viewer.drain(now) {
+                let bytes = datagram.len();
+                self.from_viewer.send(now, datagram, bytes);
+            }
+        }
+        self.drain_ingest();
+        true
+    }
+
+    fn drain_publisher(&mut self) {
+        for datagram in self.publisher.drain(self.now) {
+            let bytes = datagram.len();
+            self.to_ingest.send(self.now, datagram, bytes);
+        }
+    }
+
+    fn drain_ingest(&mut self) {
+        let burst = self.incoming.drain(self.now, &mut self.outbox);
+        if let Some((subscriber, _)) = self.viewer.as_mut().filter(|_| !burst.is_empty()) {
+            subscriber.forward(self.now, &burst, &self.incoming.cache, &mut self.outbox);
+        }
+        for (to, datagram) in self.outbox.iter() {
+            let link = if to.address == client() { &mut self.to_viewer } else { &mut self.to_publisher };
+            link.send(self.now, datagram.to_vec(), datagram.len());
+        }
+        self.outbox.clear();
+    }
+}
+
+fn near() -> Conditions {
+    Conditions { delay: ms(5), ..Conditions::default() }
+}
+
+#[test]
+fn a_published_stream_is_seen_by_a_viewer() {
+    let mut world = World::new(true, true, vec![""], near());
+    world.run(ms(2500));
+    assert!(world.incoming.has(&IngestEvent::Connected));
+    let first = world.incoming.packets.first().unwrap().arrival - world.start;
+    assert!(first < ms(300), "{first:?} to the first packet");
+    let description = world.incoming.cache.description().clone();
+    assert_eq!(description.video.as_ref().map(|video| video.codec), Some(Codec::H264), "H.264 although VP8 was offered first");
+    assert_eq!(description.audio.as_ref().map(|audio| audio.codec), Some(Codec::Opus));
+    world.join();
+    world.run(ms(3000));
+    let (_, viewer) = world.viewer.as_ref().unwrap();
+    let pictures = viewer.pictures();
+    assert!(pictures.len() > 70, "{} pictures", pictures.len());
+    assert!(pictures[0].at - (world.start + ms(2500)) < ms(150), "the first one at once");
+    assert!(pictures.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
+    assert!(viewer.seen.iter().filter(|seen| !seen.video).count() > 130);
+}
+
+#[test]
+fn published_frames_leave_as_equal_packets() {
+    let mut world = World::new(true, false, vec![""], near());
+    world.run(ms(1500));
+    let video: Vec<_> = world.incoming.packets.iter().filter(|packet| packet.kind == Kind::Video).collect();
+    assert!(video.len() > 100);
+    for frame in video.chunk_by(|a, b| a.time == b.time) {
+        let fragments: Vec<usize> = frame.iter().skip_while(|packet| packet.payload[0] & 0x1f != 28).map(|p| p.payload.len()).collect();
+        let (tail, equal) = fragments.split_last().unwrap();
+        assert!(equal.iter().all(|size| *size == equal[0]) && *tail <= equal[0], "{fragments:?}");
+        assert!(frame.last().unwrap().marker);
+    }
+    assert!(video.windows(2).all(|pair| pair[1].sequence == pair[0].sequence + 1));
+}
+
+#[test]
+fn the_publishers_loss_is_repaired() {
+    let mut world = World::new(true, true, vec![""], Conditions::lossy(0.05, ms(20)));
+    world.run(ms(6000));
+    let video: Vec<_> = world.incoming.packets.iter().filter(|packet| packet.kind == Kind::Video && packet.marker).collect();
+    assert!(video.len() > 120, "{} frames of about 140", video.len());
+    let stats = world.incoming.ingest.stats();
+    assert!(stats.nacks_sent > 0, "{stats:?}");
+}
+
+#[test]
+fn audio_only_and_video_only_are_taken() {
+    for (video, audio) in [(true, false), (false, true)] {
+        let mut world = World::new(video, audio, vec![""], near());
+        world.run(ms(1500));
+        let description = world.incoming.cache.description();
+        assert_eq!((description.video.is_some(), description.audio.is_some()), (video, audio));
+        assert!(world.incoming.packets.len() > 40);
+    }
+}
+
+#[test]
+fn simulcast_layers_are_told_apart_and_share_a_line() {
+    let mut world = World::new(true, false, vec!["h", "l"], near());
+    world.run(ms(3000));
+    let description = world.incoming.cache.description().clone();
+    assert_eq!(description.video.unwrap().layers, vec!["h", "l"]);
+    let of = |layer: u8| -> Vec<_> { world.incoming.packets.iter().filter(|packet| packet.layer == Layer(layer) && packet.marker).collect() };
+    let (high, low) = (of(0), of(1));
+    assert!(high.len() > 50 && low.len() > 50, "{} and {}", high.len(), low.len());
+    let (last_high, last_low) = (high.last().unwrap(), low.last().unwrap());
+    assert!(last_high.time.ticks.abs_diff(last_low.time.ticks) < 2 * 3600);
+    world.join();
+    world.run(ms(1000));
+    let (subscriber, viewer) = world.viewer.as_ref().unwrap();
+    assert_eq!(subscriber.stats(world.now).layer, Some(Layer(0)), "the best layer");
+    assert!(viewer.pictures().len() > 20);
+}
+
+#[test]
+fn a_thousand_wishes_are_one_request() {
+    let mut world = World::new(true, false, vec![""], near());
+    world.run(ms(1000));
+    let before = world.incoming.ingest.stats().plis_sent;
+    let wanted = world.publisher.tick;
+    for _ in 0..1000 {
+        if world.incoming.cache.want_key_frame(world.now) {
+            world.incoming.ingest.request_key_frame(world.now, Layer::SINGLE);
+        }
+    }
+    world.run(ms(1200));
+    assert_eq!(world.incoming.ingest.stats().plis_sent, before + 1, "since tick {wanted}");
+}
+
+#[test]
+fn silence_is_told_once_and_then_the_end() {
+    let mut world = World::new(true, true, vec![""], near());
+    world.run(ms(1500));
+    world.publishing = false;
+    world.run(ms(1200));
+    assert_eq!(world.incoming.events.iter().filter(|event| **event == IngestEvent::Silent).count(), 1);
+    world.to_ingest.change(Conditions::lossy(1.0, ms(5)));
+    world.run(ms(40_000));
+    assert!(world.incoming.has(&IngestEvent::Closed(CloseReason::ConsentExpired)) || world.incoming.has(&IngestEvent::Closed(CloseReason::PeerClosed)));
+}
+
+#[test]
+fn a_publisher_that_leaves_ends_the_stream() {
+    let mut world = World::new(true, true, vec![""], near());
+    world.run(ms(1000));
+    world.publisher.connected = false;
+    world.publisher.rtc.close().unwrap();
+    world.run(ms(500));
+    assert!(world.incoming.has(&IngestEvent::Closed(CloseReason::PeerClosed)), "{:?}", world.incoming.events);
+}
+
+#[test]
+fn a_publisher_that_comes_back_goes_on_where_it_left() {
+    let mut world = World::new(true, true, vec![""], near());
+    world.run(ms(1500));
+    world.join();
+    world.run(ms(1500));
+    let before = world.viewer.as_ref().unwrap().1.pictures().len();
+    // another session of the same publisher, other SSRCs, times from zero
+    let (mut publisher, pending, offer) = Publisher::offer(world.now, true, true, false);
+    let setup = ingest_setup(2, world.start, world.incoming.cache.position());
+    let (ingest, answer) = Ingest::publish(world.now, setup, &offer).unwrap();
+    publisher.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp).unwrap()).unwrap();
+    (world.publisher, world.incoming.ingest) = (publisher, ingest);
+    (world.to_ingest, world.to_publisher) = (Link::new(8, near()), Link::new(9, near()));
+    world.run(ms(3000));
+    let (_, viewer) = world.viewer.as_ref().unwrap();
+    let pictures = viewer.pictures();
+    assert!(pictures.len() > before + 60, "{} pictures after {before}", pictures.len());
+    assert!(pictures.windows(2).all(|pair| pair[1].ticks > pair[0].ticks), "times go on");
+    let gap = pictures.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap();
+    assert!(gap < ms(400), "{gap:?}");
+}
+
+/// A node's cache, its subscriber, and the ingest of the node that pulls from it.
+fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize) {
+    let start = Instant::now();
+    let mut source = Source::new(start, clock(start), StreamDescription::h264_opus(true, true));
+    let mut upstream = StreamCache::new(StreamDescription::h264_opus(true, true));
+    while source.next < start + ms(1300) {
+        let now = source.next;
+        upstream.push(&source.produce(now));
+    }
+    let mut now = start + ms(1300);
+    let puller: SocketAddr = client();
+    let mut setup = ingest_setup(7, start, StreamPosition::default());
+    setup.addresses = vec![puller];
+    let (ingest, offer) = Ingest::pull(now, setup).unwrap();
+    let mut incoming = Incoming::new(ingest);
+    let mut setup = subscriber_setup(8, start, SubscriberConfig::default());
+    setup.layers_all = layers_all;
+    let (mut subscriber, answer) = Subscriber::answer(now, setup, &offer, &upstream).unwrap();
+    let sections = answer.sdp.matches("m=video 9").count();
+    incoming.ingest.accept(now, &answer.sdp).unwrap();
+    let (mut down, mut up): (Link<Vec<u8>>, Link<Vec<u8>>) = (Link::new(1, near()), Link::new(2, near()));
+    let mut outbox = Outbox::default();
+    let end = now + Duration::from_secs(seconds);
+    while now < end {
+        let timers = [Some(source.next), subscriber.poll_timeout(), incoming.ingest.poll_timeout(), down.poll_timeout(), up.poll_timeout()];
+        now = timers.into_iter().flatten().min().unwrap().max(now);
+        if now >= source.next {
+            let burst = source.produce(now);
+            upstream.push(&burst);
+            subscriber.forward(now, &burst, &upstream, &mut outbox);
+        }
+        while let Some(mut datagram) = up.poll(now) {
+            subscriber.handle_datagram(now, Peer::udp(puller), &mut datagram, &upstream, &mut outbox);
+        }
+        subscriber.handle_timeout(now, &upstream, &mut outbox);
+        outbox.iter().for_each(|(_, datagram)| down.send(now, datagram.to_vec(), datagram.len()));
+        outbox.clear();
+        while let Some(datagram) = down.poll(now) {
+            incoming.ingest.handle_datagram(now, Peer::udp(server()), &datagram);
+        }
+        incoming.ingest.handle_timeout(now);
+        incoming.drain(now, &mut outbox);
+        outbox.iter().for_each(|(_, datagram)| up.send(now, datagram.to_vec(), datagram.len()));
+        outbox.clear();
+    }
+    (incoming, sections)
+}
+
+#[test]
+fn a_node_pulls_from_a_node() {
+    for layers_all in [true, false] {
+        let (incoming, sections) = pull(layers_all, 3);
+        assert_eq!(sections, 1, "the stream has one layer");
+        assert!(incoming.has(&IngestEvent::Connected), "{:?}", incoming.events);
+        let description = incoming.cache.description();
+        assert_eq!(description.video.as_ref().map(|video| video.layers.len()), Some(1));
+        assert_eq!(description.audio.as_ref().map(|audio| audio.codec), Some(Codec::Opus));
+        let frames = incoming.packets.iter().filter(|packet| packet.kind == Kind::Video && packet.marker).count();
+        assert!(frames > 100, "{frames} frames: the cached GOP and what followed");
+        let first = incoming.packets.iter().find(|packet| packet.kind == Kind::Video).unwrap();
+        assert!(first.key_frame_start);
+        // what left in equal packets arrives in equal packets
+        assert!(incoming.packets.iter().filter(|packet| packet.payload.len() == 1152).count() > 300);
+    }
+}
+
+#[test]
+fn bad_offers_and_answers_are_refused_with_a_reason() {
+    let now = Instant::now();
+    let refused = |offer: &str| Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), offer).err().expect("refused");
+    assert_eq!(refused("").code(), "bad_sdp");
+    assert_eq!(refused("v=0\r\nnonsense").code(), "bad_sdp");
+    let whip = include_str!("../../wire/tests/data/chromium_whip.sdp");
+    assert!(Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), whip).is_ok());
+    assert_eq!(refused(&whip.replace("a=fingerprint", "a=other")).code(), "bad_sdp");
+    let simulcast = include_str!("../../wire/tests/data/chromium_whip_simulcast.sdp");
+    assert!(Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), simulcast).is_ok());
+    let (mut ingest, _) = Ingest::pull(now, ingest_setup(1, now, StreamPosition::default())).unwrap();
+    assert_eq!(ingest.accept(now, "v=0").err().map(|error| error.code()), Some("bad_sdp"));
+}
