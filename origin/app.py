@@ -1,0 +1,87 @@
+"""The origin: a media node that publishers and viewers come to, with the avatars whose broadcasts it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from aiohttp import web
+
+from common.config import OriginConfig
+from common.directory import Role
+from common.errors import Problem
+from origin import api
+from origin.avatars import Avatars
+from origin.clock import FRAME_SAMPLES
+from origin.outlet import SfuOutlet
+from origin.performer import Caption
+from sfu.node import MediaNode
+from sfu.worker import Event, Worker
+
+_MS = FRAME_SAMPLES // 40
+
+
+class Origin:
+    """A started origin. `app` is to be served or mounted; `worker` is its media core."""
+
+    def __init__(self, config: OriginConfig, report: Callable[[str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.worker = Worker.open(config)
+        self._node = MediaNode(config, Role.ORIGIN, self.worker, whip=True, avatar=config.avatar)
+        self.avatars: Avatars | None = None
+        if config.avatar:
+            self.avatars = Avatars(
+                config, SfuOutlet(self.worker), on_caption=self._caption, report=self._threadsafe(report)
+            )
+            self.app.add_routes(api.routes(self.avatars, self._node.link.tokens))
+            self._node.link.listen(self.avatars.apply)
+            self.worker.listen(self._heard)
+
+    @property
+    def app(self) -> web.Application:
+        return self._node.app
+
+    def start(self) -> None:
+        """Begins to report to the orchestrators and to prepare voice and renderer."""
+        self._node.start()
+        if self.avatars:
+            self.avatars.start()
+
+    async def close(self) -> None:
+        """Ends avatars, sessions and the core."""
+        if self.avatars:
+            await self.avatars.close()
+        await self._node.close()
+
+    def _heard(self, event: Event) -> None:
+        if event["type"] == "key_frame_wanted" and self.avatars:
+            try:
+                self.avatars.avatar(event["stream"]).stage.request_key_frame()
+            except Problem:  # the stream is a publisher's, or its avatar has just ended
+                return
+
+    def _caption(self, broadcast: str, caption: Caption) -> None:
+        """From the pacer's thread: tells the viewers of this node what begins to be heard."""
+        data = {"text": caption.text, "start_ms": caption.start // _MS, "end_ms": caption.end // _MS}
+        with contextlib.suppress(RuntimeError):  # the loop has ended before the stage
+            self._loop.call_soon_threadsafe(self._node.viewers.tell, broadcast, "caption", data)
+
+    def _threadsafe(self, report: Callable[[str], None]) -> Callable[[str], None]:
+        """`report` for the threads that prepare: they may outlive the loop."""
+
+        def told(line: str) -> None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(report, line)
+
+        return told
+
+
+async def start(config: OriginConfig, *, report: Callable[[str], None] = lambda _line: None) -> Origin:
+    """Starts an origin. It serves at once; its avatars begin when the Directory names them and they are prepared.
+
+    `report` hears lines of progress. Raises Problem when the media port is taken.
+    """
+    origin = Origin(config, report)
+    origin.start()
+    return origin
