@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -32,14 +33,15 @@ async def serve_events(request: web.Request, viewers: Viewers, session: str) -> 
         }
     )
     await response.prepare(request)
-    await response.write(b"retry: 1000\n\n")
-    while True:
-        try:
-            message = await asyncio.wait_for(viewer.waiting.get(), _COMMENT_S)
-        except TimeoutError:
-            message = b": here\n\n"
-        if message is None:
-            break
-        await response.write(message)
-    await response.write_eof()
+    with suppress(ConnectionResetError):  # a page that is closed takes its stream with it
+        await response.write(b"retry: 1000\n\n")
+        while True:
+            try:
+                message = await asyncio.wait_for(viewer.waiting.get(), _COMMENT_S)
+            except TimeoutError:
+                message = b": here\n\n"
+            if message is None:
+                break
+            await response.write(message)
+        await response.write_eof()
     return response
