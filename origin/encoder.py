@@ -28,12 +28,12 @@ I420 = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class VideoSettings:
-    """`bitrate_bps` is the most that leaves over half a second; a resting avatar needs a fifth of it (`crf` decides)."""
+    """`bitrate_bps` is the most that leaves over half a second; a resting avatar needs half of it (`crf` decides)."""
 
     width: int = 854
     height: int = 480
     bitrate_bps: int = 1_200_000
-    crf: int = 23
+    crf: int = 26
     preset: str = "superfast"
     gop_frames: int = GOP_FRAMES
 
