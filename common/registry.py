@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -149,9 +150,13 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What orchestrators share, read at once. Documents are as they were put; `version` was read before the rest."""
+    """What orchestrators share, read at once. Documents are as they were put; `version` was read before the rest.
+
+    `memory` names the memory of this Redis: another one than before means that it has forgotten everything.
+    """
 
     version: int
+    memory: str = ""
     nodes: tuple[NodeLease, ...] = ()
     drains: Mapping[str, str] = field(default_factory=dict)
     deliveries: Mapping[str, str] = field(default_factory=dict)
@@ -273,10 +278,12 @@ class Registry:
         version = await self._call(self._client.get(self._live("version")))
         pipe = self._client.pipeline(transaction=True)
         pipe.time()
+        pipe.set(self._live("memory"), secrets.token_hex(8), nx=True)
+        pipe.get(self._live("memory"))
         pipe.zrange(self._live("leases"), 0, -1, withscores=True)
         for name in ("epochs", "nodes", "drains", "deliveries", "origins", "orders"):
             pipe.hgetall(self._live(name))
-        clock, leases, *hashes = await self._call(pipe.execute())
+        clock, _, memory, leases, *hashes = await self._call(pipe.execute())
         now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
         epochs, nodes, drains, deliveries, origins, orders = map(_texts, hashes)
         found = tuple(
@@ -284,7 +291,7 @@ class Registry:
             for node, deadline in ((_text(name), score) for name, score in leases)
             if node in nodes
         )
-        return Snapshot(int(version or 0), found, drains, deliveries, origins, orders)
+        return Snapshot(int(version or 0), _text(memory), found, drains, deliveries, origins, orders)
 
     # viewers ----------------------------------------------------------------------------------------------------------
 

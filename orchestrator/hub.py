@@ -30,7 +30,7 @@ from common.metrics import counter, gauge
 from common.registry import Duty, Registry, RegistryDown, Snapshot, StaleEpoch
 from orchestrator import delivery
 from orchestrator.broadcasts import Broadcast, Broadcasts, NewBroadcast
-from orchestrator.delivery import Audience, Force, Policy, State
+from orchestrator.delivery import Audience, Force, Policy, State, Switch
 from orchestrator.directory import View, directory_of, packager_of
 from orchestrator.feed import Feed
 from orchestrator.nodes import LEASE_S, Node, Nodes
@@ -88,6 +88,9 @@ class Hub:
         self._hls: dict[str, int] = {}
         self._duty: Duty | None = None
         self._written: dict[str, dict[str, str]] = {"deliveries": {}, "origins": {}}
+        self._decided = False
+        """This orchestrator has written decisions since it came on duty."""
+        self._memory = ""
         self._refreshed_at = float("-inf")
         self._wake = asyncio.Event()
         self._ticking = asyncio.Lock()
@@ -317,12 +320,27 @@ class Hub:
     async def _share(self, now: float) -> None:
         try:
             self._duty = await self.registry.take_duty(DUTY, self.id, ttl_ms=DUTY_MS)
+            self._decided = self._decided and self._duty is not None
             if not self.registry.embedded:
-                self._learn(await self.registry.snapshot(), now)
+                shared = await self.registry.snapshot()
+                if self._memory not in ("", shared.memory):
+                    await self._remind()
+                else:
+                    self._learn(shared, now)
+                self._memory = shared.memory
         except RegistryDown as error:
             _TICK_FAILURES.labels("registry").inc()
             _log.debug("registry_down", error=error.detail)
         _REGISTRY_UP.set(float(self.registry.up))
+
+    async def _remind(self) -> None:
+        """Redis was restarted empty: what ops ordered is told to it again; nodes and decisions follow by themselves."""
+        _log.warning("registry:empty", orders=len(self._orders), drains=len(self._drains))
+        self._written = {"deliveries": {}, "origins": {}}
+        for name, force in self._orders.items():
+            await self.registry.put_order(name, force.value)
+        for node in self._drains:
+            await self.registry.put_drain(node, json.dumps({"since_ms": _wall_ms()}))
 
     def _learn(self, shared: Snapshot, now: float) -> None:
         """Takes over what other orchestrators know and decided."""
@@ -337,20 +355,13 @@ class Hub:
         for node in self.nodes:
             self.nodes.drain(node.id, node.id in self._drains, now)
         self._orders = {name: Force(text) for name, text in shared.orders.items() if text in set(Force)}
-        if self._duty is None:
-            self._origins = dict(shared.origins)
-            self.deliveries = {
-                name: delivery.decode(text, time.time())
-                for name, text in shared.deliveries.items()
-                if self.broadcasts.find(name)
-            }
-        elif not self._written["deliveries"] and not self._written["origins"]:
-            # New on duty: goes on from what the last one decided, unless the registry has forgotten it.
+        if self._duty is None or not self._decided:
+            # Not on duty, or new on it: goes on from what was decided; what the registry does not have stays as it was.
             self._origins = {**self._origins, **shared.origins}
-            decided = {name: delivery.decode(text, time.time()) for name, text in shared.deliveries.items()}
-            self.deliveries = {**self.deliveries, **decided}
-        elif not shared.deliveries and not shared.origins:
-            self._written = {"deliveries": {}, "origins": {}}  # restarted empty: all is written again
+            for name, text in shared.deliveries.items():
+                with suppress(ValueError):
+                    self.deliveries[name] = delivery.decode(text, time.time())
+            self._written = {"deliveries": dict(shared.deliveries), "origins": dict(shared.origins)}
         self.version = max(self.version, shared.version)
 
     async def _refresh(self, now: float) -> None:
@@ -370,6 +381,10 @@ class Hub:
             self._hls = {name: hls for name, (hls, _webrtc) in counts.items()}
         except RegistryDown:
             _TICK_FAILURES.labels("count").inc()
+        for name in self.deliveries.keys() - set(names):
+            del self.deliveries[name]
+        for name in self._origins.keys() - set(names):
+            del self._origins[name]
         found = audiences(self.nodes, self._hls)
         self.audiences = {name: found.get(name, Audience()) for name in names}
 
@@ -426,10 +441,11 @@ class Hub:
             for kind, documents in now.items():
                 await self.registry.put_decisions(duty, kind, _difference(self._written[kind], documents))
                 self._written[kind] = documents
+            self._decided = True
         except RegistryDown:
             _TICK_FAILURES.labels("write").inc()
         except StaleEpoch:
-            self._duty = None
+            self._duty, self._decided = None, False
             self._written = {"deliveries": {}, "origins": {}}
 
     def _tell(self, was: Mapping[str, State], origins: Mapping[str, str | None]) -> None:
@@ -462,7 +478,7 @@ class Hub:
                 facts = {"id": name, "total": audience.total, "webrtc": audience.webrtc, "hls": audience.hls}
                 self.feed.publish("viewers", facts, broadcast=name)
 
-    def _switched(self, name: str, switch: str, state: delivery.Switch) -> None:
+    def _switched(self, name: str, switch: str, state: Switch) -> None:
         event = {"hls": "cdn", "relays": "relays"}[switch] + (":activated" if state.on else ":deactivated")
         audience = self.audience(name)
         _log.info(event, broadcast=name, reason=state.reason, viewers=audience.total)

@@ -92,6 +92,7 @@ async def test_ops_switch_passive_viewers_to_hls_and_back_while_they_watch(
         assert let_go["cdn"]["force"] == "auto"
 
 
+@pytest.mark.slow
 async def test_above_the_threshold_passive_viewers_go_to_hls_by_themselves(
     tmp_path: Path, cluster: Nodes
 ) -> None:
@@ -168,6 +169,7 @@ async def test_a_threshold_of_0_sends_everybody_to_relays(tmp_path: Path, cluste
         assert (await play(hub))["node"] == "o1"
 
 
+@pytest.mark.slow
 async def test_a_full_origin_overflows_to_relays_and_a_dead_relay_is_replaced(
     tmp_path: Path, cluster: Nodes
 ) -> None:

@@ -50,6 +50,7 @@ async def demo(first: Running, second: Running, cluster: Nodes) -> None:
     await until(second, f"{DEMO}/play", 200)
 
 
+@pytest.mark.slow
 async def test_any_orchestrator_answers_for_nodes_that_report_to_another(
     pair: tuple[Running, Running], cluster: Nodes
 ) -> None:
@@ -59,6 +60,7 @@ async def test_any_orchestrator_answers_for_nodes_that_report_to_another(
     assert answers[0]["whep"] == answers[1]["whep"]
 
 
+@pytest.mark.slow
 async def test_what_one_is_ordered_all_do(pair: tuple[Running, Running], cluster: Nodes) -> None:
     first, second = pair
     await demo(first, second, cluster)
@@ -80,6 +82,7 @@ async def test_what_one_is_ordered_all_do(pair: tuple[Running, Running], cluster
             await eventually(lambda each=each: not each.role.hub.delivery("demo").hls.on, "both see HLS off")
 
 
+@pytest.mark.slow
 async def test_viewers_are_counted_once_whichever_they_report_to(
     pair: tuple[Running, Running], cluster: Nodes
 ) -> None:
@@ -93,6 +96,7 @@ async def test_viewers_are_counted_once_whichever_they_report_to(
         await eventually(lambda hub=hub: hub.role.hub.audience("demo").hls == 2, "two viewers")
 
 
+@pytest.mark.slow
 async def test_when_one_dies_the_other_goes_on_and_takes_over_the_duty(
     pair: tuple[Running, Running], cluster: Nodes
 ) -> None:
