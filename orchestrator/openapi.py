@@ -41,7 +41,7 @@ _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.OPEN: [],
     Access.WATCH: [{}, {"viewer": []}, {"publisher": []}, {"admin": []}],
     Access.TALK: [{}, {"viewer": []}, {"publisher": []}, {"admin": []}],
-    Access.PUBLISHER: [{"publisher": []}, {"admin": []}],
+    Access.PUBLISHER: [{"publisher": []}],
     Access.ADMIN: [{"admin": []}],
     Access.NODE: [{"node": []}],
 }

@@ -34,6 +34,7 @@ class Access(enum.StrEnum):
     TALK = "talk"
     """Whoever may talk to its avatar: as WATCH when it has an open mic, else its publisher token or the admin token."""
     PUBLISHER = "publisher"
+    """Its publisher token; the node asks for the same."""
     ADMIN = "admin"
     NODE = "node"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import AfterValidator, BaseModel, Field
 
-from common.auth import Audience
+from common.auth import Audience, bearer
 from common.directory import Delivery
 from common.errors import BadRequest, Unavailable
 from common.http import preflight, read_model
@@ -104,7 +104,7 @@ async def _redirect_viewer(request: web.Request) -> web.Response:
 async def _redirect_publisher(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
-    at.require_publisher(request, broadcast)
+    at.tokens.verify(bearer(request.headers.get("Authorization")), Audience.PUBLISHER, broadcast.id)
     if at.hub.origin_of(broadcast.id) is None:
         await at.hub.tick()
     origin = at.hub.origin_of(broadcast.id)
