@@ -1,0 +1,31 @@
+"""The written page of the API names every route."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from orchestrator.app import ROUTES
+from orchestrator.openapi import document
+
+PAGE = Path(__file__).parents[3] / "docs/api.md"
+
+
+def test_every_route_is_on_the_page_and_the_page_names_no_other() -> None:
+    told = {
+        (method, path.partition("?")[0])
+        for method, path in re.findall(r"`(GET|POST|DELETE|OPTIONS) (/[^`\s]*)`", PAGE.read_text())
+    }
+    assert told == {
+        (method.upper(), path) for path, methods in document(ROUTES)["paths"].items() for method in methods
+    }
+
+
+def test_every_route_says_what_it_answers() -> None:
+    for path, methods in document(ROUTES)["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method} {path}"
+            assert operation["summary"], where
+            assert operation["responses"], where
+            for parameter in re.findall(r"\{(\w+)\}", path):
+                assert parameter in {one["name"] for one in operation["parameters"]}, where
