@@ -27,7 +27,6 @@ from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import QueueFull
 from origin.faces import FaceError, open_renderer
 from origin.performer import Caption
-from origin.speech.inference import lower_priority
 from origin.speech.voice import Voice, VoiceError
 from origin.speech.voices import load as load_voice
 from origin.stage import Output, Renderer, Stage
@@ -84,7 +83,7 @@ class Avatars:
         self._changed = asyncio.Event()
         self._voice: Voice | None = None
         self._first_renderer: tuple[str, Renderer] | None = None
-        self._voice_thread = ThreadPoolExecutor(1, "voice", initializer=lower_priority)
+        self._voice_thread = ThreadPoolExecutor(1, "voice")
         self._face_thread = ThreadPoolExecutor(1, "face")
         self._tasks: list[asyncio.Task[None]] = []
         self.problem: str | None = None

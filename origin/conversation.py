@@ -1,6 +1,6 @@
 """One avatar's conversation: takes turns, thinks, and speaks clause by clause, always a little ahead of what is heard.
 
-    say/ask ─► Turns ─► Brain ─► Chunker ─► Voice (own thread, low priority) ─► Stage
+    say/ask ─► Turns ─► Brain ─► Chunker ─► Voice (own thread) ─► Stage
 
 One task does it all, one turn at a time. While a clause is heard the next ones are made, at most AHEAD_S ahead: an interruption
 throws little away. A brain that fails or hangs gets a spoken apology; a voice that fails is logged and the line left out.

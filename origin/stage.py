@@ -9,6 +9,8 @@ the first viewer who comes brings back full rate.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +31,8 @@ QUEUE_FRAMES: Final = 2
 REST_AFTER_S: Final = 30.0
 REST_EVERY: Final = 5
 """At rest one frame in five is drawn."""
+_PACER_NICENESS: Final = -10
+_PAINTER_NICENESS: Final = -5
 
 _FRAMES = metrics.counter("avatar_frames_total", "Frames by what became of them", ("outcome",))
 _SECONDS = metrics.histogram(
@@ -204,6 +208,7 @@ class Stage:
         return run
 
     def _pace(self) -> None:
+        _prefer_this_thread(_PACER_NICENESS)
         audio = AudioEncoder()
         while not self._ended.is_set():
             with self._lock:
@@ -251,6 +256,7 @@ class Stage:
             self._pose_ready.notify()
 
     def _paint(self) -> None:
+        _prefer_this_thread(_PAINTER_NICENESS)
         encoder = VideoEncoder(self._video_settings)
         while True:
             with self._pose_ready:
@@ -281,3 +287,9 @@ class Stage:
         left = due_ns - self._now_ns()
         if left > 0:
             self._ended.wait(left / 1e9)
+
+
+def _prefer_this_thread(niceness: int) -> None:
+    """Lets the calling thread run before those that can wait (Linux: niceness is per thread; root or CAP_SYS_NICE only)."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

@@ -31,6 +31,7 @@ class Chunker:
         self._text = ""
         self._limit = float(first_words)
         self._most = most_words
+        self._is_first = True
 
     def push(self, text: str) -> list[str]:
         """More text."""
@@ -49,6 +50,7 @@ class Chunker:
             chunk, self._text = self._text[:at].strip(), self._text[at:].lstrip()
             if chunk:
                 chunks.append(chunk)
+                self._is_first = False
                 self._limit = min(self._most, self._limit * _GROWTH)
         return chunks
 
@@ -68,7 +70,7 @@ class Chunker:
         clauses = [m.end() for m in _CLAUSE_END.finditer(text) if m.end() <= reach]
         clauses = [c for c in clauses if sum(1 for w in words if w <= c) >= _LEAST_CLAUSE]
         if clauses:
-            return clauses[-1]
+            return clauses[0] if self._is_first else clauses[-1]
         if ended and len(words) <= limit + 3:
             return None
         for index in range(limit, max(_LEAST_CLAUSE, limit // 2), -1):

@@ -7,7 +7,6 @@ file of 90 MB on disk, and what is checked is the file as its authors published 
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 import av
@@ -80,14 +79,6 @@ def resampled(pcm: Pcm, rate: int) -> Pcm:
     out = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     size = round(pcm.size * SAMPLE_RATE / rate)
     return np.ascontiguousarray(np.pad(out, (0, max(0, size - out.size)))[:size], np.float32)
-
-
-def lower_priority() -> None:
-    """Makes the calling thread give way to the threads that keep time (Linux: niceness is per thread)."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, 10)
-    except OSError:  # refused by a sandbox: then it runs as the others do
-        return
 
 
 def _field(number: int, payload: bytes) -> bytes:
