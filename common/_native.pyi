@@ -1,0 +1,312 @@
+"""The Rust part of Avacast as Python sees it: the media core (`Sfu`), the HLS edge and a swarm of viewers for measurements.
+
+Every method returns within milliseconds and lets other threads run meanwhile. All classes may be used from any thread.
+"""
+
+from typing import Literal, NotRequired, TypedDict, final
+
+Kind = Literal["video", "audio"]
+SendRung = Literal["gso", "sendmmsg", "sendto"]
+
+class SfuError(Exception):
+    """A call that the media core refused."""
+
+    code: str
+    """Stable name, such as "stream_unknown", "bad_sdp", "no_common_codec", "full", "wrong_state", "down"."""
+    status: int
+    """The HTTP status that fits."""
+    retry_after_s: float | None
+    """Seconds after which to try again, where that makes sense."""
+
+class StreamUnknown(SfuError):
+    """No such stream is live on this node (404)."""
+
+class SessionUnknown(SfuError):
+    """No such session is open on this node (404)."""
+
+class BadSdp(SfuError):
+    """The SDP cannot be used (400), or has no codec in common with the stream (406). The message says why."""
+
+class Full(SfuError):
+    """The node takes no more subscribers now (503)."""
+
+@final
+class Answer:
+    """What a session begins with."""
+
+    @property
+    def session(self) -> str:
+        """Its name: hex, not guessable; who knows it may end it."""
+    @property
+    def sdp(self) -> str:
+        """The SDP answer; for `Sfu.pull` our offer."""
+    @property
+    def etag(self) -> str:
+        """Names the ICE session (without quotes); changes when ICE restarts. Empty for `Sfu.pull`."""
+
+@final
+class AccessUnit:
+    """One frame of video or one packet of audio, whole."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def layer(self) -> int:
+        """Which encoding of the track, as its source numbered them, from 0."""
+    @property
+    def codec(self) -> Literal["h264", "vp8", "vp9", "av1", "opus"]: ...
+    @property
+    def time(self) -> int:
+        """Capture time in ticks of `clock_rate`, unwrapped, continuous for the life of the stream."""
+    @property
+    def clock_rate(self) -> int:
+        """Ticks per second: 90000 for video, 48000 for Opus."""
+    @property
+    def ntp_ms(self) -> int:
+        """Wall clock of capture, milliseconds since 1970; video and audio of a stream share the line."""
+    @property
+    def key_frame(self) -> bool: ...
+    @property
+    def data(self) -> bytes:
+        """H.264: Annex-B with 4-byte start codes, parameter sets before each key frame. Others: the bare frame."""
+    @property
+    def lost_before(self) -> bool:
+        """Something between the unit before of this track and layer and this one is missing for good."""
+
+@final
+class Tap:
+    """Reads a stream as access units. Dropping it closes it."""
+
+    @property
+    def fd(self) -> int:
+        """An eventfd: readable while `drain()` has something, and once more when the stream has ended."""
+    @property
+    def closed(self) -> bool:
+        """The stream has ended, or `close()` was called: nothing more will come after a last `drain()`."""
+    @property
+    def dropped(self) -> int:
+        """Access units lost because nobody drained (64 MiB are kept); whole groups of pictures go."""
+    def drain(self) -> list[AccessUnit]:
+        """All access units that are there, in order."""
+    def close(self) -> None: ...
+
+class Event(TypedDict):
+    """Something that happened. Which fields are there depends on `type`."""
+
+    type: Literal[
+        "session_connected",
+        "session_closed",
+        "stream_started",
+        "stream_ended",
+        "stream_silent",
+        "key_frame_wanted",
+        "send_rung",
+    ]
+    session: NotRequired[str | None]
+    stream: NotRequired[str]
+    reason: NotRequired[str]
+    """session_closed: closed, peer_closed, consent_expired, never_connected, handshake_failed, stream_ended, shutdown, fault.
+    stream_ended: ended, publisher_left, source_lost. send_rung: a sentence."""
+    send: NotRequired[SendRung]
+    """send_rung: the rung used from now on."""
+
+class Durations(TypedDict):
+    """A distribution since the start; quantiles are exact to 19 %."""
+
+    count: int
+    mean_ms: float | None
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float
+
+class LayerStats(TypedDict):
+    """One encoding of a track as it comes in."""
+
+    kind: Kind
+    layer: int
+    packets: int
+    bytes: int
+    bitrate_bps: int
+    key_frames: int
+    gop_packets: int
+    """Packets from the newest key frame on: what a new viewer starts from."""
+
+class SourceStats(TypedDict):
+    """A WHIP publisher or a pull from an upstream."""
+
+    session: str
+    pull: bool
+    connected: bool
+    packets: int
+    bytes: int
+    loss: float
+    """Of all packets that were due lately, 0..1."""
+    nacks_sent: int
+    plis_sent: int
+    rtt_ms: float | None
+
+class StreamStats(TypedDict):
+    """A stream. Rates are over the last second or so, counts since its start (those of its subscribers: of the present ones)."""
+
+    injected: bool
+    live: bool
+    """A source feeds it; false while it waits for one to come back."""
+    video: bool
+    audio: bool
+    silent_ms: float | None
+    """Since its newest packet."""
+    subscribers: int
+    taps: int
+    key_frame_requests: int
+    layers: list[LayerStats]
+    sources: list[SourceStats]
+    egress_bps: int
+    rtt_ms_p50: float | None
+    loss: float
+    """Mean over its subscribers' newest reports, 0..1."""
+    retransmitted: int
+    nacks: int
+    nacks_missed: int
+    """Packets asked for that the cache no longer had."""
+    plis: int
+    replays: int
+    """Starts and PLI answers out of the cache."""
+
+class WorkerStats(TypedDict):
+    """A core thread, since its start."""
+
+    index: int
+    send: SendRung
+    subscribers: int
+    cpu_ms: float
+    turn: Durations
+    """From waking to the end of the work."""
+    datagrams_in: int
+    bytes_in: int
+    receive_calls: int
+    truncated: int
+    receive_errors: int
+    unknown: int
+    """Datagrams that belong to no session; dropped."""
+    handed_over: int
+    """Datagrams that came to this worker's socket but belong to another worker."""
+    datagrams_out: int
+    bytes_out: int
+    send_calls: int
+    trains: list[int]
+    """Messages by their number of datagrams: 1, 2, 3-4, 5-8, 9-16, more."""
+    dropped: int
+    """Datagrams for which the socket buffer had no room."""
+    send_errors: int
+    overflows: int
+    """Bursts and calls for which the worker's inbox had no room."""
+    faults: int
+    """Sessions ended by a panic. Anything but 0 is a fault of ours."""
+
+class SessionStats(TypedDict):
+    """A subscriber, both tracks together."""
+
+    session: str
+    stream: str
+    age_ms: float
+    connected: bool
+    remote: str | None
+    packets: int
+    bytes: int
+    bitrate_bps: int
+    remb_bps: int | None
+    layer: int | None
+    rtt_ms: float | None
+    loss: float
+    packets_lost: int
+    jitter_ms: float
+    retransmitted: int
+    nacks: int
+    nacks_missed: int
+    plis: int
+    replays: int
+    rejected: int
+    """Datagrams that were no good: unparsable, forged, replayed."""
+    connect_ms: float | None
+    first_frame_ms: float | None
+    """From the answer to the first whole key frame sent."""
+
+class Stats(TypedDict):
+    """One snapshot, at most 200 ms old."""
+
+    subscribers: int
+    max_subscribers: int
+    joins: int
+    forward: Durations
+    """From a burst's arrival to the end of the system call that sent it, per subscriber: the latency that we add."""
+    first_frame: Durations
+    connect: Durations
+    workers: list[WorkerStats]
+    streams: dict[str, StreamStats]
+    pending: dict[str, list[SourceStats]]
+    """Publishers and pulls whose stream has not begun, by stream."""
+    sessions: list[SessionStats]
+    """Only when asked for."""
+
+@final
+class Sfu:
+    """One media core: worker threads and one UDP port."""
+
+    def __init__(
+        self,
+        *,
+        host: str = "0.0.0.0",
+        port: int = 0,
+        workers: int = 0,
+        public_addresses: list[str] = [],
+        send: Literal["auto", "gso", "sendmmsg", "sendto"] = "auto",
+        max_subscribers: int = 10_000,
+    ) -> None:
+        """Binds UDP `port` (0: the kernel chooses) on `host` and starts `workers` threads (0: one for every two cores).
+
+        `public_addresses` are told to peers instead of the interfaces' own. `send` is the highest rung of the send ladder.
+        Raises SfuError "system" when the port is taken, ValueError for an argument that means nothing.
+        """
+    @property
+    def port(self) -> int:
+        """The bound UDP port."""
+    @property
+    def fd(self) -> int:
+        """An eventfd: readable while `drain_events()` has something."""
+    @property
+    def subscribers(self) -> int:
+        """Subscribers now."""
+    def publish(self, stream: str, offer: str) -> Answer:
+        """WHIP: answers a publisher's offer. The stream begins with its first media (event "stream_started"); a source before
+        it is replaced at that moment, and its viewers see no more than a key frame. Raises BadSdp."""
+    def subscribe(self, stream: str, offer: str, *, layers_all: bool = False) -> Answer:
+        """WHEP: answers a viewer's offer; `layers_all` gives each of its video m-lines one layer (nodes). Raises StreamUnknown,
+        BadSdp, Full."""
+    def pull(self, stream: str) -> Answer:
+        """WHEP as a client: `sdp` is our offer for an upstream; what that answers goes to `accept`."""
+    def accept(self, session: str, answer: str) -> None:
+        """The upstream's answer to `pull`. Raises SessionUnknown, BadSdp."""
+    def trickle(self, session: str, fragment: str) -> tuple[str, str] | None:
+        """The body of a PATCH (application/trickle-ice-sdpfrag). None: candidates taken (204). A pair: ICE restarted, our
+        fragment and the new ETag (200). Raises SessionUnknown, BadSdp."""
+    def close(self, session: str) -> bool:
+        """Ends a session; False when there is none of that name."""
+    def open(self, stream: str, *, video: bool, audio: bool) -> None:
+        """Begins a stream that `inject` feeds: H.264 (constrained baseline to 3.1) and Opus."""
+    def inject(self, stream: str, kind: Kind, access_unit: bytes, rtp_time: int, key_frame: bool) -> None:
+        """Feeds an open stream: "video" is an access unit in Annex-B form with parameter sets before each key frame, `rtp_time` in
+        90 kHz ticks; "audio" an Opus packet, 48 kHz ticks. Both count from one zero and wrap at 32 bits. Does not wait; does
+        nothing for a stream that is not open."""
+    def end(self, stream: str) -> None:
+        """Ends a stream with all its sessions. Raises StreamUnknown."""
+    def tap(self, stream: str) -> Tap:
+        """Reads a stream as access units, from its newest key frame on. Raises StreamUnknown."""
+    def request_key_frame(self, stream: str) -> None:
+        """Asks the source for a key frame; requests closer than 500 ms are one."""
+    def stats(self, *, sessions: bool = False) -> Stats:
+        """One snapshot, with each subscriber by itself when `sessions`."""
+    def drain_events(self) -> list[Event]:
+        """What happened since the last call, oldest first (16,384 are kept)."""
+    def shutdown(self) -> None:
+        """Says goodbye to all peers and ends the threads. Later calls raise SfuError "down"."""

@@ -1,0 +1,82 @@
+"""A bare media server for tests: one core with WHIP and WHEP on a free loopback port, and what its figures should come back to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from common.config import RelayConfig
+from common.http import Site, application
+from sfu.admission import Admission, Source
+from sfu.whep import Whep
+from sfu.whip import Whip
+from sfu.worker import Worker
+
+if TYPE_CHECKING:
+    from common._native import Stats
+
+
+def media_config(**more: Any) -> RelayConfig:
+    """Settings of a core on loopback with a free port."""
+    return RelayConfig(
+        **{"media_host": "127.0.0.1", "media_port": 0, "workers": 1, "public_ip": ["127.0.0.1"], **more}
+    )
+
+
+@dataclass
+class MediaServer:
+    """A running one. `whip` and `whep` are base URLs."""
+
+    worker: Worker
+    site: Site
+    handlers: Whep
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.site.port}"
+
+    def whip(self, stream: str) -> str:
+        return f"{self.url}/whip/{stream}"
+
+    def whep(self, stream: str) -> str:
+        return f"{self.url}/whep/{stream}"
+
+    def stats(self, *, sessions: bool = False) -> Stats:
+        return self.worker.sfu.stats(sessions=sessions)
+
+    async def until(self, done: Callable[[Stats], bool], what: str, timeout_s: float = 10.0) -> Stats:
+        """Waits until the core's figures say so; fails with `what` and the figures otherwise."""
+        stats = self.stats(sessions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not done(stats):
+                    await asyncio.sleep(0.02)
+                    stats = self.stats(sessions=True)
+                return stats
+        raise AssertionError(f"{what}: not within {timeout_s} s; the core says {stats}")
+
+    async def until_live(self, stream: str) -> Stats:
+        """Waits until media of `stream` has come."""
+        return await self.until(lambda stats: stream in stats["streams"], f"{stream} live")
+
+
+@contextlib.asynccontextmanager
+async def media_server(
+    *, admission: Admission | None = None, source: Source | None = None, **settings: Any
+) -> AsyncIterator[MediaServer]:
+    """Starts one, and ends it."""
+    worker = Worker.open(media_config(**settings))
+    app = application("media")
+    whep = Whep(worker, admission=admission, source=source)
+    whep.add_to(app)
+    Whip(worker, admission=admission).add_to(app)
+    site = Site(app, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield MediaServer(worker, site, whep)
+    finally:
+        await site.close()
+        await worker.close()

@@ -1,0 +1,198 @@
+"""Independent WebRTC peers (aiortc) for tests: a WHIP publisher of a moving picture and a tone, a WHEP viewer that decodes."""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import time
+from typing import Any
+
+import aiohttp
+import av
+import numpy as np
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+
+from sfu.resource import Resource, offer
+
+FPS = 25
+TONE_HZ = 440
+
+
+class Clock:
+    """Paces the tracks of one publisher by one start."""
+
+    def __init__(self) -> None:
+        self._start: float | None = None
+
+    async def until(self, at_s: float) -> None:
+        """Waits until `at_s` seconds after the first call."""
+        now = time.monotonic()
+        if self._start is None:
+            self._start = now - at_s
+        await asyncio.sleep(max(0.0, self._start + at_s - now))
+
+
+class MovingPicture(MediaStreamTrack):
+    """320x240 pictures whose brightness moves, so that two of them differ."""
+
+    kind = "video"
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._count = 0
+
+    async def recv(self) -> av.VideoFrame:
+        await self._clock.until(self._count / FPS)
+        pixels = np.full((240, 320, 3), 40 + self._count * 7 % 160, dtype=np.uint8)
+        left = self._count * 4 % 280
+        pixels[80:160, left : left + 40] = 255
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        frame.pts = self._count * 90_000 // FPS
+        frame.time_base = fractions.Fraction(1, 90_000)
+        self._count += 1
+        return frame
+
+
+class Tone(MediaStreamTrack):
+    """A sine of 440 Hz, 20 ms a frame, 48 kHz stereo."""
+
+    kind = "audio"
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._count = 0
+
+    async def recv(self) -> av.AudioFrame:
+        await self._clock.until(self._count / 50)
+        at = np.arange(self._count * 960, (self._count + 1) * 960)
+        wave = (np.sin(2 * np.pi * TONE_HZ * at / 48_000) * 12_000).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(np.repeat(wave, 2).reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate = 48_000
+        frame.pts = self._count * 960
+        frame.time_base = fractions.Fraction(1, 48_000)
+        self._count += 1
+        return frame
+
+
+class Publisher:
+    """A WHIP publisher. Use as a context: it has the answer on entry and DELETEs on exit (unless `vanish` was called)."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        video: bool = True,
+        audio: bool = True,
+        token: str | None = None,
+    ) -> None:
+        self._http, self._url, self._token = http, url, token
+        self.peer = RTCPeerConnection()
+        clock = Clock()
+        if video:
+            transceiver = self.peer.addTransceiver(MovingPicture(clock), direction="sendonly")
+            capabilities = RTCRtpSender.getCapabilities("video")
+            assert capabilities is not None
+            h264 = [codec for codec in capabilities.codecs if codec.mimeType == "video/H264"]
+            transceiver.setCodecPreferences(h264)
+        if audio:
+            self.peer.addTransceiver(Tone(clock), direction="sendonly")
+        self.resource: Resource | None = None
+
+    async def __aenter__(self) -> Publisher:
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        try:
+            self.resource = await offer(
+                self._http, self._url, self.peer.localDescription.sdp, token=self._token
+            )
+            await self.peer.setRemoteDescription(RTCSessionDescription(self.resource.answer, "answer"))
+        except BaseException:
+            await self.peer.close()
+            raise
+        return self
+
+    async def vanish(self) -> None:
+        """Stops without a word to the HTTP side."""
+        self.resource = None
+        await self.peer.close()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.resource is not None:
+            await self.resource.end(self._http)
+        await self.peer.close()
+
+
+class Viewer:
+    """A WHEP viewer that decodes. Use as a context, like `Publisher`."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        *,
+        video: bool = True,
+        audio: bool = True,
+        token: str | None = None,
+    ) -> None:
+        self._http, self._url, self._token = http, url, token
+        self.peer = RTCPeerConnection()
+        for kind, wanted in (("video", video), ("audio", audio)):
+            if wanted:
+                self.peer.addTransceiver(kind, direction="recvonly")
+        self.resource: Resource | None = None
+
+    async def __aenter__(self) -> Viewer:
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        try:
+            self.resource = await offer(
+                self._http, self._url, self.peer.localDescription.sdp, token=self._token
+            )
+            await self.peer.setRemoteDescription(RTCSessionDescription(self.resource.answer, "answer"))
+        except BaseException:
+            await self.peer.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.resource is not None:
+            await self.resource.end(self._http)
+        await self.peer.close()
+
+    def track(self, kind: str) -> Any:
+        """The receiving track of a kind."""
+        for transceiver in self.peer.getTransceivers():
+            if transceiver.kind == kind:
+                return transceiver.receiver.track
+        raise LookupError(f"no {kind} was asked for")
+
+    async def frames(self, kind: str, count: int, timeout_s: float = 10.0) -> list[Any]:
+        """The next `count` decoded frames of a kind."""
+        async with asyncio.timeout(timeout_s):
+            return [await self.track(kind).recv() for _ in range(count)]
+
+
+class AllViewers:
+    """Enters and leaves several viewers at once."""
+
+    def __init__(self, viewers: list[Viewer]) -> None:
+        self._viewers = viewers
+
+    async def __aenter__(self) -> None:
+        await asyncio.gather(*(viewer.__aenter__() for viewer in self._viewers))
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(viewer.__aexit__() for viewer in self._viewers))
+
+
+def brightness(frame: Any) -> float:
+    """Mean luma of a picture's upper left corner."""
+    return float(frame.to_ndarray(format="gray")[:60, :60].mean())
+
+
+def pitch_hz(frames: list[Any]) -> float:
+    """The strongest frequency in decoded audio frames."""
+    samples = np.concatenate([frame.to_ndarray().reshape(-1, 2)[:, 0] for frame in frames]).astype(float)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    return float(np.argmax(spectrum) * 48_000 / len(samples))
