@@ -25,9 +25,12 @@ pub(super) struct Section {
     pub(super) nack: bool,
 }
 
-/// What an offer gets, m-line by m-line; `None` is rejected.
+/// What an offer gets, m-line by m-line; `None` stays idle or is rejected.
 pub(super) struct Plan {
     sections: Vec<Option<Section>>,
+    /// A viewer's sections for which the stream has nothing: answered as inactive parts of the bundle. Rejecting them would be as
+    /// good by RFC 8829, but some stacks (aiortc) take a rejected section for a transport that never connects.
+    idle: Vec<bool>,
 }
 
 impl Plan {
@@ -53,10 +56,9 @@ impl Plan {
                     let most = if layers_all { track.layers.len().clamp(1, Layer::MAX) } else { 1 };
                     (layers < most).then(|| section(Kind::Video, layer, media, track, &mut new_ssrc)).flatten()
                 }),
-                "audio" if !audio => stream
-                    .audio
-                    .as_ref()
-                    .and_then(|track| section(Kind::Audio, None, media, track, &mut new_ssrc)),
+                "audio" if !audio => {
+                    stream.audio.as_ref().and_then(|track| section(Kind::Audio, None, media, track, &mut new_ssrc))
+                }
                 _ => None,
             };
             layers += usize::from(section.as_ref().is_some_and(|section| section.kind == Kind::Video));
@@ -66,7 +68,11 @@ impl Plan {
         if sections.iter().all(Option::is_none) {
             return Err(SfuError::NoCommonCodec(format!("this stream has {}", contents(stream))));
         }
-        Ok(Plan { sections })
+        let may_idle = |media: &Media| {
+            !layers_all && wanted(offer, media) && media.mid().is_some_and(|mid| bundle.contains(&mid))
+        };
+        let idle = offer.media.iter().zip(&sections).map(|(media, section)| section.is_none() && may_idle(media));
+        Ok(Plan { idle: idle.collect(), sections })
     }
 
     pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {
@@ -84,18 +90,33 @@ impl Plan {
     ) -> String {
         let mut sdp = String::with_capacity(2048);
         let _ = write!(sdp, "v=0\r\no=- {session} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n");
-        let taken = offer.media.iter().zip(&self.sections).filter(|(_, section)| section.is_some());
-        let mids: Vec<&str> = taken.filter_map(|(media, _)| media.mid()).collect();
+        // RFC 9143 7.3.2: the first section of the group carries the transport, so the idle ones come last.
+        let named = |idle: bool| {
+            let sections = offer.media.iter().zip(&self.sections).zip(&self.idle);
+            sections.filter(move |((_, section), is_idle)| if idle { **is_idle } else { section.is_some() })
+        };
+        let mids: Vec<&str> = named(false).chain(named(true)).filter_map(|((media, _), _)| media.mid()).collect();
         if !mids.is_empty() {
             let _ = write!(sdp, "a=group:BUNDLE {}\r\n", mids.join(" "));
         }
         sdp.push_str("a=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n");
-        for (media, section) in offer.media.iter().zip(&self.sections) {
+        for ((media, section), idle) in offer.media.iter().zip(&self.sections).zip(&self.idle) {
             match section {
                 Some(section) => write_section(&mut sdp, media, section, credentials, fingerprint, addresses),
                 None => {
                     let format = media.formats.first().map_or("0", String::as_str);
-                    let _ = write!(sdp, "m={} 0 {} {format}\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n", media.kind, media.protocol);
+                    let _ = write!(
+                        sdp,
+                        "m={} {} {} {format}\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\n",
+                        media.kind,
+                        if *idle { 9 } else { 0 },
+                        media.protocol
+                    );
+                    if *idle {
+                        let Credentials { ufrag, password } = credentials;
+                        let _ = write!(sdp, "a=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
+                        let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\n");
+                    }
                     if let Some(mid) = media.mid() {
                         let _ = write!(sdp, "a=mid:{mid}\r\n");
                     }
@@ -147,7 +168,9 @@ fn choose(offered: &[sdp::Codec], track: &TrackDescription) -> Option<sdp::Codec
     let best = offered.iter().filter(same).max_by_key(|codec| {
         let rank = match track.codec {
             Codec::H264 => h264_rank(codec, track)?,
-            Codec::Vp9 => i32::from(codec.parameter("profile-id").unwrap_or("0") == parameter(track, "profile-id").unwrap_or("0")),
+            Codec::Vp9 => {
+                i32::from(codec.parameter("profile-id").unwrap_or("0") == parameter(track, "profile-id").unwrap_or("0"))
+            }
             _ => 0,
         };
         // of equals the first offered, which max_by_key would pass over
@@ -245,7 +268,8 @@ fn write_section(
         Some(Layer(layer)) if layer > 0 => format!("{kind}{layer}"),
         _ => kind.clone(),
     };
-    let _ = write!(sdp, "a=msid:avacast {track}\r\na=ssrc:{ssrc} cname:avacast\r\na=ssrc:{ssrc} msid:avacast {track}\r\n");
+    let _ =
+        write!(sdp, "a=msid:avacast {track}\r\na=ssrc:{ssrc} cname:avacast\r\na=ssrc:{ssrc} msid:avacast {track}\r\n");
     if codec.rtx.is_some() {
         let _ = write!(sdp, "a=ssrc:{rtx_ssrc} cname:avacast\r\na=ssrc:{rtx_ssrc} msid:avacast {track}\r\n");
     }
@@ -284,9 +308,19 @@ mod tests {
     #[test]
     fn payload_types_are_those_of_the_offer() {
         let stream = StreamDescription::h264_opus(true, true);
-        let types: Vec<_> = plan(CHROMIUM, &stream).unwrap().1.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
+        let types: Vec<_> = plan(CHROMIUM, &stream)
+            .unwrap()
+            .1
+            .sections()
+            .map(|section| (section.codec.payload_type, section.codec.rtx))
+            .collect();
         assert_eq!(types, vec![(108, Some(109)), (111, None)]);
-        let types: Vec<_> = plan(AIORTC, &stream).unwrap().1.sections().map(|section| (section.codec.payload_type, section.codec.rtx)).collect();
+        let types: Vec<_> = plan(AIORTC, &stream)
+            .unwrap()
+            .1
+            .sections()
+            .map(|section| (section.codec.payload_type, section.codec.rtx))
+            .collect();
         assert_eq!(types, vec![(101, Some(102)), (96, None)]);
     }
 
