@@ -5,7 +5,7 @@ are mixed, so that nothing pops.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 
@@ -190,6 +190,52 @@ def is_edge(a: wp.int64, b: wp.int64, material: wp.array(dtype=int)) -> bool:
     return wp.abs(a - b) > wp.int64(52428800000) or material[t] != material[u]
 
 
+@wp.func
+def final_colour(
+    x: int,
+    y: int,
+    fx: float,
+    row: TileFlow,
+    next_row: TileFlow,
+    has_front: bool,
+    colours: wp.array(dtype=wp.vec3),
+    depth: wp.array(dtype=wp.int64),
+    material: wp.array(dtype=int),
+    layers: wp.array(dtype=wp.vec4ub, ndim=3),
+    b: int,
+    nb: int,
+    mix: float,
+    width: int,
+    height: int,
+) -> wp.vec3:
+    """Front hair over the shaded pixel, whose edge is smoothed; levels 0-255."""
+    h = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    if has_front:
+        h = layer_at(layers, b, float(x) - row.x - row.dx * fx, float(y) - row.y - row.dy * fx)
+    if mix > 0.0:
+        hn = layer_at(layers, nb, float(x) - next_row.x - next_row.dx * fx, float(y) - next_row.y - next_row.dy * fx)
+        h = h * (1.0 - mix) + hn * mix
+    c = wp.vec3(h[0], h[1], h[2])
+    if h[3] < 0.996:
+        i = y * width + x
+        d = colours[i]
+        if x > 0 and y > 0 and x < width - 1 and y < height - 1:
+            z = depth[i]
+            edge = is_edge(z, depth[i + 1], material) or is_edge(z, depth[i - 1], material)
+            if not edge:
+                edge = is_edge(z, depth[i + width], material) or is_edge(z, depth[i - width], material)
+            if edge:
+                d = along_edge(colours, i, x, y, width, height)
+        c = c + d * (1.0 - h[3])
+    return c * 255.0
+
+
+@wp.func
+def luma_of(c: wp.vec3, grain: float) -> wp.uint8:
+    """BT.601 Y with grain, which has no colour."""
+    return wp.uint8(wp.clamp(16.5 + 0.256788 * c[0] + 0.504129 * c[1] + 0.097906 * c[2] + grain, 16.0, 235.0))
+
+
 @wp.kernel(enable_backward=False)
 def write_tiles(
     tiles: wp.array(dtype=int),
@@ -208,7 +254,7 @@ def write_tiles(
     luma: wp.array(dtype=wp.uint8, ndim=2),
     chroma: wp.array(dtype=wp.uint8, ndim=3),
 ):
-    """Front hair over the shaded tile, then BT.601 limited range: Y per pixel, U and V per four."""
+    """Writes tiles as BT.601 limited range: Y per pixel, U and V per four."""
     tile = tiles[wp.tid() + first]
     ty = tile >> 10
     tx = tile & 1023
@@ -217,47 +263,35 @@ def write_tiles(
     mix = share[0]
     has_front = hair_near(front.flow, ty, tx)
     for yp in range(wp.min(4, (height - ty * 8) >> 1)):
+        y = ty * 8 + yp * 2
+        fy = float(yp) * 0.25
+        r0 = row_flow(front.flow, ty, tx, fy)
+        r1 = row_flow(front.flow, ty, tx, fy + 0.125)
+        n0 = r0
+        n1 = r1
+        if mix > 0.0:
+            n0 = row_flow(front.next_flow, ty, tx, fy)
+            n1 = row_flow(front.next_flow, ty, tx, fy + 0.125)
+        py = box_y + y
         for xp in range(wp.min(4, (width - tx * 8) >> 1)):
-            total = wp.vec3(0.0, 0.0, 0.0)
-            for k in range(4):
-                yy = yp * 2 + (k >> 1)
-                xx = xp * 2 + (k & 1)
-                y = ty * 8 + yy
-                x = tx * 8 + xx
-                i = y * width + x
-                fy = float(yy) * 0.125
-                fx = float(xx)
-                h = wp.vec4(0.0, 0.0, 0.0, 0.0)
-                if has_front:
-                    r = row_flow(front.flow, ty, tx, fy)
-                    h = layer_at(front.layers, b, float(x) - r.x - r.dx * fx, float(y) - r.y - r.dy * fx)
-                if mix > 0.0:
-                    r = row_flow(front.next_flow, ty, tx, fy)
-                    hn = layer_at(front.layers, nb, float(x) - r.x - r.dx * fx, float(y) - r.y - r.dy * fx)
-                    h = h * (1.0 - mix) + hn * mix
-                c = wp.vec3(h[0], h[1], h[2])
-                if h[3] < 0.999:
-                    d = colours[i]
-                    if x > 0 and y > 0 and x < width - 1 and y < height - 1:
-                        z = depth[i]
-                        edge = is_edge(z, depth[i + 1], material) or is_edge(z, depth[i - 1], material)
-                        if not edge:
-                            edge = is_edge(z, depth[i + width], material) or is_edge(z, depth[i - width], material)
-                        if edge:
-                            d = along_edge(colours, i, x, y, width, height)
-                    c = c + d * (1.0 - h[3])
-                g = noise[box_y + y, box_x + x]
-                rgb = wp.vec3(
-                    wp.clamp(c[0] * 255.0 + g, 0.0, 255.0),
-                    wp.clamp(c[1] * 255.0 + g, 0.0, 255.0),
-                    wp.clamp(c[2] * 255.0 + g, 0.0, 255.0),
-                )
-                total = total + rgb
-                luma[box_y + y, box_x + x] = wp.uint8(
-                    16.5 + 0.256788 * rgb[0] + 0.504129 * rgb[1] + 0.097906 * rgb[2]
-                )
-            total = total * 0.25
-            cy = (box_y + ty * 8) / 2 + yp
-            cx = (box_x + tx * 8) / 2 + xp
-            chroma[0, cy, cx] = wp.uint8(128.5 - 0.148223 * total[0] - 0.290993 * total[1] + 0.439216 * total[2])
-            chroma[1, cy, cx] = wp.uint8(128.5 + 0.439216 * total[0] - 0.367788 * total[1] - 0.071427 * total[2])
+            x = tx * 8 + xp * 2
+            px = box_x + x
+            fx = float(xp) * 2.0
+            l = front.layers
+            c0 = final_colour(x, y, fx, r0, n0, has_front, colours, depth, material, l, b, nb, mix, width, height)
+            c1 = final_colour(
+                x + 1, y, fx + 1.0, r0, n0, has_front, colours, depth, material, l, b, nb, mix, width, height
+            )
+            c2 = final_colour(x, y + 1, fx, r1, n1, has_front, colours, depth, material, l, b, nb, mix, width, height)
+            c3 = final_colour(
+                x + 1, y + 1, fx + 1.0, r1, n1, has_front, colours, depth, material, l, b, nb, mix, width, height
+            )
+            luma[py, px] = luma_of(c0, noise[py, px])
+            luma[py, px + 1] = luma_of(c1, noise[py, px + 1])
+            luma[py + 1, px] = luma_of(c2, noise[py + 1, px])
+            luma[py + 1, px + 1] = luma_of(c3, noise[py + 1, px + 1])
+            s = (c0 + c1 + c2 + c3) * 0.25
+            u = 128.5 - 0.148223 * s[0] - 0.290993 * s[1] + 0.439216 * s[2]
+            v = 128.5 + 0.439216 * s[0] - 0.367788 * s[1] - 0.071427 * s[2]
+            chroma[0, py / 2, px / 2] = wp.uint8(wp.clamp(u, 16.0, 240.0))
+            chroma[1, py / 2, px / 2] = wp.uint8(wp.clamp(v, 16.0, 240.0))

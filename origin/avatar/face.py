@@ -5,7 +5,7 @@ of the head box, shaded by one thread.
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ NECK = wp.constant(int(Material.NECK))
 
 FIXED = wp.constant((1 << 20) - 1)
 """The triangle number of what never moves."""
+FILM_FIRST = wp.constant((127 - 14) << 8)
+FILM_STEPS = wp.constant(18 << 8)
+"""The film table covers 2^-14 to 2^4 in 256 steps an octave."""
 ROUGH = wp.constant(0.46)
 """Roughness of skin for the soft lights."""
 
@@ -43,24 +46,28 @@ def light_vertices(
     head: wp.array(dtype=wp.vec3),
     harmonics: wp.array(dtype=wp.vec3),
     lights: Lights,
-    normal: wp.array(dtype=wp.vec3),
-    diffuse: wp.array(dtype=wp.vec3),
-    specular: wp.array(dtype=wp.vec3),
-    shadow: wp.array(dtype=float),
+    uv: wp.array(dtype=wp.vec2),
+    out: wp.array(dtype=wp.vec4),
 ):
+    """Four vec4 a vertex, as pixels read them: position and shadow, normal and occlusion, diffuse and u, specular and v."""
     i = wp.tid()
     n = wp.vec3(0.0, 0.0, 0.0)
     for k in range(start[i], start[i + 1]):
         n = n + faces[ring[k]]
     n = wp.normalize(n)
     v = wp.normalize(lights.camera - world[i])
-    normal[i] = n
     ao = occlusion[i]
-    diffuse[i] = shading.soft_diffuse(n, ao, harmonics, lights)
-    specular[i] = shading.soft_specular(n, v, ROUGH * ROUGH, harmonics, lights)
+    d = shading.soft_diffuse(n, ao, harmonics, lights)
+    g = shading.soft_specular(n, v, ROUGH * ROUGH, harmonics, lights)
     s = float(shadow_buckets[bucket[2], i]) * share[1] + float(shadow_buckets[bucket[3], i]) * share[2]
     s = s + float(shadow_buckets[bucket[4], i]) * share[3] + float(shadow_buckets[bucket[5], i]) * share[4]
-    shadow[i] = wp.clamp(s / 255.0 + shadow_jaw[i] * head[9][1], 0.0, 1.0)
+    s = wp.clamp(s / 255.0 + shadow_jaw[i] * head[9][1], 0.0, 1.0)
+    p = world[i]
+    t = uv[i]
+    out[4 * i] = wp.vec4(p[0], p[1], p[2], s)
+    out[4 * i + 1] = wp.vec4(n[0], n[1], n[2], ao)
+    out[4 * i + 2] = wp.vec4(d[0], d[1], d[2], t[0])
+    out[4 * i + 3] = wp.vec4(g[0], g[1], g[2], t[1])
 
 
 @wp.kernel(enable_backward=False)
@@ -165,14 +172,8 @@ def texel1(image: wp.array(dtype=float, ndim=2), u: float, v: float) -> float:
 class Face:
     """Everything that a pixel of the face needs; arrays of n vertices, t triangles, or maps."""
 
-    world: wp.array(dtype=wp.vec3)
-    normal: wp.array(dtype=wp.vec3)
-    diffuse: wp.array(dtype=wp.vec3)
-    specular: wp.array(dtype=wp.vec3)
-    shadow: wp.array(dtype=float)
-    occlusion: wp.array(dtype=float)
+    vertices: wp.array(dtype=wp.vec4)
     colour: wp.array(dtype=wp.vec3)
-    uv: wp.array(dtype=wp.vec2)
     cylinder: wp.array(dtype=wp.vec2)
     triangles: wp.array(dtype=wp.vec3i)
     material: wp.array(dtype=int)
@@ -183,6 +184,14 @@ class Face:
     shadow_map: wp.array(dtype=float, ndim=2)
     harmonics: wp.array(dtype=wp.vec3)
     head: wp.array(dtype=wp.vec3)
+    film: wp.array(dtype=float)
+
+
+@wp.func
+def film_channel(table: wp.array(dtype=float), x: float) -> float:
+    """The film curve from a table over the float's own exponent and eight bits of mantissa: no division, no root."""
+    k = (wp.cast(x, wp.int32) >> 15) - FILM_FIRST
+    return table[wp.clamp(k, 0, FILM_STEPS - 1)]
 
 
 @wp.func
@@ -200,15 +209,18 @@ def face_pixel(x: int, y: int, t: int, face: Face, lights: Lights) -> wp.vec3:
     i = f[0]
     j = f[1]
     k = f[2]
-    pos = face.world[i] * a + face.world[j] * b + face.world[k] * c
-    n = face.normal[i] * a + face.normal[j] * b + face.normal[k] * c
+    q0 = face.vertices[4 * i] * a + face.vertices[4 * j] * b + face.vertices[4 * k] * c
+    q1 = face.vertices[4 * i + 1] * a + face.vertices[4 * j + 1] * b + face.vertices[4 * k + 1] * c
+    q2 = face.vertices[4 * i + 2] * a + face.vertices[4 * j + 2] * b + face.vertices[4 * k + 2] * c
+    q3 = face.vertices[4 * i + 3] * a + face.vertices[4 * j + 3] * b + face.vertices[4 * k + 3] * c
+    pos = wp.vec3(q0[0], q0[1], q0[2])
+    n = wp.normalize(wp.vec3(q1[0], q1[1], q1[2]))
     v = wp.normalize(lights.camera - pos)
-    ao = face.occlusion[i] * a + face.occlusion[j] * b + face.occlusion[k] * c
-    uv = face.uv[i] * a + face.uv[j] * b + face.uv[k] * c
+    ao = q1[3]
+    sd = q0[3]
+    uv = wp.vec2(q2[3], q3[3])
     res = wp.vec3(0.0, 0.0, 0.0)
     if m == EYE:
-        n = wp.normalize(n)
-        sd = face.shadow[i] * a + face.shadow[j] * b + face.shadow[k] * c
         centre = face.head[4]
         gaze = face.head[6]
         if pos[0] < 0.5 * (face.head[4][0] + face.head[5][0]):
@@ -216,17 +228,14 @@ def face_pixel(x: int, y: int, t: int, face: Face, lights: Lights) -> wp.vec3:
             gaze = face.head[7]
         res = shading.eye_colour(pos, n, v, ao, sd, centre, gaze, face.head[8], face.harmonics, lights)
     else:
-        diffuse = face.diffuse[i] * a + face.diffuse[j] * b + face.diffuse[k] * c
-        specular = face.specular[i] * a + face.specular[j] * b + face.specular[k] * c
+        diffuse = wp.vec3(q2[0], q2[1], q2[2])
+        specular = wp.vec3(q3[0], q3[1], q3[2])
         if m == SKIN or m == NECK:
             su = uv
             if m == NECK:
                 su = face.cylinder[i] * a + face.cylinder[j] * b + face.cylinder[k] * c
-            sd = float(0.0)
             if uv[0] > 0.004 or m == NECK:
                 sd = texel1(face.shadow_map, su[0], su[1] * 0.78125)
-            else:
-                sd = face.shadow[i] * a + face.shadow[j] * b + face.shadow[k] * c
             # both maps have the same size: one set of weights
             h = face.surface.shape[0]
             w = face.surface.shape[1]
@@ -244,13 +253,11 @@ def face_pixel(x: int, y: int, t: int, face: Face, lights: Lights) -> wp.vec3:
             s = s + face.surface[ya + 1, xa] * w10 + face.surface[ya + 1, xa + 1] * w11
             r = face.relief[ya, xa] * w00 + face.relief[ya, xa + 1] * w01
             r = r + face.relief[ya + 1, xa] * w10 + face.relief[ya + 1, xa + 1] * w11
-            n = wp.normalize(wp.normalize(n) - face.tangents[2 * t] * r[0] - face.tangents[2 * t + 1] * r[1])
+            n = wp.normalize(n - face.tangents[2 * t] * r[0] - face.tangents[2 * t + 1] * r[1])
             albedo = wp.vec3(s[0], s[1], s[2])
             res = shading.skin_colour(n, v, albedo, s[3], r[2], ao * r[3], sd, diffuse * r[3], specular, lights)
         else:
-            n = wp.normalize(n)
-            sd = face.shadow[i] * a + face.shadow[j] * b + face.shadow[k] * c
-            rough = float(0.3)
+            rough = float(0.42)
             if m == TEETH:
                 rough = 0.24
                 n = wp.normalize(n * 0.45 + v * 0.55)
@@ -259,7 +266,8 @@ def face_pixel(x: int, y: int, t: int, face: Face, lights: Lights) -> wp.vec3:
             colour = face.colour[i] * a + face.colour[j] * b + face.colour[k] * c
             res = shading.skin_colour(n, v, colour, rough, 0.0, ao, sd, diffuse, specular, lights)
             res = res * (wp.clamp(uv[0], 0.0, 1.0) * face.head[9][0])
-    return shading.film(res * lights.exposure)
+    res = res * lights.exposure
+    return wp.vec3(film_channel(face.film, res[0]), film_channel(face.film, res[1]), film_channel(face.film, res[2]))
 
 
 @wp.kernel(enable_backward=False)

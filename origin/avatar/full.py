@@ -4,18 +4,19 @@ What GPUs run, and what bakes the layers of the light tier. Steps: pose, shadow 
 """
 
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
 from origin.avatar import shading
+from origin.avatar.arrays import floats, ints, triples, vec, vectors
 from origin.avatar.camera import Array, Camera, portrait_camera, unit
 from origin.avatar.headstate import head_rows
 from origin.avatar.materials import Material
@@ -34,6 +35,7 @@ TEETH = wp.constant(int(Material.TEETH))
 MOUTH = wp.constant(int(Material.MOUTH))
 LASH = wp.constant(int(Material.LASH))
 CLOTH = wp.constant(int(Material.CLOTH))
+HAIR = wp.constant(int(Material.HAIR))
 
 SHADOW_SIZE: Final = 1024
 SHADOW_SPAN: Final = 5.2
@@ -180,7 +182,7 @@ def shade_samples(
     col = colour[f[0]] * a + colour[f[1]] * b + colour[f[2]] * c
     q2 = uv[f[0]] * a + uv[f[1]] * b + uv[f[2]] * c
     rnd = shading.scramble(x * 1973 + y * 9277)
-    if wp.dot(n, v) < 0.0 and m != SKIN:
+    if wp.dot(n, v) < 0.0 and m != SKIN and m != HAIR:
         n = -n
     res = wp.vec3(0.0, 0.0, 0.0)
     if m == SKIN:
@@ -197,7 +199,7 @@ def shade_samples(
         albedo = wp.vec3(tx[0], tx[1], tx[2])
         res = shading.skin_colour(nb, v, albedo, tx[3], bt[2], cav, sd, diffuse, specular, lights)
     elif m == TEETH or m == MOUTH:
-        rough = float(0.3)
+        rough = float(0.42)
         sd = lit(shadow_depth, s, pos + n * 0.012, 7.0, rnd, 0.0022, taps)
         if m == TEETH:
             rough = 0.24
@@ -230,14 +232,6 @@ def shade_samples(
         st = texel(strands, q2[0], q2[1])
         res = shading.hair_colour(n, v, r, st, col[0], ao, sd, harmonics, lights)
     out[i] = shading.film(res * lights.exposure)
-
-
-def vec(v: Any) -> wp.vec3:
-    return wp.vec3(*(float(x) for x in v))
-
-
-def vec_array(a: Any) -> wp.array:
-    return wp.array(np.ascontiguousarray(a, np.float32), dtype=wp.vec3)
 
 
 def lights_of(avatar: Avatar, camera: Camera) -> Lights:
@@ -336,30 +330,24 @@ class FullTier:
         u = self.avatar.units
         unit_start = np.concatenate([u.start, np.full(more, u.start[-1])]).astype(np.int32)
 
-        def ints(a: Any) -> wp.array:
-            return wp.array(np.ascontiguousarray(a, np.int32), dtype=int)
-
-        def floats(a: Any) -> wp.array:
-            return wp.array(np.ascontiguousarray(a, np.float32), dtype=float)
-
-        self._faces = wp.array(self.triangles, dtype=wp.vec3i)
+        self._faces = triples(self.triangles)
         self._material = ints(self.material)
-        self._rest, self._turn = vec_array(self.rest), floats(self.turn)
-        self._rest_normal = vec_array(np.concatenate([g.normal, hair.normal]))
-        self._tangent = vec_array(np.concatenate([np.zeros_like(g.rest), hair.tangent]))
-        self._unit_start, self._unit, self._offset = ints(unit_start), ints(u.unit), vec_array(u.offset)
+        self._rest, self._turn = vectors(self.rest), floats(self.turn)
+        self._rest_normal = vectors(np.concatenate([g.normal, hair.normal]))
+        self._tangent = vectors(np.concatenate([np.zeros_like(g.rest), hair.tangent]))
+        self._unit_start, self._unit, self._offset = ints(unit_start), ints(u.unit), vectors(u.offset)
         self._ring_start, self._ring = ints(ring_start), ints(ring)
-        self._body_faces = wp.array(g.triangles, dtype=wp.vec3i)
+        self._body_faces = triples(g.triangles)
         self._face_normal = wp.zeros(len(g.triangles), dtype=wp.vec3)
-        self._uv = wp.array(self.uv, dtype=wp.vec2)
+        self._uv = vectors(self.uv, wp.vec2)
         tint = np.repeat(hair.tint[:, None], 3, 1)
-        self._colour = vec_array(np.concatenate([g.colour, tint]))
+        self._colour = vectors(np.concatenate([g.colour, tint]))
         self._occlusion = floats(np.concatenate([g.occlusion, hair.occlusion]))
-        self._surface = wp.array(self.avatar.surface, dtype=wp.vec4)
-        self._relief = wp.array(self.avatar.relief, dtype=wp.vec4)
-        self._strands = wp.array(atlas(), dtype=wp.vec4)
-        self._backdrop = wp.array(self.avatar.backdrop, dtype=wp.vec3)
-        self._harmonics = vec_array(self.avatar.traits.lights.ambient)
+        self._surface = vectors(self.avatar.surface, wp.vec4)
+        self._relief = vectors(self.avatar.relief, wp.vec4)
+        self._strands = vectors(atlas(), wp.vec4)
+        self._backdrop = vectors(self.avatar.backdrop)
+        self._harmonics = vectors(self.avatar.traits.lights.ambient)
         self._weights = wp.zeros(52, dtype=float)
         self._head = wp.zeros(HEAD_ROWS, dtype=wp.vec3)
         self._world, self._screen, self._normal = (wp.zeros(self.count, dtype=wp.vec3) for _ in range(3))
@@ -401,8 +389,8 @@ class FullTier:
         faces, material, ids = self._faces, self._material, None
         if selected is not None:
             ids = np.nonzero(selected)[0]
-            faces = wp.array(self.triangles[ids], dtype=wp.vec3i)
-            material = wp.array(self.material[ids], dtype=int)
+            faces = triples(self.triangles[ids])
+            material = ints(self.material[ids])
         width, height = self.width * self.samples, self.height * self.samples
         self._depth.zero_()
         inputs = [self._screen, faces, material, self._uv, self._strands, width, height, self.samples, 0]
@@ -430,7 +418,7 @@ class FullTier:
     def shadow_at(self, points: Array, normals: Array, radius: float = 9.0) -> Floats:
         """How much of the key reaches points (n, 3), 0-1, from the last shadow map."""
         out = wp.zeros(len(points), dtype=float)
-        inputs = [self._shadow_depth, vec_array(points), vec_array(normals), self.shadow_frame, radius]
+        inputs = [self._shadow_depth, vectors(points), vectors(normals), self.shadow_frame, radius]
         wp.launch(probe_shadow, len(points), [*inputs, out])
         result: Floats = out.numpy()
         return result

@@ -11,22 +11,21 @@ from origin.avatar.renderer import Box, Picture, Progress
 
 
 def grain(width: int, height: int) -> Floats:
-    """Fixed film grain (height, width) in levels of 255; fixed on purpose, so that an encoder can skip the set."""
+    """Fixed film grain (height, width) in levels of Y; fixed on purpose, so that an encoder can skip the set."""
     i = np.arange(width * height, dtype=np.uint32) * np.uint32(265443577)
     i = (i ^ (i >> np.uint32(15))) * np.uint32(224682251)
     i = i ^ (i >> np.uint32(13))
     noise = (i & np.uint32(65535)).astype(np.float32) / 65535
-    return ((noise - 0.5) * 3.0).reshape(height, width)
+    return np.asarray(((noise - 0.5) * 2.6).reshape(height, width), np.float32)
 
 
 def to_i420(colour: Floats, noise: Floats | None = None) -> Picture:
     """Display colours (h, w, 3) 0-1 to I420, BT.601 limited range."""
     height, width, _ = colour.shape
-    rgb = colour * 255
-    if noise is not None:
-        rgb = rgb + noise[..., None]
-    rgb = np.clip(rgb, 0, 255)
+    rgb = np.clip(colour * 255, 0, 255)
     y = 16 + rgb @ np.array([0.256788, 0.504129, 0.097906], np.float32)
+    if noise is not None:
+        y = np.clip(y + noise, 16, 235)
     small = rgb.reshape(height // 2, 2, width // 2, 2, 3).mean((1, 3))
     u = 128 + small @ np.array([-0.148223, -0.290993, 0.439216], np.float32)
     v = 128 + small @ np.array([0.439216, -0.367788, -0.071427], np.float32)

@@ -5,7 +5,7 @@ grid; shadows are texels blended between buckets; only face triangles that some 
 and only its 8x8 tiles that hold something that moved are written. Steps of a frame: `STEPS`.
 """
 
-# mypy: disable-error-code="no-untyped-call,no-any-return,type-arg"
+# mypy: disable-error-code="no-untyped-call,no-any-return,type-arg,var-annotated"
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ import warp as wp
 from numpy.typing import NDArray
 
 from origin.avatar import layers as layerstore
+from origin.avatar.arrays import floats, ints, octets, triples, vectors
 from origin.avatar.camera import portrait_camera
 from origin.avatar.compose import Hair, shade_tiles, write_tiles
 from origin.avatar.face import (
+    FILM_FIRST,
+    FILM_STEPS,
     Face,
     blend_shadow,
     draw_lashes,
@@ -32,7 +35,7 @@ from origin.avatar.face import (
     tangent_frames,
 )
 from origin.avatar.flow import invert_flow, move_nodes
-from origin.avatar.full import downsample, lens_of, lights_of, rings, vec_array, vignette
+from origin.avatar.full import downsample, lens_of, lights_of, rings, vignette
 from origin.avatar.fullpicture import grain, to_i420
 from origin.avatar.headstate import head_rows
 from origin.avatar.layerbake import LayerBake
@@ -75,14 +78,6 @@ def _read_once(path: Path) -> Layers:
     return layerstore.load(path)
 
 
-def _ints(a: Any) -> wp.array:
-    return wp.array(np.ascontiguousarray(a, np.int32), dtype=int, device="cpu")
-
-
-def _floats(a: Any) -> wp.array:
-    return wp.array(np.ascontiguousarray(a, np.float32), dtype=float, device="cpu")
-
-
 class SharedScene:
     """Arrays that never change, on the CPU, shared by all light renderers of a person and size."""
 
@@ -108,46 +103,56 @@ class SharedScene:
         compact = np.full(len(g.rest), -1)
         compact[ids] = np.arange(len(ids))
         self._select_units(avatar, ids)
-        self.rest, self.turn = vec_array(g.rest[ids]), _floats(g.turn[ids])
+        self.rest, self.turn = vectors(g.rest[ids]), floats(g.turn[ids])
         ring_faces: Ints = compact[g.triangles[around]].astype(np.int32)
-        self.ring_faces = wp.array(ring_faces, dtype=wp.vec3i)
+        self.ring_faces = triples(ring_faces)
         start, ring = rings(_dense(g.weld[ids]), ring_faces)
-        self.ring_start, self.ring = _ints(start), _ints(ring)
-        self.occlusion, self.colour = _floats(g.occlusion[ids]), vec_array(g.colour[ids])
-        self.uv = wp.array(g.uv[ids], dtype=wp.vec2)
-        self.cylinder = wp.array(np.ascontiguousarray(layers.cylinder[ids]), dtype=wp.vec2)
+        self.ring_start, self.ring = ints(start), ints(ring)
+        self.occlusion, self.colour = floats(g.occlusion[ids]), vectors(g.colour[ids])
+        self.uv = vectors(g.uv[ids], wp.vec2)
+        self.cylinder = vectors(layers.cylinder[ids], wp.vec2)
         material = np.where(layers.neck, int(Material.NECK), g.material)[layers.seen]
-        self.triangles = wp.array(compact[drawn].astype(np.int32), dtype=wp.vec3i)
-        self.lashes = wp.array(compact[lashes].astype(np.int32), dtype=wp.vec3i)
-        self.material = _ints(material)
-        self.uv_inverse = wp.array(_uv_inverse(g.uv[drawn]), dtype=wp.vec4)
+        self.triangles = triples(compact[drawn])
+        self.lashes = triples(compact[lashes])
+        self.material = ints(material)
+        self.uv_inverse = vectors(_uv_inverse(g.uv[drawn]), wp.vec4)
         half = tuple(s // 2 * 2 for s in avatar.surface.shape[:2])
         # half-size maps are as good at this size, and stay in the cache
         self.surface, self.relief = (
-            wp.array(downsample(m[: half[0], : half[1]], 2), dtype=wp.vec4) for m in (avatar.surface, avatar.relief)
+            vectors(downsample(m[: half[0], : half[1]], 2), wp.vec4) for m in (avatar.surface, avatar.relief)
         )
-        self.vertex_shadow = wp.array(np.ascontiguousarray(layers.vertex_shadow[:, ids]), dtype=wp.uint8)
-        self.vertex_jaw = _floats(layers.vertex_jaw[ids])
-        self.texels, self.texel_shadow = _ints(layers.texels), wp.array(layers.shadow, dtype=wp.uint8)
-        self.texel_jaw = _floats(layers.shadow_jaw)
-        self.harmonics = vec_array(avatar.traits.lights.ambient)
-        self.front, self.back = (wp.array(a, dtype=wp.vec4ub) for a in (layers.front, layers.back))
-        self.nodes = [wp.array(a, dtype=wp.vec4) for a in layers.nodes]
-        self.origins = [wp.array(a, dtype=wp.vec3) for a in layers.origins]
-        self.noise = wp.array(grain(width, height) + 0.0, dtype=float)
+        self.vertex_shadow = octets(layers.vertex_shadow[:, ids])
+        self.vertex_jaw = floats(layers.vertex_jaw[ids])
+        self.texels, self.texel_shadow = ints(layers.texels), octets(layers.shadow)
+        self.texel_jaw = floats(layers.shadow_jaw)
+        self.harmonics = vectors(avatar.traits.lights.ambient)
+        self.front, self.back = (octets(a, wp.vec4ub) for a in (layers.front, layers.back))
+        self.nodes = [vectors(a, wp.vec4) for a in layers.nodes]
+        self.origins = [vectors(a) for a in layers.origins]
+        self.noise = floats(grain(width, height))
         picture = layers.fixed.astype(np.float32) / 255
         self.fixed_i420 = to_i420(picture, grain(width, height))
         inside = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
         with_vignette = np.concatenate([picture[inside], vignette(width, height)[inside][..., None]], 2)
-        self.fixed = wp.array(np.ascontiguousarray(with_vignette.reshape(-1, 4)), dtype=wp.vec4)
+        self.fixed = vectors(with_vignette.reshape(-1, 4), wp.vec4)
+        self.film = floats(film_table())
         self.fixed_depth = ((layers.fixed_depth.astype(np.int64) << 20) + FIXED).ravel()
 
     def _select_units(self, avatar: Avatar, ids: NDArray[np.int64]) -> None:
         u = avatar.units
         counts = np.diff(u.start)[ids]
         chosen = np.concatenate([np.arange(u.start[i], u.start[i + 1]) for i in ids])
-        self.unit_start = _ints(np.concatenate([[0], np.cumsum(counts)]))
-        self.unit, self.offset = _ints(u.unit[chosen]), vec_array(u.offset[chosen])
+        self.unit_start = ints(np.concatenate([[0], np.cumsum(counts)]))
+        self.unit, self.offset = ints(u.unit[chosen]), vectors(u.offset[chosen])
+
+
+def film_table() -> Floats:
+    """The film curve at the middle of each step of a float's exponent and eight bits of mantissa; see face.py."""
+    first = (int(FILM_FIRST) + np.arange(int(FILM_STEPS), dtype=np.int32)) << 15
+    x = (first + (1 << 14)).view(np.float32).astype(float)
+    x[0] = 0.0
+    y = np.sqrt(np.clip((x * (2.51 * x + 0.03)) / (x * (2.43 * x + 0.59) + 0.14), 0, 1))
+    return np.asarray(0.85 * y + 0.15 * np.sqrt(y), np.float32)
 
 
 def _dense(weld: Ints) -> Ints:
@@ -268,9 +273,8 @@ class LightTier:
         n, box, layers = scene.count, scene.box, scene.layers
         pixels = box.width * box.height
         with wp.ScopedDevice("cpu"):
-            self._world, self._screen, self._normal = (wp.zeros(n, dtype=wp.vec3) for _ in range(3))
-            diffuse, specular = (wp.zeros(n, dtype=wp.vec3) for _ in range(2))
-            shadow = wp.zeros(n, dtype=float)
+            self._world, self._screen = (wp.zeros(n, dtype=wp.vec3) for _ in range(2))
+            vertices = wp.zeros(4 * n, dtype=wp.vec4)
             ring_normals = wp.zeros(len(scene.ring_faces), dtype=wp.vec3)
             planes, tangents = (wp.zeros(2 * len(scene.triangles), dtype=wp.vec3) for _ in range(2))
             shadow_map = wp.zeros((SHADOW_HEIGHT, SHADOW_WIDTH), dtype=float)
@@ -282,9 +286,8 @@ class LightTier:
             moved = wp.zeros(grid, dtype=wp.vec3)
             flows = [wp.zeros(grid, dtype=wp.vec3) for _ in range(4)]
         face = Face()
-        face.world, face.normal, face.diffuse, face.specular = self._world, self._normal, diffuse, specular
-        face.shadow, face.occlusion, face.colour = shadow, scene.occlusion, scene.colour
-        face.uv, face.cylinder, face.triangles, face.material = scene.uv, scene.cylinder, scene.triangles, scene.material
+        face.vertices, face.colour, face.cylinder = vertices, scene.colour, scene.cylinder
+        face.triangles, face.material, face.film = scene.triangles, scene.material, scene.film
         face.planes, face.tangents, face.surface, face.relief = planes, tangents, scene.surface, scene.relief
         face.shadow_map, face.harmonics, face.head = shadow_map, scene.harmonics, self._head
         front, back = Hair(), Hair()
@@ -310,7 +313,7 @@ class LightTier:
         units = [scene.unit_start, scene.unit, scene.offset, self._weights, scene.turn, self._head, scene.lens]
         blend = [self._bucket, self._share, self._head]
         vertex = [ring_normals, scene.ring_start, scene.ring, self._world, scene.occlusion, scene.vertex_shadow]
-        lit = [scene.vertex_jaw, *blend, scene.harmonics, scene.lights, self._normal, diffuse, specular, shadow]
+        lit = [scene.vertex_jaw, *blend, scene.harmonics, scene.lights, scene.uv, vertices]
         texels = [scene.texels, scene.texel_shadow, scene.texel_jaw, *blend, shadow_map.flatten()]
         self._commands: dict[str, list[Any]] = {
             "pose": [record(pose_vertices, n, [scene.rest, *units, self._world, self._screen])],

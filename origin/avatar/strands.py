@@ -12,6 +12,8 @@ from origin.avatar.person import Floats, HairGuides, Ints
 CARDS: Final = 8
 """Clump variants in the atlas: 0 and 1 have blunt ends, 4, 5 and 7 are thin."""
 
+THIN: Final = (4, 5, 7)
+
 
 @dataclass(frozen=True, slots=True)
 class Ribbons:
@@ -81,7 +83,9 @@ def ribbons(hair: HairGuides) -> Ribbons:
     low, high = (hair.card + 0.04) / CARDS, (hair.card + 0.96) / CARDS
     flip = hair.flipped > 0
     u = np.stack([np.where(flip, high, low), np.where(flip, low, high)], 1)[:, None].repeat(rows, 1)
-    v = np.broadcast_to(np.linspace(0.01, 0.99, rows)[None, :, None], u.shape)
+    # dense clumps start below the atlas's thin roots: over a long guide these would bare the scalp
+    root = np.where(np.isin(hair.card, THIN), 0.03, 0.14)[:, None, None]
+    v = np.broadcast_to(root + (0.99 - root) * np.linspace(0, 1, rows)[None, :, None], u.shape)
     base = np.arange(guides)[:, None, None] * rows * 2 + np.arange(rows - 1)[None, :, None] * 2
     triangles = np.concatenate([base + [0, 1, 2], base + [1, 3, 2]], 2).reshape(-1, 3)
     f = np.float32

@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--sources", type=Path, default=Path.home() / ".cache" / "avacast" / "bake")
     parser.add_argument("--layers-only", action="store_true", help="bake only the light tier's layers anew")
+    parser.add_argument("--no-layers", action="store_true", help="leave the light tier's layers as they are")
     parser.add_argument("--samples", type=int, default=4, help="side of the supersampling square of the layers")
     parser.add_argument("--out", type=Path, default=None, help="folder of the person (default: people/NAME)")
     arguments = parser.parse_args()
@@ -34,8 +35,10 @@ def main() -> None:
         print("building the person", flush=True)
         write(Assembly(arguments.name, RECIPES[arguments.name], sources).avatar(folder), folder)
     avatar = read(folder)
-    print(f"baking the light tier's layers at {WIDTH}x{HEIGHT}", flush=True)
-    layers.save(LayerBake(avatar, WIDTH, HEIGHT, arguments.samples).run(), folder / f"layers-{WIDTH}x{HEIGHT}.npz")
+    if not arguments.no_layers:
+        print(f"baking the light tier's layers at {WIDTH}x{HEIGHT}", flush=True)
+        baked = LayerBake(avatar, WIDTH, HEIGHT, arguments.samples).run()
+        layers.save(baked, folder / f"layers-{WIDTH}x{HEIGHT}.npz")
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     g = avatar.geometry
     print(

@@ -134,11 +134,11 @@ class Assembly:
             half = float(rest[:, 0].max())
             front_z = float(rest[:, 2].max())
             mouth = self.marks.mouth_y
-            edge = np.array([0.0, mouth + (-0.004 if upper else -0.030), front_z + (0.028 if upper else -0.005)])
-            crown = 0.098 if upper else 0.085
-            made = arch(UPPER if upper else LOWER, edge, half * 0.90, half * 1.35, crown, upper)
+            edge = np.array([0.0, mouth + (-0.024 if upper else -0.040), front_z + (0.026 if upper else -0.030)])
+            crown = 0.118 if upper else 0.085
+            made = arch(UPPER if upper else LOWER, edge, half * 0.84, half * 1.35, crown, upper)
             offsets = [affine_fit(rest, self.shape.unit(name)[helper], made.points) for name in FACE_UNITS]
-            light = np.stack([1.0 - 0.85 * made.depth, 1 - made.depth], 1)
+            light = np.stack([1.0 - 0.92 * made.depth, 1 - made.depth], 1)
             for gum in (False, True):
                 chosen = made.triangles[made.gum[made.triangles].all(1) == gum]
                 used, compact = np.unique(chosen, return_inverse=True)

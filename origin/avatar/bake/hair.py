@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from origin.avatar.bake.clothes import smoothed_line
 from origin.avatar.bake.mesh import Index, Landmarks
 from origin.avatar.bake.noise import Array, smoothstep
 from origin.avatar.bake.surface import Surface
@@ -34,7 +35,7 @@ class Layer:
     twist: float = 0.0
     end: float = 0.0  # added to the height at which guides are cut
     band: float | None = None  # roots only this far from the hairline
-    length: float | None = None
+    parting: float | None = None  # roots only this near to the parting
 
 
 class Scalp:
@@ -97,6 +98,14 @@ class Scalp:
             normals.append(out)
         return np.stack(points, 1), np.stack(normals, 1)
 
+    def lifted(self, points: Array, offset: Array) -> Array:
+        """Guides (n, m, 3) brought back out of the scalp after smoothing, to `offset` (n,) soon after the root."""
+        n, m, _ = points.shape
+        near = self.surface.nearest(points.reshape(-1, 3))
+        least = np.minimum(offset[:, None], 0.018 + offset[:, None] * np.linspace(0, 4, m)[None])
+        short = np.maximum(least.ravel() - near.distances, 0)
+        return (points.reshape(-1, 3) + near.normals * short[:, None]).reshape(n, m, 3)
+
 
 def cut_at(points: Array, normals: Array, height: Array) -> tuple[Array, Array]:
     """Cuts each guide where it first falls below a height (n,) and spreads its points over what is left."""
@@ -121,14 +130,18 @@ class Bob:
     """A side-parted bob: from the parting over the skull, past the temples, down to a soft line below the chin."""
 
     parting: float = 0.20  # x of the parting at the front
-    end: float = -0.95  # height of the ends relative to the eyes
-    segments: int = 11
+    end: float = -1.06  # height of the ends relative to the eyes
+    sweep: float = 0.30  # how much the front is combed back
+    forward: float = 0.10  # how much the sides hang to the front
+    curl: float = 0.34  # how much the ends turn in
+    segments: int = 15
     layers: tuple[Layer, ...] = (
-        Layer(220, 0.04, (0.030, 0.040), 0.30, (0, 1), 0.45, end=0.10),
-        Layer(320, 0.01, (0.060, 0.095), 0.24, (0, 1, 2), 0.80, jitter=0.012, end=0.03),
-        Layer(380, 0.01, (0.095, 0.145), 0.18, (0, 1, 2, 3, 6), 1.0, jitter=0.015),
-        Layer(420, 0.0, (0.120, 0.170), 0.085, (2, 3, 4, 6), 1.05, jitter=0.022, twist=0.15, end=-0.02),
-        Layer(260, 0.0, (0.015, 0.045), 0.060, (3, 4, 5), 0.95, jitter=0.03, band=0.09, length=0.8),
+        Layer(300, 0.06, (0.030, 0.040), 0.28, (0, 1), 0.45, end=0.10),
+        Layer(380, 0.03, (0.055, 0.090), 0.22, (0, 1, 2), 0.80, jitter=0.012, end=0.03),
+        Layer(420, 0.02, (0.085, 0.135), 0.16, (0, 1, 2, 3, 6), 1.0, jitter=0.015),
+        Layer(480, 0.0, (0.110, 0.160), 0.075, (2, 3, 4, 6), 1.05, jitter=0.022, twist=0.15, end=-0.02),
+        Layer(300, 0.0, (0.015, 0.060), 0.050, (3, 4, 5), 0.95, jitter=0.02, band=0.10),
+        Layer(420, 0.0, (0.030, 0.070), 0.110, (1, 2, 3), 0.90, jitter=0.015, parting=0.16),
     )
 
     def grow(self, scalp: Scalp, seed: int) -> HairGuides:
@@ -152,22 +165,25 @@ class Bob:
         eye = marks.eye_y
 
         def flow(p: Array, normal: Array, previous: Array | None) -> Array:
-            y, z = p[:, 1:2], p[:, 2:3]
+            x, y, z = p[:, :1], p[:, 1:2], p[:, 2:3]
             # not a sign: with one, the forehead shows through the parting
-            side = np.tanh((p[:, :1] - self.parting * smoothstep(-0.9, 0.3, z)) / 0.10)
-            up = smoothstep(eye + 0.35, eye + 0.95, y)
-            v = up * np.array([0, 0, -0.30]) + side * up * np.array([1.2, 0, 0])
-            v = v + (1 - 0.75 * up) * np.array([0, -1.0, 0])
-            v = v - np.array([0, 0, 1.0]) * (0.55 * up * smoothstep(0.2, 0.9, z))
-            v = v - np.array([0, 0, 1.0]) * (0.22 * smoothstep(eye - 0.3, eye + 0.5, y) * smoothstep(0.35, 0.8, z))
-            front = smoothstep(0.45, 1.05, z)
-            rise = smoothstep(0.15, 0.6, up)
-            brow = side * np.array([1.15, 0, 0]) + rise * np.array([0, 0.10, -0.50]) - (1 - rise) * np.array([0, 0.8, 0])
-            v = v * (1 - front * 0.55) + front * brow
+            side = np.tanh((x - self.parting * smoothstep(-0.9, 0.3, z)) / 0.05)
+            up = smoothstep(eye + 0.30, eye + 0.95, y)
+            front = smoothstep(0.30, 0.95, z)
+            v = side * up * np.array([1.2, 0, 0]) + (1 - 0.85 * up) * np.array([0, -1.0, 0])
+            v = v - np.array([0, 0, 1.0]) * up * (0.30 * (1 - front) + self.sweep * front)
+            # along the hairline of the forehead hair runs beside it, and falls past the temples
+            azimuth = np.degrees(np.arctan2(np.abs(p[:, 0]), p[:, 2] - 0.25))[:, None]
+            brow = smoothstep(58.0, 26.0, azimuth)
+            near = smoothstep(0.12, -0.03, marks.over_hairline(p)[:, None]) * brow
+            v = v + near * (np.array([0, 0.95, -0.45]) + side * np.array([0.9, 0, 0]))
+            # in front of the ear it hangs forward a little, behind it falls straight
+            beside = smoothstep(eye + 0.45, eye + 0.05, y)
+            v = v + beside * smoothstep(0.1, 0.5, z) * np.array([0, 0, self.forward])
             if previous is not None:
                 v = v * 0.62 + previous * 0.5
-            low = smoothstep(eye - 0.45, eye - 0.95, y)
-            v = v - low * np.sign(p[:, :1]) * np.array([0.34, 0, 0]) + low * np.array([0, 0, 0.10])
+            low = smoothstep(eye - 0.50, eye - 1.05, y)
+            v = v - low * np.sign(x) * np.array([self.curl, 0, 0]) + low * np.array([0, 0, 0.06])
             keep = (v * normal).sum(1, keepdims=True) * 0.8 * smoothstep(eye - 0.5, eye, y)
             return np.asarray(v - normal * keep)
 
@@ -176,15 +192,16 @@ class Bob:
     def _layer(self, scalp: Scalp, layer: Layer, rng: np.random.Generator) -> tuple[Array, ...]:
         marks = scalp.marks
         eye = marks.eye_y
-        roots = scalp.roots(layer.count, layer.edge, layer.band, rng)
+        roots = scalp.roots(layer.count * (8 if layer.parting else 1), layer.edge, layer.band, rng)
+        if layer.parting is not None:
+            line = self.parting * smoothstep(-0.9, 0.3, roots[:, 2])
+            close = (np.abs(roots[:, 0] - line) < layer.parting) & (roots[:, 1] > eye + 0.5)
+            roots = roots[close][: layer.count]
         n = len(roots)
         end = eye + self.end
-        if layer.length is None:
-            near = 1 - smoothstep(0, 0.6, np.abs(roots[:, 0] - self.parting))
-            length = (roots[:, 1] - end) * 1.02 + 0.42 * smoothstep(eye + 0.3, eye + 1.0, roots[:, 1]) * (1 + 0.5 * near)
-            length = np.clip(length, 0.25, 3.2) * 1.35 + 0.2
-        else:
-            length = np.full(n, layer.length)
+        near = 1 - smoothstep(0, 0.6, np.abs(roots[:, 0] - self.parting))
+        length = (roots[:, 1] - end) * 1.02 + 0.42 * smoothstep(eye + 0.3, eye + 1.0, roots[:, 1]) * (1 + 0.5 * near)
+        length = np.clip(length, 0.25, 3.2) * 1.35 + 0.2
         length = length * rng.uniform(0.85, 1.1, n)
         offset = rng.uniform(*layer.offset, n)
 
@@ -195,7 +212,10 @@ class Bob:
             roots, self._flow(marks), self.segments, length, offset, attached, layer.jitter, rng
         )
         points, normals = cut_at(points, normals, end + layer.end + rng.uniform(-0.05, 0.03, n))
-        over_face = (points[..., 2] > 0.86) & (points[..., 1] < eye + 0.40) & (np.abs(points[..., 0]) < 0.60)
+        points = np.stack([smoothed_line(guide, 4) for guide in points]) if n else points
+        points = scalp.lifted(points, offset)
+        opening = np.interp(points[..., 1] - eye, [-0.9, -0.1, 0.12, 0.26, 0.36], [0.50, 0.60, 0.50, 0.26, 0.0])
+        over_face = (points[..., 2] > 0.60) & (points[..., 1] < eye + 0.36) & (np.abs(points[..., 0]) < opening)
         flicked = np.abs(points[:, -1, 0]) > 1.0
         good = ~(over_face.any(1) | flicked)
         points, normals = points[good], normals[good]
@@ -210,7 +230,7 @@ class Bob:
         return (
             points,
             normals,
-            np.repeat(width[:, None], self.segments + 1, 1),
+            width[:, None] * np.interp(along, [0, 0.22, 1], [0.40, 1.0, 1.0])[None],
             rng.choice(np.asarray(layer.clumps), n),
             (rng.uniform(0, 1, n) < 0.5).astype(int),
             rng.uniform(0.84, 1.10, n),
