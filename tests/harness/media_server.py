@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from common.config import RelayConfig
 from common.http import Site, application
-from sfu.admission import Admission, Source
+from sfu.admission import Admission
+from sfu.upstream import Puller
+from sfu.viewers import Viewers
 from sfu.whep import Whep
 from sfu.whip import Whip
 from sfu.worker import Worker
@@ -33,6 +35,7 @@ class MediaServer:
     worker: Worker
     site: Site
     handlers: Whep
+    puller: Puller | None
 
     @property
     def url(self) -> str:
@@ -65,18 +68,29 @@ class MediaServer:
 
 @contextlib.asynccontextmanager
 async def media_server(
-    *, admission: Admission | None = None, source: Source | None = None, **settings: Any
+    *,
+    admission: Admission | None = None,
+    upstreams: Callable[[str], list[str]] | None = None,
+    linger_s: float = 30.0,
+    name: str = "test-node",
+    **settings: Any,
 ) -> AsyncIterator[MediaServer]:
-    """Starts one, and ends it."""
+    """Starts one, and ends it. With `upstreams` (WHEP URLs of a stream) it pulls what it is asked for."""
     worker = Worker.open(media_config(**settings))
     app = application("media")
-    whep = Whep(worker, admission=admission, source=source)
+    viewers = Viewers()
+    puller = upstreams and Puller(
+        worker, name, upstreams, lambda stream: len(viewers.of(stream)), linger_s=linger_s
+    )
+    whep = Whep(worker, admission=admission, source=puller, viewers=viewers)
     whep.add_to(app)
     Whip(worker, admission=admission).add_to(app)
     site = Site(app, "127.0.0.1", 0)
     await site.start()
     try:
-        yield MediaServer(worker, site, whep)
+        yield MediaServer(worker, site, whep, puller)
     finally:
         await site.close()
+        if puller:
+            await puller.close()
         await worker.close()
