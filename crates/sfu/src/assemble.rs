@@ -124,7 +124,8 @@ impl Assembler {
         match codec {
             Codec::H264 => self.frame.h264.push(&packet.payload),
             Codec::Vp8 => {
-                let bitstream = vp8::descriptor(&packet.payload).and_then(|descriptor| packet.payload.get(descriptor.bytes..));
+                let bitstream =
+                    vp8::descriptor(&packet.payload).and_then(|descriptor| packet.payload.get(descriptor.bytes..));
                 self.frame.bytes.extend_from_slice(bitstream.unwrap_or(&[]));
             }
             _ => return,

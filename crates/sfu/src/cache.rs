@@ -130,7 +130,12 @@ impl StreamCache {
             layers,
             key_frames_wanted: self.key_frames_wanted,
             key_frames_asked: self.key_frames_asked,
-            newest_arrival: self.video.iter().chain([&self.audio]).filter_map(|l| Some(l.newest.as_ref()?.arrival)).max(),
+            newest_arrival: self
+                .video
+                .iter()
+                .chain([&self.audio])
+                .filter_map(|l| Some(l.newest.as_ref()?.arrival))
+                .max(),
         }
     }
 
@@ -243,10 +248,6 @@ impl LayerCache {
         self.gop
     }
 
-    pub(crate) fn newest(&self) -> Option<&Arc<Packet>> {
-        self.newest.as_ref()
-    }
-
     /// Time and wall clock of the line that the newest packets lie on, at `now`.
     pub(crate) fn live(&self, now: Instant) -> Option<(MediaTime, crate::clock::NtpTime)> {
         let newest = self.newest.as_ref()?;
@@ -255,7 +256,9 @@ impl LayerCache {
     }
 
     pub(crate) fn is_alive(&self, now: Instant) -> bool {
-        self.newest.as_ref().is_some_and(|newest| now.saturating_duration_since(newest.arrival) < Duration::from_millis(1500))
+        self.newest
+            .as_ref()
+            .is_some_and(|newest| now.saturating_duration_since(newest.arrival) < Duration::from_millis(1500))
     }
 
     pub(crate) fn bitrate_bps(&self, now: Instant) -> u64 {

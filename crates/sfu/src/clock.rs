@@ -11,7 +11,8 @@ const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 impl NtpTime {
     /// From a span since 1970.
     pub fn from_unix(since_1970: Duration) -> NtpTime {
-        NtpTime((since_1970.as_secs() + NTP_TO_UNIX_S) << 32 | (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000)
+        let fraction = (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000;
+        NtpTime(((since_1970.as_secs() + NTP_TO_UNIX_S) << 32) | fraction)
     }
 
     /// Milliseconds since 1970; 0 for times before.

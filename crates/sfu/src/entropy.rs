@@ -36,7 +36,9 @@ impl Entropy {
         let mut text = String::with_capacity(length);
         while text.len() < length {
             let bytes = self.draw();
-            text.extend(bytes.iter().take(length - text.len()).map(|byte| char::from(ALPHABET[usize::from(byte & 63)])));
+            text.extend(
+                bytes.iter().take(length - text.len()).map(|byte| char::from(ALPHABET[usize::from(byte & 63)])),
+            );
         }
         text
     }
@@ -56,7 +58,8 @@ impl Credentials {
     /// Fresh credentials for a session that lives on `worker` (0..4096; higher bits are lost).
     pub fn new(worker: u16, entropy: &mut Entropy) -> Credentials {
         let digit = |value: u16| char::from(ALPHABET[usize::from(value & 63)]);
-        let ufrag: String = [digit(worker >> 6), digit(worker)].into_iter().chain(entropy.draw_text(8).chars()).collect();
+        let ufrag: String =
+            [digit(worker >> 6), digit(worker)].into_iter().chain(entropy.draw_text(8).chars()).collect();
         Credentials { ufrag, password: entropy.draw_text(24) }
     }
 

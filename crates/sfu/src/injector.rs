@@ -131,7 +131,8 @@ impl Injector {
 
     /// Wall clock of capture: both tracks count from one zero, whose wall clock the first unit fixes.
     fn capture(&mut self, now: Instant, own: MediaTime) -> NtpTime {
-        let since_zero = Duration::from_nanos((u128::from(own.ticks) * 1_000_000_000 / u128::from(own.clock_rate)) as u64);
+        let since_zero =
+            Duration::from_nanos((u128::from(own.ticks) * 1_000_000_000 / u128::from(own.clock_rate)) as u64);
         // The unwrapper starts in its second lap, which is of another length for each clock rate: take the laps out.
         let lap = Duration::from_nanos(((1u128 << 32) * 1_000_000_000 / u128::from(own.clock_rate)) as u64);
         let since_zero = since_zero.saturating_sub(lap);

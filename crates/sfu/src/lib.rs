@@ -59,6 +59,7 @@ mod packet;
 mod subscriber;
 mod tap;
 
+pub use assemble::AccessUnit;
 pub use cache::{CacheStats, LayerStats, StreamCache, StreamPosition};
 pub use clock::{NtpTime, WallClock};
 pub use entropy::{Credentials, Entropy};
@@ -73,5 +74,4 @@ pub use subscriber::{
     Answer, CloseReason, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, SubscriberStats, TrackStats,
     Trickle,
 };
-pub use assemble::AccessUnit;
 pub use tap::Tap;

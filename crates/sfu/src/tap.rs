@@ -109,7 +109,10 @@ mod tests {
         cache.push(&stream.picture(false));
         let mut tap = Tap::new(stream.now, &cache);
         let units: Vec<AccessUnit> = std::iter::from_fn(|| tap.poll()).collect();
-        assert_eq!(units.iter().filter(|unit| unit.kind == Kind::Video).map(|unit| unit.key_frame).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(
+            units.iter().filter(|unit| unit.kind == Kind::Video).map(|unit| unit.key_frame).collect::<Vec<_>>(),
+            [true, false]
+        );
         assert_eq!(units.iter().filter(|unit| unit.kind == Kind::Audio).count(), 1);
         assert!(units.iter().all(|unit| !unit.lost_before));
         assert_eq!(units[0].data.len(), 4000);

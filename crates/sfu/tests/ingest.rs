@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use harness::{Source, Viewer, client, clock, ms, server, subscriber_setup};
 use netem::{Conditions, Link};
 use sfu::{
-    CloseReason, Codec, Credentials, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Kind, Layer, Outbox, Packet, Peer,
-    StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent,
+    CloseReason, Codec, Credentials, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Kind, Layer, Outbox, Packet,
+    Peer, StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent,
 };
 use str0m::change::SdpAnswer;
 use str0m::format;
@@ -43,7 +43,12 @@ struct Incoming {
 
 impl Incoming {
     fn new(ingest: Ingest) -> Incoming {
-        Incoming { ingest, cache: StreamCache::new(StreamDescription::default()), events: Vec::new(), packets: Vec::new() }
+        Incoming {
+            ingest,
+            cache: StreamCache::new(StreamDescription::default()),
+            events: Vec::new(),
+            packets: Vec::new(),
+        }
     }
 
     /// Everything that came of the last call; datagrams go to `out`. The burst, for subscribers.
@@ -82,8 +87,14 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn offer(now: Instant, video: bool, audio: bool, simulcast: bool) -> (Publisher, str0m::change::SdpPendingOffer, String) {
-        let mut rtc = Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false).build(now);
+    fn offer(
+        now: Instant,
+        video: bool,
+        audio: bool,
+        simulcast: bool,
+    ) -> (Publisher, str0m::change::SdpPendingOffer, String) {
+        let mut rtc =
+            Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false).build(now);
         rtc.add_local_candidate(Candidate::host(publisher_address(), "udp").unwrap());
         let mut api = rtc.sdp_api();
         let layers = ["h", "l"].map(SimulcastLayer::new).to_vec();
@@ -91,7 +102,8 @@ impl Publisher {
         let video = video.then(|| api.add_media(MediaKind::Video, Direction::SendOnly, None, None, simulcast));
         let audio = audio.then(|| api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None));
         let (offer, pending) = api.apply().unwrap();
-        let publisher = Publisher { rtc, video, audio, next: now, connected: false, key_wanted: 0, tick: 0, next_tick: now };
+        let publisher =
+            Publisher { rtc, video, audio, next: now, connected: false, key_wanted: 0, tick: 0, next_tick: now };
         (publisher, pending, offer.to_sdp_string())
     }
 
@@ -125,7 +137,8 @@ impl Publisher {
         if let Some(rid) = rid {
             writer = writer.rid(rid.into());
         }
-        let pt = writer.payload_params().find(|params| params.spec().codec == codec).expect("the codec is negotiated").pt();
+        let pt =
+            writer.payload_params().find(|params| params.spec().codec == codec).expect("the codec is negotiated").pt();
         let rate = if codec == format::Codec::Opus { 48_000 } else { 90_000 };
         writer.write(pt, now, MediaTime::new(time, str0m::media::Frequency::new(rate).unwrap()), data).unwrap();
     }
@@ -144,7 +157,9 @@ impl Publisher {
             for (index, rid) in rids.iter().enumerate() {
                 let mut unit = Vec::new();
                 if key {
-                    unit.extend_from_slice(&[0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80]);
+                    unit.extend_from_slice(&[
+                        0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80,
+                    ]);
                 }
                 unit.extend_from_slice(&[0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
                 let digits = [number / 1_000_000 % 100, number / 10_000 % 100, number / 100 % 100, number % 100];
@@ -203,7 +218,8 @@ impl World {
 
     fn join(&mut self) {
         let description = self.incoming.cache.description().clone();
-        let (mut viewer, offer) = Viewer::new(self.now, client(), description.video.is_some(), description.audio.is_some());
+        let (mut viewer, offer) =
+            Viewer::new(self.now, client(), description.video.is_some(), description.audio.is_some());
         let setup = subscriber_setup(9, self.start, SubscriberConfig::default());
         let (subscriber, answer) = Subscriber::answer(self.now, setup, &offer, &self.incoming.cache).unwrap();
         viewer.accept(&answer.sdp);
@@ -256,7 +272,13 @@ impl World {
         }
         if let Some((subscriber, viewer)) = &mut self.viewer {
             while let Some(mut datagram) = self.from_viewer.poll(now) {
-                subscriber.handle_datagram(now, Peer::udp(client()), &mut datagram, &self.incoming.cache, &mut self.outbox);
+                subscriber.handle_datagram(
+                    now,
+                    Peer::udp(client()),
+                    &mut datagram,
+                    &self.incoming.cache,
+                    &mut self.outbox,
+                );
             }
             if subscriber.poll_timeout().is_some_and(|due| now >= due) {
                 subscriber.handle_timeout(now, &self.incoming.cache, &mut self.outbox);
@@ -316,7 +338,11 @@ fn a_published_stream_is_seen_by_a_viewer() {
     let first = world.incoming.packets.first().unwrap().arrival - world.start;
     assert!(first < ms(300), "{first:?} to the first packet");
     let description = world.incoming.cache.description().clone();
-    assert_eq!(description.video.as_ref().map(|video| video.codec), Some(Codec::H264), "H.264 although VP8 was offered first");
+    assert_eq!(
+        description.video.as_ref().map(|video| video.codec),
+        Some(Codec::H264),
+        "H.264 although VP8 was offered first"
+    );
     assert_eq!(description.audio.as_ref().map(|audio| audio.codec), Some(Codec::Opus));
     world.join();
     world.run(ms(3000));
@@ -335,7 +361,8 @@ fn published_frames_leave_as_equal_packets() {
     let video: Vec<_> = world.incoming.packets.iter().filter(|packet| packet.kind == Kind::Video).collect();
     assert!(video.len() > 100);
     for frame in video.chunk_by(|a, b| a.time == b.time) {
-        let fragments: Vec<usize> = frame.iter().skip_while(|packet| packet.payload[0] & 0x1f != 28).map(|p| p.payload.len()).collect();
+        let fragments: Vec<usize> =
+            frame.iter().skip_while(|packet| packet.payload[0] & 0x1f != 28).map(|p| p.payload.len()).collect();
         let (tail, equal) = fragments.split_last().unwrap();
         assert!(equal.iter().all(|size| *size == equal[0]) && *tail <= equal[0], "{fragments:?}");
         assert!(frame.last().unwrap().marker);
@@ -347,7 +374,8 @@ fn published_frames_leave_as_equal_packets() {
 fn the_publishers_loss_is_repaired() {
     let mut world = World::new(true, true, vec![""], Conditions::lossy(0.05, ms(20)));
     world.run(ms(6000));
-    let video: Vec<_> = world.incoming.packets.iter().filter(|packet| packet.kind == Kind::Video && packet.marker).collect();
+    let video: Vec<_> =
+        world.incoming.packets.iter().filter(|packet| packet.kind == Kind::Video && packet.marker).collect();
     assert!(video.len() > 120, "{} frames of about 140", video.len());
     let stats = world.incoming.ingest.stats();
     assert!(stats.nacks_sent > 0, "{stats:?}");
@@ -370,7 +398,9 @@ fn simulcast_layers_are_told_apart_and_share_a_line() {
     world.run(ms(3000));
     let description = world.incoming.cache.description().clone();
     assert_eq!(description.video.unwrap().layers, vec!["h", "l"]);
-    let of = |layer: u8| -> Vec<_> { world.incoming.packets.iter().filter(|packet| packet.layer == Layer(layer) && packet.marker).collect() };
+    let of = |layer: u8| -> Vec<_> {
+        world.incoming.packets.iter().filter(|packet| packet.layer == Layer(layer) && packet.marker).collect()
+    };
     let (high, low) = (of(0), of(1));
     assert!(high.len() > 50 && low.len() > 50, "{} and {}", high.len(), low.len());
     let (last_high, last_low) = (high.last().unwrap(), low.last().unwrap());
@@ -406,7 +436,10 @@ fn silence_is_told_once_and_then_the_end() {
     assert_eq!(world.incoming.events.iter().filter(|event| **event == IngestEvent::Silent).count(), 1);
     world.to_ingest.change(Conditions::lossy(1.0, ms(5)));
     world.run(ms(40_000));
-    assert!(world.incoming.has(&IngestEvent::Closed(CloseReason::ConsentExpired)) || world.incoming.has(&IngestEvent::Closed(CloseReason::PeerClosed)));
+    assert!(
+        world.incoming.has(&IngestEvent::Closed(CloseReason::ConsentExpired))
+            || world.incoming.has(&IngestEvent::Closed(CloseReason::PeerClosed))
+    );
 }
 
 #[test]
@@ -466,7 +499,13 @@ fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize) {
     let mut outbox = Outbox::default();
     let end = now + Duration::from_secs(seconds);
     while now < end {
-        let timers = [Some(source.next), subscriber.poll_timeout(), incoming.ingest.poll_timeout(), down.poll_timeout(), up.poll_timeout()];
+        let timers = [
+            Some(source.next),
+            subscriber.poll_timeout(),
+            incoming.ingest.poll_timeout(),
+            down.poll_timeout(),
+            up.poll_timeout(),
+        ];
         now = timers.into_iter().flatten().min().unwrap().max(now);
         if now >= source.next {
             let burst = source.produce(now);
@@ -511,7 +550,9 @@ fn a_node_pulls_from_a_node() {
 #[test]
 fn bad_offers_and_answers_are_refused_with_a_reason() {
     let now = Instant::now();
-    let refused = |offer: &str| Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), offer).err().expect("refused");
+    let refused = |offer: &str| {
+        Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), offer).err().expect("refused")
+    };
     assert_eq!(refused("").code(), "bad_sdp");
     assert_eq!(refused("v=0\r\nnonsense").code(), "bad_sdp");
     let whip = include_str!("../../wire/tests/data/chromium_whip.sdp");

@@ -123,7 +123,9 @@ pub fn starts_key_frame(payload: &[u8]) -> bool {
     match nal_type(payload) {
         SLICE_IDR | SEQUENCE_PARAMETERS => true,
         STAP_A => aggregated(payload).any(|unit| matches!(nal_type(unit), SLICE_IDR | SEQUENCE_PARAMETERS)),
-        FU_A => payload.get(1).is_some_and(|head| head & 0x80 != 0 && matches!(head & 0x1f, SLICE_IDR | SEQUENCE_PARAMETERS)),
+        FU_A => payload
+            .get(1)
+            .is_some_and(|head| head & 0x80 != 0 && matches!(head & 0x1f, SLICE_IDR | SEQUENCE_PARAMETERS)),
         _ => false,
     }
 }
@@ -255,7 +257,10 @@ mod tests {
         let sizes: Vec<usize> = packets.iter().map(|(payload, _)| payload.len()).collect();
         assert_eq!(sizes, vec![1 + 2 + 4 + 2 + 2, 1152, 1152, 1152, 1152, 4999 - 4 * 1150 + 2]);
         assert!(starts_key_frame(&packets[0].0) && starts_key_frame(&packets[1].0) && !starts_key_frame(&packets[2].0));
-        assert_eq!(packets.iter().map(|(_, marker)| *marker).collect::<Vec<_>>(), vec![false, false, false, false, false, true]);
+        assert_eq!(
+            packets.iter().map(|(_, marker)| *marker).collect::<Vec<_>>(),
+            vec![false, false, false, false, false, true]
+        );
     }
 
     #[test]

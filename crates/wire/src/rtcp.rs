@@ -28,19 +28,43 @@ pub struct ReportBlock {
 /// One packet of a compound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rtcp<'a> {
-    SenderReport { ssrc: u32, ntp: u64, timestamp: u32, packets: u32, octets: u32, blocks: Blocks<'a> },
-    ReceiverReport { ssrc: u32, blocks: Blocks<'a> },
-    Bye { ssrcs: Ssrcs<'a> },
+    SenderReport {
+        ssrc: u32,
+        ntp: u64,
+        timestamp: u32,
+        packets: u32,
+        octets: u32,
+        blocks: Blocks<'a>,
+    },
+    ReceiverReport {
+        ssrc: u32,
+        blocks: Blocks<'a>,
+    },
+    Bye {
+        ssrcs: Ssrcs<'a>,
+    },
     /// Sequence numbers of `media` that are missing.
-    Nack { media: u32, missing: Missing<'a> },
+    Nack {
+        media: u32,
+        missing: Missing<'a>,
+    },
     /// Picture lost: a key frame is wanted.
-    Pli { media: u32 },
+    Pli {
+        media: u32,
+    },
     /// Key frame wanted, per source.
-    Fir { ssrcs: Ssrcs<'a> },
+    Fir {
+        ssrcs: Ssrcs<'a>,
+    },
     /// Receiver's estimate of what the path carries.
-    Remb { bitrate_bps: u64 },
+    Remb {
+        bitrate_bps: u64,
+    },
     /// Everything else, by packet type and the five bits before it.
-    Other { packet_type: u8, format: u8 },
+    Other {
+        packet_type: u8,
+        format: u8,
+    },
 }
 
 /// Report blocks, read as they are asked for.
@@ -163,7 +187,9 @@ fn read(packet: &[u8]) -> Rtcp<'_> {
             Rtcp::Nack { media: word(body, 4), missing: Missing { entries: &body[8..], open: None } }
         }
         PAYLOAD_FEEDBACK if count == 1 && body.len() >= 8 => Rtcp::Pli { media: word(body, 4) },
-        PAYLOAD_FEEDBACK if count == 4 && body.len() >= 8 => Rtcp::Fir { ssrcs: Ssrcs { bytes: &body[8..], stride: 8 } },
+        PAYLOAD_FEEDBACK if count == 4 && body.len() >= 8 => {
+            Rtcp::Fir { ssrcs: Ssrcs { bytes: &body[8..], stride: 8 } }
+        }
         PAYLOAD_FEEDBACK if count == 15 && body.len() >= 16 && &body[8..12] == b"REMB" => {
             let (exponent, mantissa) = (body[13] >> 2, word(body, 12) & 0x3_ffff);
             Rtcp::Remb { bitrate_bps: u64::from(mantissa).checked_shl(exponent.into()).unwrap_or(u64::MAX) }
@@ -195,7 +221,9 @@ pub fn write_receiver_report(ssrc: u32, blocks: &[ReportBlock], out: &mut Vec<u8
     out.extend_from_slice(&ssrc.to_be_bytes());
     for block in blocks {
         out.extend_from_slice(&block.ssrc.to_be_bytes());
-        out.extend_from_slice(&(block.packets_lost as u32 & 0x00ff_ffff | u32::from(block.fraction_lost) << 24).to_be_bytes());
+        out.extend_from_slice(
+            &(block.packets_lost as u32 & 0x00ff_ffff | u32::from(block.fraction_lost) << 24).to_be_bytes(),
+        );
         for value in [block.highest_sequence, block.jitter, block.last_report, block.delay_since_last_report] {
             out.extend_from_slice(&value.to_be_bytes());
         }
@@ -240,7 +268,8 @@ pub fn write_nack(sender: u32, media: u32, missing: &[u16], out: &mut Vec<u8>) {
     let mut missing = missing.iter().copied().peekable();
     while let Some(base) = missing.next() {
         let mut bits = 0u16;
-        while let Some(step) = missing.peek().map(|next| next.wrapping_sub(base)).filter(|step| (1..=16).contains(step)) {
+        while let Some(step) = missing.peek().map(|next| next.wrapping_sub(base)).filter(|step| (1..=16).contains(step))
+        {
             bits |= 1 << (step - 1);
             missing.next();
         }
@@ -258,7 +287,13 @@ mod tests {
     #[test]
     fn compound_of_all_kinds_round_trips() {
         let block = ReportBlock {
-            ssrc: 9, fraction_lost: 25, packets_lost: -3, highest_sequence: 70_000, jitter: 5, last_report: 6, delay_since_last_report: 7,
+            ssrc: 9,
+            fraction_lost: 25,
+            packets_lost: -3,
+            highest_sequence: 70_000,
+            jitter: 5,
+            last_report: 6,
+            delay_since_last_report: 7,
         };
         let mut bytes = Vec::new();
         write_sender_report(1, 0x1234_5678_9abc_def0, 3, 4, 5, &mut bytes);
@@ -268,7 +303,10 @@ mod tests {
         write_pli(2, 1, &mut bytes);
         write_bye(&[1, 2], &mut bytes);
         let mut read = packets(&bytes);
-        assert!(matches!(read.next(), Some(Rtcp::SenderReport { ssrc: 1, ntp: 0x1234_5678_9abc_def0, timestamp: 3, .. })));
+        assert!(matches!(
+            read.next(),
+            Some(Rtcp::SenderReport { ssrc: 1, ntp: 0x1234_5678_9abc_def0, timestamp: 3, .. })
+        ));
         assert!(matches!(read.next(), Some(Rtcp::Other { packet_type: 202, .. })));
         let Some(Rtcp::ReceiverReport { blocks, .. }) = read.next() else { panic!("no receiver report") };
         assert_eq!(blocks.collect::<Vec<_>>(), vec![block]);

@@ -130,7 +130,8 @@ impl Description {
             if index >= MOST_LINES {
                 return Err(SdpError::TooLong);
             }
-            let (letter, value) = line.split_once('=').ok_or(SdpError::Line { number, problem: "not of the form x=value" })?;
+            let (letter, value) =
+                line.split_once('=').ok_or(SdpError::Line { number, problem: "not of the form x=value" })?;
             match letter {
                 "m" => {
                     if description.media.len() == MOST_MEDIA {
@@ -140,7 +141,8 @@ impl Description {
                 }
                 "a" => {
                     let (name, value) = value.split_once(':').unwrap_or((value, ""));
-                    let target = description.media.last_mut().map_or(&mut description.attributes, |m| &mut m.attributes);
+                    let target =
+                        description.media.last_mut().map_or(&mut description.attributes, |m| &mut m.attributes);
                     target.push((name.to_string(), value.to_string()));
                 }
                 letter if letter.len() == 1 => {}
@@ -175,7 +177,8 @@ impl Description {
         let mut fingerprints = Vec::new();
         for (_, value) in values {
             let Some((hash, digits)) = value.trim().split_once(' ') else { continue };
-            let bytes: Option<Vec<u8>> = digits.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+            let bytes: Option<Vec<u8>> =
+                digits.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
             let fingerprint = bytes.map(|bytes| (hash.to_ascii_lowercase(), bytes));
             fingerprints.extend(fingerprint.filter(|fingerprint| !fingerprints.contains(fingerprint)));
         }
@@ -266,7 +269,9 @@ impl Media {
     fn codec(&self, format: &str) -> Option<Codec> {
         let payload_type: u8 = format.parse().ok().filter(|number| *number < 128)?;
         let value_of = |name: &'static str| {
-            self.attributes(name).find_map(|value| value.split_once(' ').filter(|(number, _)| *number == format)).map(|(_, rest)| rest)
+            self.attributes(name)
+                .find_map(|value| value.split_once(' ').filter(|(number, _)| *number == format))
+                .map(|(_, rest)| rest)
         };
         let mut map = value_of("rtpmap")?.trim().split('/');
         let feedback = self.attributes("rtcp-fb").filter_map(|value| value.split_once(' '));
@@ -276,7 +281,10 @@ impl Media {
             clock_rate: map.next()?.parse().ok()?,
             channels: map.next().and_then(|channels| channels.parse().ok()),
             parameters: value_of("fmtp").unwrap_or("").trim().to_string(),
-            feedback: feedback.filter(|(number, _)| *number == format || *number == "*").map(|(_, kind)| kind.trim().to_string()).collect(),
+            feedback: feedback
+                .filter(|(number, _)| *number == format || *number == "*")
+                .map(|(_, kind)| kind.trim().to_string())
+                .collect(),
             rtx: None,
         })
     }
@@ -334,7 +342,10 @@ mod tests {
 
     #[test]
     fn broken_lines_are_named() {
-        assert_eq!(Description::parse("v=0\r\nhello\r\n"), Err(SdpError::Line { number: 2, problem: "not of the form x=value" }));
+        assert_eq!(
+            Description::parse("v=0\r\nhello\r\n"),
+            Err(SdpError::Line { number: 2, problem: "not of the form x=value" })
+        );
         assert_eq!(Description::parse("v=0\r\n"), Err(SdpError::NoMedia));
         assert!(matches!(Description::parse("m=video x UDP 1"), Err(SdpError::Line { number: 1, .. })));
         assert_eq!(Description::parse(&"m=audio 9 RTP 0\n".repeat(100)), Err(SdpError::TooLong));

@@ -348,14 +348,17 @@ impl Opener {
             Cipher::Gcm { key, salt } => {
                 let len = packet.len().checked_sub(GCM_TAG).filter(|len| *len >= header).ok_or(SrtpError::Malformed)?;
                 let (head, body) = packet.split_at_mut(header);
-                key.open_in_place(gcm_nonce(salt, ssrc, sequence), Aad::from(&*head), body).map_err(|_| SrtpError::Forged)?;
+                key.open_in_place(gcm_nonce(salt, ssrc, sequence), Aad::from(&*head), body)
+                    .map_err(|_| SrtpError::Forged)?;
                 len
             }
             Cipher::CounterMode { key, salt, authentication } => {
-                let len = packet.len().checked_sub(SHA1_TAG).filter(|len| *len >= header).ok_or(SrtpError::Malformed)?;
+                let len =
+                    packet.len().checked_sub(SHA1_TAG).filter(|len| *len >= header).ok_or(SrtpError::Malformed)?;
                 let (clear, tag) = packet.split_at_mut(len);
                 let expected = rtp_tag(authentication, clear, sequence);
-                constant_time::verify_slices_are_equal(&expected.as_ref()[..SHA1_TAG], tag).map_err(|_| SrtpError::Forged)?;
+                constant_time::verify_slices_are_equal(&expected.as_ref()[..SHA1_TAG], tag)
+                    .map_err(|_| SrtpError::Forged)?;
                 apply_counter_mode(key, counter_block(salt, ssrc, sequence), &mut clear[header..])?;
                 len
             }
@@ -401,7 +404,8 @@ impl Opener {
             Cipher::CounterMode { key, salt, authentication } => {
                 let (clear, tag) = packet.split_at_mut(word_at + INDEX_WORD);
                 let expected = hmac::sign(authentication, clear);
-                constant_time::verify_slices_are_equal(&expected.as_ref()[..SHA1_TAG], tag).map_err(|_| SrtpError::Forged)?;
+                constant_time::verify_slices_are_equal(&expected.as_ref()[..SHA1_TAG], tag)
+                    .map_err(|_| SrtpError::Forged)?;
                 apply_counter_mode(key, counter_block(salt, ssrc, index), &mut clear[8..len])?;
             }
         }
@@ -444,7 +448,8 @@ mod tests {
 
     fn packet(sequence: u64, payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        rtp::Header { marker: false, payload_type: 96, sequence: sequence as u16, timestamp: 1, ssrc: 0xcafe }.write(&[], &mut bytes);
+        rtp::Header { marker: false, payload_type: 96, sequence: sequence as u16, timestamp: 1, ssrc: 0xcafe }
+            .write(&[], &mut bytes);
         bytes.extend_from_slice(payload);
         bytes
     }
@@ -469,7 +474,8 @@ mod tests {
         let salt: [u8; 14] = hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD").try_into().unwrap();
         let mut stream = [0; 48];
         apply_counter_mode(&key, counter_block(&salt, 0, 0), &mut stream).unwrap();
-        let expected = "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0";
+        let expected =
+            "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0";
         assert_eq!(stream.to_vec(), hex(expected));
     }
 
@@ -480,7 +486,9 @@ mod tests {
         let salt: [u8; 12] = hex("517569642070726f2071756f").try_into().unwrap();
         let header = hex("8040f17b8041f8d35501a0b2");
         let mut body = hex("47616c6c696120657374206f6d6e69732064697669736120696e207061727465732074726573");
-        let tag = key.seal_in_place_separate_tag(gcm_nonce(&salt, 0x5501_a0b2, 0xf17b), Aad::from(&header), &mut body).unwrap();
+        let tag = key
+            .seal_in_place_separate_tag(gcm_nonce(&salt, 0x5501_a0b2, 0xf17b), Aad::from(&header), &mut body)
+            .unwrap();
         body.extend_from_slice(tag.as_ref());
         let expected = "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce";
         assert_eq!(body, hex(expected));

@@ -39,8 +39,14 @@ mod tests {
     #[test]
     fn key_frames_are_told_by_the_frame_tag() {
         let with_picture_id = |tag| [0x90, 0x80, 0x81, 0x23, tag, 0, 0];
-        assert_eq!(descriptor(&with_picture_id(0x10)), Some(Descriptor { frame_start: true, key_frame: true, bytes: 4 }));
-        assert_eq!(descriptor(&with_picture_id(0x11)), Some(Descriptor { frame_start: true, key_frame: false, bytes: 4 }));
+        assert_eq!(
+            descriptor(&with_picture_id(0x10)),
+            Some(Descriptor { frame_start: true, key_frame: true, bytes: 4 })
+        );
+        assert_eq!(
+            descriptor(&with_picture_id(0x11)),
+            Some(Descriptor { frame_start: true, key_frame: false, bytes: 4 })
+        );
         assert_eq!(descriptor(&[0x80, 0x80, 0x81]), None);
     }
 }

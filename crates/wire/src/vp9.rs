@@ -3,7 +3,8 @@
 /// Whether a key frame starts with this payload.
 pub fn starts_key_frame(payload: &[u8]) -> bool {
     let Some(&first) = payload.first() else { return false };
-    let (picture_id, inter, layers, begins) = (first & 0x80 != 0, first & 0x40 != 0, first & 0x20 != 0, first & 0x08 != 0);
+    let (picture_id, inter, layers, begins) =
+        (first & 0x80 != 0, first & 0x40 != 0, first & 0x20 != 0, first & 0x08 != 0);
     if inter || !begins {
         return false;
     }

@@ -150,7 +150,8 @@ impl Ingest {
     pub fn pull(now: Instant, setup: IngestSetup) -> Result<(Ingest, String), SfuError> {
         let mut ingest = Ingest::new(now, setup, &[Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1], true);
         let mut api = ingest.rtc.sdp_api();
-        let mids = (0..Layer::MAX).map(|_| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None)).collect();
+        let mids =
+            (0..Layer::MAX).map(|_| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None)).collect();
         api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         let (offer, pending) = api.apply().ok_or_else(|| SfuError::Internal("the offer is empty".into()))?;
         (ingest.video_mids, ingest.pending) = (mids, Some(pending));
@@ -177,7 +178,10 @@ impl Ingest {
     fn new(now: Instant, setup: IngestSetup, video: &[Codec], pulls: bool) -> Ingest {
         let IngestSetup { identity, credentials, entropy, clock, addresses, resume } = setup;
         let mut config = Rtc::builder()
-            .set_local_ice_credentials(str0m::IceCreds { ufrag: credentials.ufrag.clone(), pass: credentials.password.clone() })
+            .set_local_ice_credentials(str0m::IceCreds {
+                ufrag: credentials.ufrag.clone(),
+                pass: credentials.password.clone(),
+            })
             .set_dtls_cert(identity.certificate.clone())
             .set_rtp_mode(true)
             .set_stats_interval(Some(Duration::from_secs(1)))
@@ -239,7 +243,8 @@ impl Ingest {
 
     /// A PATCH body (RFC 8840 fragment) of a publisher: candidates, or new credentials, which restart ICE.
     pub fn trickle(&mut self, now: Instant, fragment: &str) -> Result<Trickle, SfuError> {
-        let fragment = Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let fragment =
+            Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let offered = Description::parse(&self.offer).ok().and_then(|offer| offer.ice_credentials());
         let restart = fragment.ice_credentials().filter(|new| offered.is_some_and(|old| old.ufrag != new.ufrag));
         let restarted = restart.is_some();
@@ -514,7 +519,8 @@ impl Ingest {
 
     /// Codec of a packet by its payload type, and the stream's description, which it may change.
     fn codec_of(&mut self, rtp: &RtpPacket) -> Option<(Codec, u32)> {
-        let spec = self.rtc.codec_config().params().iter().find(|params| params.pt() == rtp.header.payload_type)?.spec();
+        let spec =
+            self.rtc.codec_config().params().iter().find(|params| params.pt() == rtp.header.payload_type)?.spec();
         let codec = known_codec(spec.codec)?;
         Some((codec, spec.clock_rate.get()))
     }
@@ -550,11 +556,13 @@ impl Ingest {
     fn describe(&mut self, newest: &RtpPacket) {
         let mut description = self.description.clone();
         for mid in self.mids() {
-            let Some(media) = self.rtc.media(mid).filter(|media| media.direction().is_receiving() && !media.disabled()) else {
+            let Some(media) = self.rtc.media(mid).filter(|media| media.direction().is_receiving() && !media.disabled())
+            else {
                 continue;
             };
             let arrived = self.sources.iter().any(|(ssrc, (_, of, _))| *of == mid && *ssrc == newest.header.ssrc);
-            let payload_type = if arrived { Some(newest.header.payload_type) } else { media.remote_pts().first().copied() };
+            let payload_type =
+                if arrived { Some(newest.header.payload_type) } else { media.remote_pts().first().copied() };
             let video = media.kind() == MediaKind::Video;
             let params = self.rtc.codec_config().params().iter().find(|params| Some(params.pt()) == payload_type);
             let Some(params) = params else { continue };
@@ -572,7 +580,8 @@ impl Ingest {
             });
         }
         if let Some(video) = &mut description.video {
-            let lines = self.sources.values().filter(|(line, ..)| *line < AUDIO).map(|(line, ..)| line + 1).max().unwrap_or(1);
+            let lines =
+                self.sources.values().filter(|(line, ..)| *line < AUDIO).map(|(line, ..)| line + 1).max().unwrap_or(1);
             video.layers = if self.rids.is_empty() {
                 (0..lines).map(|line| if lines == 1 { String::new() } else { line.to_string() }).collect()
             } else {
@@ -608,10 +617,11 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, str0m::RtcError>) -> Result<T, Sf
 
 /// Video codecs to negotiate with a publisher: H.264 if it can, which needs no transcoding anywhere; else what it has.
 fn offer_codecs(offer: &Description) -> Result<&'static [Codec], SfuError> {
-    let codecs: Vec<_> = offer.media.iter().filter(|media| media.kind == "video").flat_map(|media| media.codecs()).collect();
-    let h264 = codecs.iter().any(|codec| {
-        codec.name.eq_ignore_ascii_case("H264") && codec.parameter("packetization-mode") == Some("1")
-    });
+    let codecs: Vec<_> =
+        offer.media.iter().filter(|media| media.kind == "video").flat_map(|media| media.codecs()).collect();
+    let h264 = codecs
+        .iter()
+        .any(|codec| codec.name.eq_ignore_ascii_case("H264") && codec.parameter("packetization-mode") == Some("1"));
     Ok(if h264 { &[Codec::H264] } else { &[Codec::Vp8, Codec::Vp9, Codec::Av1] })
 }
 

@@ -331,8 +331,9 @@ mod tests {
         let text = plan.write(&offer, 1, &credentials, "sha-256 AB:CD", &["192.0.2.1:7900".parse().unwrap()]);
         let answer = Description::parse(&text).unwrap();
         assert_eq!(answer.media.len(), 2);
-        assert_eq!((answer.media[0].port, answer.media[1].port), (0, 9));
-        assert_eq!(answer.bundle(), vec!["1"]);
+        assert_eq!((answer.media[0].port, answer.media[1].port), (9, 9));
+        assert_eq!(answer.bundle(), vec!["1", "0"], "the section with the transport first");
+        assert_eq!(answer.media[0].direction(), Direction::Inactive);
         assert_eq!(answer.candidates(), vec!["1 1 udp 2130706431 192.0.2.1 7900 typ host"]);
         assert_eq!(answer.media[1].direction(), Direction::SendOnly);
     }

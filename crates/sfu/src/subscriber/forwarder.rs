@@ -109,7 +109,8 @@ enum FirstFrame {
 
 impl Forwarder {
     pub(super) fn new(section: Section, config: SubscriberConfig, random: [u8; 32]) -> Forwarder {
-        let number = |at: usize| u64::from(u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]]));
+        let number =
+            |at: usize| u64::from(u32::from_be_bytes([random[at], random[at + 1], random[at + 2], random[at + 3]]));
         Forwarder {
             layer: section.layer.unwrap_or(Layer::SINGLE),
             section,
@@ -321,7 +322,8 @@ impl Forwarder {
                 continue;
             };
             // a run begins and ends with the packets at hand; its numbers count the gaps too
-            let run = *self.runs.back().unwrap_or(&Run { layer: self.layer, out_start: self.out_next, in_start: self.next });
+            let run =
+                *self.runs.back().unwrap_or(&Run { layer: self.layer, out_start: self.out_next, in_start: self.next });
             let out = run.out_start + (self.next - run.in_start);
             let time = self.stamp(now, packet, out, source);
             self.send(packet, out, time, link);
@@ -479,8 +481,8 @@ fn extend(next: u64, sequence: u16) -> Option<u64> {
 fn catch_up_time(bytes: u64, frames: u64, stream_bps: u64, burst_bps: u64) -> Duration {
     // decode times of the reference trial, by the bitrate that such pictures have: 480p, 1080p, 1440p
     let decode = Duration::from_millis(match stream_bps {
-        ..2_500_000 => 2,
-        ..8_000_000 => 5,
+        0..2_500_000 => 2,
+        2_500_000..8_000_000 => 5,
         _ => 11,
     });
     let spare_bps = burst_bps.saturating_sub(stream_bps).max(1);
@@ -500,7 +502,14 @@ pub(super) struct Link<'a> {
 
 impl Link<'_> {
     /// Writes and seals one packet; `prefix` goes before the payload.
-    fn seal(&mut self, header: &Header, sequence: u64, abs_send_time: Option<u8>, prefix: &[u8], payload: &[u8]) -> bool {
+    fn seal(
+        &mut self,
+        header: &Header,
+        sequence: u64,
+        abs_send_time: Option<u8>,
+        prefix: &[u8],
+        payload: &[u8],
+    ) -> bool {
         let [a, b, c] = self.abs_send_time;
         let element = abs_send_time.map(|id| [id << 4 | 2, a, b, c]);
         let sealer = self.sealer;

@@ -280,7 +280,8 @@ impl Subscriber {
 
     /// A PATCH body (RFC 8840 fragment): candidates, or new credentials, which restart ICE.
     pub fn trickle(&mut self, now: Instant, fragment: &str) -> Result<Trickle, SfuError> {
-        let fragment = Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let fragment =
+            Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let remote = remote_credentials(&fragment)?;
         let restart = remote.filter(|remote| self.transport.remote_ufrag() != Some(remote.ufrag.as_str()));
         let restarted = restart.is_some();

@@ -24,7 +24,13 @@ pub(super) struct Reports {
 
 impl Reports {
     /// Appends sender report and CNAME of a track, on the live line at `now`. `false` when there is nothing to report yet.
-    pub(super) fn write(&mut self, now: Instant, forwarder: &Forwarder, cache: &StreamCache, out: &mut Vec<u8>) -> bool {
+    pub(super) fn write(
+        &mut self,
+        now: Instant,
+        forwarder: &Forwarder,
+        cache: &StreamCache,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some((time, ntp)) = cache.layer(forwarder.kind(), forwarder.layer()).live(now) else { return false };
         let (ssrc, stats) = (forwarder.section().ssrc, &forwarder.stats);
         let timestamp = forwarder.line_time(time.ticks);

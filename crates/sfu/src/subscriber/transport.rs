@@ -41,7 +41,9 @@ impl str0m::crypto::Sha1HmacProvider for StunHmac {
 /// How far a transport has come.
 enum State {
     /// Waits for ICE and DTLS until the deadline.
-    Connecting { deadline: Instant },
+    Connecting {
+        deadline: Instant,
+    },
     /// Keys are there; `sealer` and `opener` are in use.
     Connected(Box<Keys>),
     Closed,
@@ -345,7 +347,7 @@ impl Transport {
             State::Connecting { deadline } => deadline,
             State::Connected(_) => self.last_heard + self.consent_timeout,
         };
-        [self.ice_timeout, self.dtls_timeout].into_iter().flatten().fold(Some(deadline), |least, due| least.map(|l| l.min(due)))
+        Some([self.ice_timeout, self.dtls_timeout].into_iter().flatten().fold(deadline, Instant::min))
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use netem::{Conditions, Link};
 use sfu::{
-    Answer, Credentials, Entropy, Identity, Injector, Outbox, Packet, Peer, StreamCache, StreamDescription, StreamPosition,
-    Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, WallClock,
+    Answer, Credentials, Entropy, Identity, Injector, Outbox, Packet, Peer, StreamCache, StreamDescription,
+    StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, WallClock,
 };
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -182,7 +182,9 @@ impl Source {
             let key = number.is_multiple_of(self.gop) || std::mem::take(&mut self.key_wanted);
             let mut unit = Vec::new();
             if key {
-                unit.extend_from_slice(&[0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80]);
+                unit.extend_from_slice(&[
+                    0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80,
+                ]);
             }
             unit.extend_from_slice(&[0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
             unit.extend_from_slice(&Self::digits(number as u32));
