@@ -210,7 +210,7 @@ class Packager:
         if mode == self._mode:
             return
         first, self._mode = self._mode is None, mode
-        if first and mode == "hls":
+        if first:
             return
         self._modes += 1
         for rendition in self._renditions():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hls import fmp4
+from hls.fmp4.boxes import box
 from hls.grid import Grid
 from hls.playlist import DateRange, MediaPlaylist, PartLine, Report, Segment
 from hls.segmenter import Event, Part, SegmentEnd, SegmentStart
@@ -18,6 +19,9 @@ _MEASURED_SEGMENTS = 6
 _PARTS_A_SEGMENT = 16
 """Most parts of a segment, for the sequence numbers of fragments."""
 LEAST_BPS = 8000
+
+_NOTHING = box(b"free")
+"""What a gap segment holds. Nobody should fetch it, but players that know no EXT-X-GAP (ffmpeg before 7) do, and go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Rendition:
         self._kept: deque[tuple[int, list[str]]] = deque()
         self._bitrates: deque[tuple[int, int]] = deque(maxlen=_MEASURED_SEGMENTS)
         self._open_bytes = 0
+        self._media: list[tuple[str, bytes]] = []
+        self._joined: list[tuple[str, list[str]]] = []
 
     @property
     def newest(self) -> tuple[int, int] | None:
@@ -92,16 +98,14 @@ class Rendition:
 
     def snapshot(self, events: Sequence[Event], others: Sequence[Report], *, ended: bool = False) -> Snapshot | None:
         """Applies events and renders; None while there is nothing to show."""
-        media: list[tuple[str, bytes]] = []
-        joined: list[tuple[str, list[str]]] = []
         for event in events:
             match event:
                 case SegmentStart():
-                    self._begin(event, media)
+                    self._begin(event)
                 case Part():
-                    self._part(event, media)
+                    self._part(event)
                 case SegmentEnd():
-                    self._end(event, joined)
+                    self._end(event)
         if self._newest is None or not (events or ended):
             return None
         playlist = self.playlist
@@ -111,6 +115,8 @@ class Rendition:
         plain = playlist.plain() if finished else None
         delta = playlist.delta(hint, others)
         msn, part = self._newest
+        media, self._media = self._media, []
+        joined, self._joined = self._joined, []
         return Snapshot(
             rendition=self.name,
             msn=msn,
@@ -130,12 +136,12 @@ class Rendition:
         ranges = [one for one in self.playlist.date_ranges if one.id != date_range.id]
         self.playlist.date_ranges = [*ranges, replace(date_range)]
 
-    def _begin(self, event: SegmentStart, media: list[tuple[str, bytes]]) -> None:
+    def _begin(self, event: SegmentStart) -> None:
         changed = False
         if self._next_init:
             changed = self._next_init[0] != self._init_uri
             self._init_uri = self._next_init[0]
-            media.append(self._next_init)
+            self._media.append(self._next_init)
             self._next_init = None
         segments = self.playlist.segments
         if not segments:
@@ -149,11 +155,13 @@ class Rendition:
     def _lead_in(self, event: SegmentStart) -> None:
         length = self._grid.segment_ticks(self.rate)
         for back in range(min(_LEADING_GAPS, event.msn - 1), 0, -1):
-            self.playlist.segments.append(
-                Segment(event.msn - back, event.start - back * length, self._init_uri, duration=length, gap=True)
-            )
+            start = event.start - back * length
+            gap = Segment(event.msn - back, start, self._init_uri, duration=length, gap=True)
+            self.playlist.segments.append(gap)
+            self._media.append((gap.uri, _NOTHING))
+            self._kept.append((start + length, [gap.uri]))
 
-    def _part(self, event: Part, media: list[tuple[str, bytes]]) -> None:
+    def _part(self, event: Part) -> None:
         segment = self.playlist.segments[-1]
         name = f"{event.msn}.{event.index}.m4s"
         segment.parts.append(PartLine(name, event.duration, event.independent, event.gap))
@@ -163,18 +171,20 @@ class Rendition:
             return
         sequence = event.msn * _PARTS_A_SEGMENT + event.index
         data = fmp4.part(sequence, event.start, event.samples)
-        media.append((name, data))
+        self._media.append((name, data))
         segment.size_bytes += len(data)
         self._open_bytes += len(data)
 
-    def _end(self, event: SegmentEnd, joined: list[tuple[str, list[str]]]) -> None:
+    def _end(self, event: SegmentEnd) -> None:
         segment = self.playlist.segments[-1]
         segment.duration, segment.gap = event.duration, event.gap
         names = [part.uri for part in segment.parts if not part.gap]
         if names:
-            joined.append((segment.uri, names))
+            self._joined.append((segment.uri, names))
             self._bitrates.append((segment.size_bytes, event.duration))
-        self._kept.append((event.start + event.duration, [segment.uri, *names] if names else []))
+        else:
+            self._media.append((segment.uri, _NOTHING))
+        self._kept.append((event.start + event.duration, [segment.uri, *names]))
 
     def _hint(self) -> str:
         """The next part. Where the segment is about to end it is the first of the next one, which comes in any case."""

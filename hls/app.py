@@ -1,0 +1,170 @@
+"""The packager role: makes HLS of the broadcasts that the Directory names, and serves it by the edge on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from common._native import Edge, SfuError
+from common.config import HlsConfig
+from common.directory import Broadcast, Delivery, Directory, Role
+from common.errors import Problem
+from common.log import log
+from common.metrics import gauge
+from hls.feed import Feed, WallTime
+from hls.grid import tier
+from hls.packager import Packager
+from sfu.node import MediaNode
+from sfu.worker import Worker
+
+_log = log("hls")
+
+_EDGE = gauge("hls_edge", "Counters of the HLS listener", ("what",))
+_STATS_S = 5.0
+
+
+@dataclass(slots=True)
+class _Ended:
+    """A finished broadcast that is still served, so that the slowest player reads its end."""
+
+    packager: Packager
+    until: float
+
+
+class HlsNode:
+    """A running packager. `app` is its control side (health, metrics, directory); viewers talk to `hls_port`."""
+
+    def __init__(self, config: HlsConfig, worker: Worker | None) -> None:
+        self._config = config
+        self._grid = tier(config.part_s)
+        self._clock = WallTime()
+        self._feeds: dict[str, Feed] = {}
+        self._ended: dict[str, _Ended] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._housekeeping: asyncio.Task[None] | None = None
+        try:
+            self.edge = Edge(
+                host=config.hls_host,
+                port=config.hls_port,
+                certificate=str(config.tls_cert) if config.tls_cert else None,
+                private_key=str(config.tls_key) if config.tls_key else None,
+            )
+        except (OSError, ValueError) as error:
+            raise Problem(
+                f"the HLS listener cannot start on port {config.hls_port}: {error}",
+                code="hls_listener_failed",
+                hint="another program may have the port: choose one with --hls-port",
+            ) from None
+        self._shares_worker = worker is not None
+        self.node = MediaNode(
+            config,
+            Role.PACKAGER,
+            worker or Worker.open(config),
+            serves=False,
+            pulls=worker is None,
+            wanted=lambda stream: int(stream in self._feeds),
+            owns_worker=worker is None,
+        )
+        self.app = self.node.app
+        self.app.router.add_get("/api/hls/stats", self._stats)
+        self.node.link.listen(self.apply)
+
+    @property
+    def hls_port(self) -> int:
+        """The port of the HLS listener."""
+        return self.edge.port
+
+    def start(self) -> None:
+        """Begins to report to the orchestrators, and to package what they name."""
+        self.node.start()
+        self._housekeeping = asyncio.create_task(self._keep_house(), name="hls housekeeping")
+
+    async def close(self) -> None:
+        """Ends every playlist, then the listener."""
+        if self._housekeeping:
+            self._housekeeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._housekeeping
+        for stream in list(self._feeds):
+            self._finish(stream)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=0.5)
+        await self.node.close()
+        await asyncio.to_thread(self.edge.stop)
+
+    def apply(self, directory: Directory) -> None:
+        """Packages exactly the broadcasts that are to be packaged, and tells their viewers of a change of mode."""
+        wanted = {name: one for name, one in directory.broadcasts.items() if one.package}
+        for stream in self._feeds.keys() - wanted.keys():
+            self._finish(stream)
+        for stream, broadcast in wanted.items():
+            if stream not in self._feeds:
+                self.package(stream)
+            self._tell_mode(broadcast)
+
+    def package(self, stream: str) -> Packager:
+        """Begins to package a stream, whenever its media comes."""
+        before = self._ended.pop(stream, None)
+        if before:
+            before.packager.discard()
+        packager = Packager(
+            stream,
+            self._grid,
+            self._config.window_s,
+            self.edge,
+            lambda: self._ask_key_frame(stream),
+            self._clock.now_ms(),
+        )
+        puller = self.node.puller
+        feed = Feed(packager, self.node.worker, self._clock, puller.ensure if puller else None)
+        self._feeds[stream] = feed
+        feed.start()
+        return packager
+
+    def _finish(self, stream: str) -> None:
+        feed = self._feeds.pop(stream)
+        feed.packager.end()
+        keep_s = self._config.window_s + 6 * self._grid.target_duration_s
+        self._ended[stream] = _Ended(feed.packager, time.monotonic() + keep_s)
+        task = asyncio.create_task(feed.close(), name=f"end of {stream}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _tell_mode(self, broadcast: Broadcast) -> None:
+        feed = self._feeds[broadcast.id]
+        # HLS viewers are told to go back to WebRTC when the broadcast's passive viewers do, and only then.
+        mode = "hls" if broadcast.mode is Delivery.HLS else "webrtc"
+        feed.packager.set_mode(mode, self._clock.now_ms())
+
+    def _ask_key_frame(self, stream: str) -> None:
+        # Not here, or not any more: then there is nobody to ask.
+        with contextlib.suppress(SfuError):
+            self.node.worker.sfu.request_key_frame(stream)
+
+    async def _keep_house(self) -> None:
+        while True:
+            now = time.monotonic()
+            for stream, ended in list(self._ended.items()):
+                if now >= ended.until:
+                    del self._ended[stream]
+                    ended.packager.discard()
+            for what, value in self.edge.stats().items():
+                _EDGE.labels(what).set(value)
+            await asyncio.sleep(_STATS_S)
+
+    async def _stats(self, _request: web.Request) -> web.Response:
+        broadcasts: dict[str, Any] = {stream: feed.packager.stats() for stream, feed in self._feeds.items()}
+        return web.json_response({"broadcasts": broadcasts, "edge": self.edge.stats()})
+
+
+async def start(config: HlsConfig, *, worker: Worker | None = None) -> HlsNode:
+    """Starts a packager; serve or mount its `app`. With `worker` (the origin's, in one process) it taps that core, else it has
+    one of its own and pulls what it packages. Raises Problem when a port is taken."""
+    node = HlsNode(config, worker)
+    node.start()
+    return node

@@ -1,0 +1,117 @@
+"""From the media core to a packager: the tap of one broadcast, kept open for as long as the broadcast is packaged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+
+from common._native import SfuError, Tap
+from common.errors import Problem
+from common.log import log
+from hls.packager import Packager
+from sfu.worker import Event, Worker
+
+_log = log("hls.feed")
+
+_TICK_S = 0.02
+_RETRY_S = 0.5
+
+Ensure = Callable[[str], Awaitable[None]]
+
+
+class WallTime:
+    """Milliseconds since 1970 that never jump: the wall clock once, then the monotonic one. NTP may step the system's clock; players'
+    timelines must not hear of it."""
+
+    def __init__(self) -> None:
+        self._offset_ms = (time.time() - time.monotonic()) * 1000
+
+    def now_ms(self) -> float:
+        return time.monotonic() * 1000 + self._offset_ms
+
+
+class Feed:
+    """Feeds `packager` with the access units of its stream, and ticks it. `ensure` brings the stream here (a pull); None waits
+    until it is published here. A stream that ends may come back; until then the packager's clock goes on."""
+
+    def __init__(self, packager: Packager, worker: Worker, clock: WallTime, ensure: Ensure | None) -> None:
+        self.packager = packager
+        self._worker = worker
+        self._clock = clock
+        self._ensure = ensure
+        self._changed = asyncio.Event()
+        self._tap: Tap | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stop_listening: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Begins on the running loop."""
+        self._stop_listening = self._worker.listen(self._heard)
+        name = self.packager.stream
+        self._tasks = [
+            asyncio.create_task(self._follow(), name=f"tap of {name}"),
+            asyncio.create_task(self._tick(), name=f"clock of {name}"),
+        ]
+
+    async def close(self) -> None:
+        """Closes the tap. The packager stays as it is."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._close_tap()
+        if self._stop_listening:
+            self._stop_listening()
+            self._stop_listening = None
+
+    def _heard(self, event: Event) -> None:
+        if event["type"] in ("stream_started", "stream_ended") and event.get("stream") == self.packager.stream:
+            self._changed.set()
+
+    async def _follow(self) -> None:
+        stream = self.packager.stream
+        while True:
+            self._changed.clear()
+            try:
+                if self._ensure:
+                    await self._ensure(stream)
+                self._open_tap()
+            except (SfuError, Problem) as error:
+                _log.debug("no_stream_yet", stream=stream, reason=str(error))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), _RETRY_S)
+                continue
+            _log.info("tapped", stream=stream)
+            while self._tap is not None and not self._tap.closed:
+                await self._changed.wait()
+                self._changed.clear()
+            self._close_tap()
+            _log.info("tap_ended", stream=stream)
+
+    def _open_tap(self) -> None:
+        self._tap = tap = self._worker.sfu.tap(self.packager.stream)
+        asyncio.get_running_loop().add_reader(tap.fd, self._drain)
+
+    def _close_tap(self) -> None:
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            asyncio.get_running_loop().remove_reader(tap.fd)
+            tap.close()
+
+    def _drain(self) -> None:
+        tap = self._tap
+        if tap is None:
+            return
+        units = tap.drain()
+        now_ms = self._clock.now_ms()
+        for unit in units:
+            self.packager.push(unit, now_ms)
+        if tap.closed:
+            asyncio.get_running_loop().remove_reader(tap.fd)
+            self._changed.set()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.packager.tick(self._clock.now_ms())
