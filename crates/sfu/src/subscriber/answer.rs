@@ -68,9 +68,8 @@ impl Plan {
         if sections.iter().all(Option::is_none) {
             return Err(SfuError::NoCommonCodec(format!("this stream has {}", contents(stream))));
         }
-        let may_idle = |media: &Media| {
-            !layers_all && wanted(offer, media) && media.mid().is_some_and(|mid| bundle.contains(&mid))
-        };
+        let may_idle =
+            |media: &Media| !layers_all && wanted(offer, media) && media.mid().is_some_and(|mid| bundle.contains(&mid));
         let idle = offer.media.iter().zip(&sections).map(|(media, section)| section.is_none() && may_idle(media));
         Ok(Plan { idle: idle.collect(), sections })
     }
@@ -90,12 +89,11 @@ impl Plan {
     ) -> String {
         let mut sdp = String::with_capacity(2048);
         let _ = write!(sdp, "v=0\r\no=- {session} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n");
-        // RFC 9143 7.3.2: the first section of the group carries the transport, so the idle ones come last.
-        let named = |idle: bool| {
-            let sections = offer.media.iter().zip(&self.sections).zip(&self.idle);
-            sections.filter(move |((_, section), is_idle)| if idle { **is_idle } else { section.is_some() })
-        };
-        let mids: Vec<&str> = named(false).chain(named(true)).filter_map(|((media, _), _)| media.mid()).collect();
+        // In the offer's order, which some parsers insist on. The first section of the group carries the transport (RFC 9143
+        // 7.3.2), so idle ones name it too, candidates included.
+        let sections = offer.media.iter().zip(&self.sections).zip(&self.idle);
+        let bundled = sections.filter(|((_, section), idle)| section.is_some() || **idle);
+        let mids: Vec<&str> = bundled.filter_map(|((media, _), _)| media.mid()).collect();
         if !mids.is_empty() {
             let _ = write!(sdp, "a=group:BUNDLE {}\r\n", mids.join(" "));
         }
@@ -116,6 +114,7 @@ impl Plan {
                         let Credentials { ufrag, password } = credentials;
                         let _ = write!(sdp, "a=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
                         let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\n");
+                        write_candidates(&mut sdp, addresses);
                     }
                     if let Some(mid) = media.mid() {
                         let _ = write!(sdp, "a=mid:{mid}\r\n");
@@ -332,7 +331,7 @@ mod tests {
         let answer = Description::parse(&text).unwrap();
         assert_eq!(answer.media.len(), 2);
         assert_eq!((answer.media[0].port, answer.media[1].port), (9, 9));
-        assert_eq!(answer.bundle(), vec!["1", "0"], "the section with the transport first");
+        assert_eq!(answer.bundle(), vec!["0", "1"]);
         assert_eq!(answer.media[0].direction(), Direction::Inactive);
         assert_eq!(answer.candidates(), vec!["1 1 udp 2130706431 192.0.2.1 7900 typ host"]);
         assert_eq!(answer.media[1].direction(), Direction::SendOnly);
