@@ -493,7 +493,10 @@ fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize) {
     let mut setup = subscriber_setup(8, start, SubscriberConfig::default());
     setup.layers_all = layers_all;
     let (mut subscriber, answer) = Subscriber::answer(now, setup, &offer, &upstream).unwrap();
-    let sections = answer.sdp.matches("m=video 9").count();
+    let answered = wire::sdp::Description::parse(&answer.sdp).unwrap();
+    let sends =
+        |media: &&wire::sdp::Media| media.kind == "video" && media.direction() == wire::sdp::Direction::SendOnly;
+    let sections = answered.media.iter().filter(sends).count();
     incoming.ingest.accept(now, &answer.sdp).unwrap();
     let (mut down, mut up): (Link<Vec<u8>>, Link<Vec<u8>>) = (Link::new(1, near()), Link::new(2, near()));
     let mut outbox = Outbox::default();
