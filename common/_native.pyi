@@ -310,3 +310,75 @@ class Sfu:
         """What happened since the last call, oldest first (16,384 are kept)."""
     def shutdown(self) -> None:
         """Says goodbye to all peers and ends the threads. Later calls raise SfuError "down"."""
+
+# --- the HLS edge (crates/edge) ---------------------------------------------------------------------
+
+class EdgeStats(TypedDict):
+    """Counts since the start; `connections` and `waiters` are now."""
+
+    connections: int
+    refused_connections: int
+    waiters: int
+    index: int
+    playlists: int
+    blocked: int
+    """Reloads and hinted parts that had to wait."""
+    media: int
+    not_found: int
+    bad_requests: int
+    unavailable: int
+    bytes: int
+    """Body bytes of the replies."""
+
+@final
+class Edge:
+    """HTTP server of everything below `/hls/`, on threads of its own: HTTP/1.1 and HTTP/2, with TLS given a certificate.
+
+    `put` is called once per part and rendition; requests are answered from what was put, and reloads for parts that are still to
+    come wait for it, without Python."""
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        threads: int = 0,
+        certificate: str | None = None,
+        private_key: str | None = None,
+        max_connections: int = 50_000,
+        max_waiters: int = 50_000,
+    ) -> None:
+        """Binds and serves. `threads` 0 is one a core, at most four; `certificate` and `private_key` are PEM files. Raises OSError when
+        the port is taken, ValueError for a bad host or certificate."""
+    @property
+    def port(self) -> int:
+        """The bound port."""
+    def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None:
+        """Opens a stream, in place of one of that name: requests for its index wait from now on."""
+    def put_index(self, stream: str, name: str, body: bytes) -> None:
+        """Puts a document of the whole stream (`/hls/{stream}/{name}`). Raises KeyError when the stream is not open."""
+    def put(
+        self,
+        stream: str,
+        rendition: str,
+        *,
+        msn: int,
+        part: int,
+        live: bytes,
+        delta: bytes | None = None,
+        plain: bytes | None = None,
+        media: list[tuple[str, bytes]] = ...,
+        joined: list[tuple[str, list[str]]] = ...,
+        dropped: list[str] = ...,
+        hint: str | None = None,
+        ended: bool = False,
+    ) -> None:
+        """Puts the next state of a rendition and releases who waits for it. (`msn`, `part`) is its newest part; `live`, `delta`, `plain`
+        are its playlists (`plain` None: as before); `media` is new, `joined` are segments as rows of parts that were put, `dropped`
+        names are served no longer, a request for `hint` waits. Raises KeyError for an unknown stream or part."""
+    def close(self, stream: str) -> bool:
+        """Removes a stream; who waits is answered 404. False when there is none."""
+    def stats(self) -> EdgeStats:
+        """One snapshot over all threads."""
+    def stop(self) -> None:
+        """Closes every connection and ends the threads."""
