@@ -79,7 +79,7 @@ def start_up(data: Path, *options: str, environment: dict[str, str] | None = Non
         assert process.stdout is not None
         for line in process.stdout:
             running.lines.append(line.rstrip())
-            if line.startswith("ready ") and not running.url:
+            if line.startswith("ready ") and " hls=" in line and not running.url:  # relays print theirs too
                 url, hls, media = line.split()[1:4]
                 running.url, running.hls_url = url.rstrip("/"), hls.removeprefix("hls=")
                 running.media_port = int(media.removeprefix("media="))

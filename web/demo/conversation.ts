@@ -26,7 +26,7 @@ export interface Conversation {
 export const EMPTY: Conversation = { messages: [], thinkingUntilMs: 0, spokenUntilMs: 0 };
 
 const THINKING_MS = 12_000;
-const SAME_TURN_MS = 1500;
+const SAME_TURN_MS = 4000;
 const KEPT = 200;
 
 export function typed(conversation: Conversation, id: number, text: string, way: Way): Conversation {

@@ -1,0 +1,26 @@
+"""One `avacast up` with its avatar and two relays, and one Chromium, for all stories in this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.harness.browser import launch
+from tests.harness.up import RunningUp, start_up
+
+
+@pytest.fixture(scope="session")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
+    running = start_up(tmp_path_factory.mktemp("up"), "--relays", "2")
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        yield browser
+        browser.close()

@@ -1,0 +1,126 @@
+"""Who watches how: a relay in between, the switch to HLS and back while people watch, a node that is gone."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import psutil
+import pytest
+from playwright.sync_api import Browser
+
+from tests.harness.browser import Operator, Viewer, viewer
+from tests.harness.up import RunningUp
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(240)]
+
+LONGEST_GAP_MS = 1000
+
+
+def test_a_viewer_behind_a_relay_sees_and_hears(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/watch/demo?role=passive", avoid="origin") as page:
+        first = page.first_picture()
+        told = page.events("mode")[0]["detail"]
+        print(f"first picture behind {told['node']}: {first['ms']:.0f} ms")
+        assert told["node"].startswith("relay-")
+        before = page.frames()
+        page.watch_for(3)
+        assert page.frames() - before > 50
+        page.say("demo", "I reach you through a relay.")
+        page.wait_until("probe.level() > 0.02", 30)
+
+
+def test_the_cdn_takes_the_passive_viewers_and_gives_them_back(up: RunningUp, chromium: Browser) -> None:
+    operator = Operator(up)
+    with ExitStack() as stack:
+        passive = [
+            stack.enter_context(viewer(chromium, f"{up.url}/watch/demo?role=passive&muted", size=(426, 240)))
+            for _ in range(2)
+        ]
+        interactive = stack.enter_context(
+            viewer(chromium, f"{up.url}/watch/demo?role=interactive&muted", size=(426, 240))
+        )
+        everybody = [*passive, interactive]
+        for one in everybody:
+            assert one.first_picture()["mode"] == "webrtc"
+        for one in everybody:
+            one.watch_for(0.5)
+            one.reset_gap()
+
+        operator.call("/api/broadcasts/demo/activate-cdn")
+        for one in passive:
+            one.wait_for_mode("hls")
+        for one in everybody:
+            one.watch_for(2)
+        report("to HLS", everybody)
+        assert interactive.mode == "webrtc"
+        assert max(one.gap_ms() for one in everybody) < LONGEST_GAP_MS
+        for one in passive:
+            assert one.stats()["latencyMs"] < 3000
+
+        stats = operator.call("/api/broadcasts/demo/stats", method="GET")
+        assert stats["listeners"]["hls"] == 2, stats["listeners"]
+
+        for one in everybody:
+            one.reset_gap()
+        operator.call("/api/broadcasts/demo/deactivate-cdn")
+        for one in passive:
+            one.wait_for_mode("webrtc")
+        for one in everybody:
+            one.watch_for(2)
+        report("back to WebRTC", everybody)
+        assert interactive.mode == "webrtc"
+        assert len(interactive.events("mode")) == 1
+        assert max(one.gap_ms() for one in everybody) < LONGEST_GAP_MS
+    operator.call("/api/broadcasts/demo/automatic-cdn")
+
+
+def report(what: str, viewers: list[Viewer]) -> None:
+    """One line a story: the longest stop of each picture, and the latency there."""
+    told = ", ".join(
+        f"{one.mode} stopped for {one.gap_ms():.0f} ms at most, latency {one.stats()['latencyMs']:.0f} ms"
+        for one in viewers
+    )
+    print(f"{what}: {told}")
+
+
+def test_a_broadcast_that_does_not_exist_says_so(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/watch/nothing-here") as page:
+        page.wait_until("probe.events.some(event => event.detail.problem)")
+        assert page.events("state")[-1]["detail"]["problem"]["code"] == "broadcast_unknown"
+        assert page.page.get_by_text("Not live right now").is_visible()
+
+
+def test_a_private_broadcast_needs_a_token_and_plays_with_one(up: RunningUp, chromium: Browser) -> None:
+    operator = Operator(up)
+    operator.call("/api/broadcasts", body={"id": "board", "title": "Board", "avatar": "ava", "persona": "ava"})
+    try:
+        with viewer(chromium, f"{up.url}/watch/board") as page:
+            page.page.get_by_text("This broadcast is private").wait_for()
+        token = operator.call("/api/broadcasts/board/tokens", body={"audience": "viewer"})["token"]
+        with viewer(chromium, f"{up.url}/watch/board#token={token}") as page:
+            assert page.first_picture()["mode"] == "webrtc"
+    finally:
+        operator.call("/api/broadcasts/board", method="DELETE")
+
+
+def test_a_viewer_whose_relay_dies_is_on_another_node_within_seconds(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/watch/demo?role=passive&muted", avoid="origin") as page:
+        page.first_picture()
+        node = page.events("mode")[0]["detail"]["node"]
+        kill_relay(up, node)
+        page.reset_gap()
+        page.wait_until("probe.events.filter(event => event.name === 'mode').length > 1")
+        page.watch_for(0.5)
+        told = page.events("mode")[-1]["detail"]
+        print(f"{node} killed: on {told['node']} after {page.gap_ms():.0f} ms without a picture")
+        assert told["node"] != node
+        assert page.gap_ms() < 5000
+
+
+def kill_relay(up: RunningUp, node: str) -> None:
+    """Kills the process of this relay, which is a child of `avacast up`."""
+    children = {child.environ().get("AVACAST_NODE_ID"): child for child in psutil.Process(up.process.pid).children()}
+    children[node].kill()
+    children[node].wait(5)
+
+
