@@ -11,10 +11,14 @@ from __future__ import annotations
 
 import warp as wp
 
-from origin.avatar.face import FIXED, Face, face_pixel
+from origin.avatar.face import FIXED, Face, face_pixel, packed, unpacked
 from origin.avatar.shading import Lights
 
-wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w", "enable_backward": False})
+wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w -mllvm -inline-threshold=5000", "enable_backward": False})
+
+
+EDGE_STEP = wp.constant(1562 << 14)
+"""A jump of the depth key, about a centimetre, that makes an edge."""
 
 
 @wp.struct
@@ -96,15 +100,15 @@ def shade_tiles(
     first: int,
     face: Face,
     lights: Lights,
-    depth: wp.array(dtype=wp.int64),
-    fixed: wp.array(dtype=wp.vec4),
+    depth: wp.array(dtype=wp.int32),
+    fixed: wp.array(dtype=wp.vec4ub),
     back: Hair,
     front: Hair,
     bucket: wp.array(dtype=int),
     share: wp.array(dtype=float),
     width: int,
     height: int,
-    out: wp.array(dtype=wp.vec3),
+    out: wp.array(dtype=wp.uint32),
 ):
     """Face pixels, and the fixed picture with back hair; where front hair hides all, nothing."""
     tile = tiles[wp.tid() + first]
@@ -128,12 +132,12 @@ def shade_tiles(
             if has_front and mix == 0.0:
                 hidden = covered(front.layers, b, float(x) - ff.x - ff.dx * fx, float(y) - ff.y - ff.dy * fx)
             if hidden:
-                out[i] = wp.vec3(0.1, 0.1, 0.1)
+                out[i] = wp.uint32(0)
             else:
-                t = int(depth[i] & wp.int64(1048575))
+                t = depth[i] & FIXED
                 q = fixed[i]
                 if t == FIXED:
-                    c = wp.vec3(q[0], q[1], q[2])
+                    c = wp.vec3(float(q[0]), float(q[1]), float(q[2])) * 0.00392157
                     h = wp.vec4(0.0, 0.0, 0.0, 0.0)
                     if has_back:
                         h = layer_at(back.layers, b, float(x) - bf.x - bf.dx * fx, float(y) - bf.y - bf.dy * fx)
@@ -141,9 +145,9 @@ def shade_tiles(
                         nf = row_flow(back.next_flow, ty, tx, fy)
                         hn = layer_at(back.layers, nb, float(x) - nf.x - nf.dx * fx, float(y) - nf.y - nf.dy * fx)
                         h = h * (1.0 - mix) + hn * mix
-                    out[i] = c * (1.0 - h[3]) + wp.vec3(h[0], h[1], h[2])
+                    out[i] = packed(c * (1.0 - h[3]) + wp.vec3(h[0], h[1], h[2]))
                 else:
-                    out[i] = face_pixel(x, y, t, face, lights) * q[3]
+                    out[i] = packed(face_pixel(x, y, t, face, lights) * (float(q[3]) * 0.00392157))
 
 
 @wp.func
@@ -152,12 +156,12 @@ def luminance(c: wp.vec3) -> float:
 
 
 @wp.func
-def along_edge(colours: wp.array(dtype=wp.vec3), i: int, x: int, y: int, width: int, height: int) -> wp.vec3:
+def along_edge(colours: wp.array(dtype=wp.uint32), i: int, x: int, y: int, width: int, height: int) -> wp.vec3:
     """Four taps along the edge through a pixel: smooths a staircase without blurring across it."""
-    nw = luminance(colours[i - width - 1])
-    ne = luminance(colours[i - width + 1])
-    sw = luminance(colours[i + width - 1])
-    se = luminance(colours[i + width + 1])
+    nw = luminance(unpacked(colours[i - width - 1]))
+    ne = luminance(unpacked(colours[i - width + 1]))
+    sw = luminance(unpacked(colours[i + width - 1]))
+    se = luminance(unpacked(colours[i + width + 1]))
     dx = (sw + se) - (nw + ne)
     dy = (nw + sw) - (ne + se)
     scale = 1.0 / (wp.min(wp.abs(dx), wp.abs(dy)) + 0.02)
@@ -173,21 +177,22 @@ def along_edge(colours: wp.array(dtype=wp.vec3), i: int, x: int, y: int, width: 
         fx = fx - float(xa)
         fy = fy - float(ya)
         j = ya * width + xa
-        top = colours[j] * (1.0 - fx) + colours[j + 1] * fx
-        s = s + top * (1.0 - fy) + (colours[j + width] * (1.0 - fx) + colours[j + width + 1] * fx) * fy
+        top = unpacked(colours[j]) * (1.0 - fx) + unpacked(colours[j + 1]) * fx
+        below = unpacked(colours[j + width]) * (1.0 - fx) + unpacked(colours[j + width + 1]) * fx
+        s = s + top * (1.0 - fy) + below * fy
     return s * 0.25
 
 
 @wp.func
-def is_edge(a: wp.int64, b: wp.int64, material: wp.array(dtype=int)) -> bool:
+def is_edge(a: int, b: int, material: wp.array(dtype=int)) -> bool:
     """Whether two neighbouring pixels lie on different things: another material, or a jump in depth."""
-    t = int(a & wp.int64(1048575))
-    u = int(b & wp.int64(1048575))
+    t = a & FIXED
+    u = b & FIXED
     if t == u:
         return False
     if t == FIXED or u == FIXED:
         return True
-    return wp.abs(a - b) > wp.int64(52428800000) or material[t] != material[u]
+    return wp.abs(a - b) > EDGE_STEP or material[t] != material[u]
 
 
 @wp.func
@@ -198,8 +203,8 @@ def final_colour(
     row: TileFlow,
     next_row: TileFlow,
     has_front: bool,
-    colours: wp.array(dtype=wp.vec3),
-    depth: wp.array(dtype=wp.int64),
+    colours: wp.array(dtype=wp.uint32),
+    depth: wp.array(dtype=wp.int32),
     material: wp.array(dtype=int),
     layers: wp.array(dtype=wp.vec4ub, ndim=3),
     b: int,
@@ -218,7 +223,7 @@ def final_colour(
     c = wp.vec3(h[0], h[1], h[2])
     if h[3] < 0.996:
         i = y * width + x
-        d = colours[i]
+        d = unpacked(colours[i])
         if x > 0 and y > 0 and x < width - 1 and y < height - 1:
             z = depth[i]
             edge = is_edge(z, depth[i + 1], material) or is_edge(z, depth[i - 1], material)
@@ -231,22 +236,22 @@ def final_colour(
 
 
 @wp.func
-def luma_of(c: wp.vec3, grain: float) -> wp.uint8:
+def luma_of(c: wp.vec3, grain: wp.uint8) -> wp.uint8:
     """BT.601 Y with grain, which has no colour."""
-    return wp.uint8(wp.clamp(16.5 + 0.256788 * c[0] + 0.504129 * c[1] + 0.097906 * c[2] + grain, 16.0, 235.0))
+    return wp.uint8(wp.clamp(16.5 + 0.256788 * c[0] + 0.504129 * c[1] + 0.097906 * c[2] + (float(grain) - 128.0) * 0.01, 16.0, 235.0))
 
 
 @wp.kernel(enable_backward=False)
 def write_tiles(
     tiles: wp.array(dtype=int),
     first: int,
-    colours: wp.array(dtype=wp.vec3),
-    depth: wp.array(dtype=wp.int64),
+    colours: wp.array(dtype=wp.uint32),
+    depth: wp.array(dtype=wp.int32),
     material: wp.array(dtype=int),
     front: Hair,
     bucket: wp.array(dtype=int),
     share: wp.array(dtype=float),
-    noise: wp.array(dtype=float, ndim=2),
+    noise: wp.array(dtype=wp.uint8, ndim=2),
     width: int,
     height: int,
     box_x: int,
@@ -286,10 +291,10 @@ def write_tiles(
             c3 = final_colour(
                 x + 1, y + 1, fx + 1.0, r1, n1, has_front, colours, depth, material, l, b, nb, mix, width, height
             )
-            luma[py, px] = luma_of(c0, noise[py, px])
-            luma[py, px + 1] = luma_of(c1, noise[py, px + 1])
-            luma[py + 1, px] = luma_of(c2, noise[py + 1, px])
-            luma[py + 1, px + 1] = luma_of(c3, noise[py + 1, px + 1])
+            luma[py, px] = luma_of(c0, noise[y, x])
+            luma[py, px + 1] = luma_of(c1, noise[y, x + 1])
+            luma[py + 1, px] = luma_of(c2, noise[y + 1, x])
+            luma[py + 1, px + 1] = luma_of(c3, noise[y + 1, x + 1])
             s = (c0 + c1 + c2 + c3) * 0.25
             u = 128.5 - 0.148223 * s[0] - 0.290993 * s[1] + 0.439216 * s[2]
             v = 128.5 + 0.439216 * s[0] - 0.367788 * s[1] - 0.071427 * s[2]

@@ -27,6 +27,8 @@ from origin.avatar.compose import Hair, shade_tiles, write_tiles
 from origin.avatar.face import (
     FILM_FIRST,
     FILM_STEPS,
+    FIXED,
+    KEY_BITS,
     Face,
     blend_shadow,
     draw_lashes,
@@ -41,7 +43,7 @@ from origin.avatar.headstate import head_rows
 from origin.avatar.layerbake import LayerBake
 from origin.avatar.layers import NECK_SPAN, NODE, SHADOW_HEIGHT, SHADOW_WIDTH, Layers
 from origin.avatar.materials import Material
-from origin.avatar.person import Avatar, Floats, Ints
+from origin.avatar.person import Avatar, Floats, Ints, PersonError
 from origin.avatar.pose import Pose
 from origin.avatar.posing import HEAD_ROWS, face_normals, pose_vertices
 from origin.avatar.renderer import Box, Picture, Progress
@@ -51,7 +53,6 @@ FADE_FRAMES: Final = 8
 """Frames over which a newly chosen bucket of hair fades in."""
 HYSTERESIS: Final = 0.62
 """A bucket is left when the head is this part of the spacing away from it; one half would flutter."""
-FIXED: Final = (1 << 20) - 1
 LASH_INK: Final = (0.055, 0.045, 0.04)
 
 
@@ -129,14 +130,17 @@ class SharedScene:
         self.front, self.back = (octets(a, wp.vec4ub) for a in (layers.front, layers.back))
         self.nodes = [vectors(a, wp.vec4) for a in layers.nodes]
         self.origins = [vectors(a) for a in layers.origins]
-        self.noise = floats(grain(width, height))
         picture = layers.fixed.astype(np.float32) / 255
         self.fixed_i420 = to_i420(picture, grain(width, height))
         inside = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
-        with_vignette = np.concatenate([picture[inside], vignette(width, height)[inside][..., None]], 2)
-        self.fixed = vectors(with_vignette.reshape(-1, 4), wp.vec4)
+        self.noise = octets(np.round(grain(width, height)[inside] * 100 + 128))
+        shade = np.round(vignette(width, height)[inside][..., None] * 255)
+        with_vignette = np.concatenate([layers.fixed[inside], shade], 2)
+        self.fixed = octets(with_vignette.reshape(-1, 4), wp.vec4ub)
         self.film = floats(film_table())
-        self.fixed_depth = ((layers.fixed_depth.astype(np.int64) << 20) + FIXED).ravel()
+        if len(drawn) >= int(FIXED):
+            raise PersonError(f"{avatar.name} shows {len(drawn)} triangles, the light tier can draw {int(FIXED)}")
+        self.fixed_depth = (((layers.fixed_depth >> 5) << int(KEY_BITS)) + int(FIXED)).astype(np.int32).ravel()
 
     def _select_units(self, avatar: Avatar, ids: NDArray[np.int64]) -> None:
         u = avatar.units
@@ -278,7 +282,7 @@ class LightTier:
             ring_normals = wp.zeros(len(scene.ring_faces), dtype=wp.vec3)
             planes, tangents = (wp.zeros(2 * len(scene.triangles), dtype=wp.vec3) for _ in range(2))
             shadow_map = wp.zeros((SHADOW_HEIGHT, SHADOW_WIDTH), dtype=float)
-            depth, colours = wp.zeros(pixels, dtype=wp.int64), wp.zeros(pixels, dtype=wp.vec3)
+            depth, colours = wp.zeros(pixels, dtype=wp.int32), wp.zeros(pixels, dtype=wp.uint32)
             self._weights, self._head = wp.zeros(52, dtype=float), wp.zeros(HEAD_ROWS, dtype=wp.vec3)
             # bucket: shown, coming, four for shadows; share: fade, four for shadows
             self._bucket, self._share = wp.zeros(6, dtype=int), wp.zeros(5, dtype=float)
