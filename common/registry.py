@@ -22,6 +22,8 @@ from typing import Any, TypeVar, cast
 
 import fakeredis
 import redis.asyncio as aioredis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from common.errors import Conflict, Unavailable
@@ -200,8 +202,13 @@ class Registry:
         """A registry on the Redis at `url` (redis://, rediss://, unix://), in-process when empty. Connects on first use."""
         if not url:
             return cls(fakeredis.FakeAsyncRedis(), namespace=namespace, embedded=True)
+        # Once more, at once: a connection that lay idle over a restart of Redis is dead, the next one is not.
         client = aioredis.Redis.from_url(
-            url, socket_timeout=_CALL_S, socket_connect_timeout=_CALL_S, health_check_interval=10
+            url,
+            socket_timeout=_CALL_S,
+            socket_connect_timeout=_CALL_S,
+            health_check_interval=10,
+            retry=Retry(NoBackoff(), 1),
         )
         return cls(client, namespace=namespace)
 

@@ -18,7 +18,7 @@ import random
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass, field
 
 from common import directory
 from common.config import OrchestratorConfig
@@ -52,6 +52,16 @@ _SWITCHES = counter("avacast_delivery_switches_total", "Changes of delivery", ("
 _TICK_FAILURES = counter(
     "avacast_tick_failures_total", "Ticks that could not do all of their work", ("part",)
 )
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """What nodes must be told of at once, in a form that compares."""
+
+    deliveries: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    origins: dict[str, str | None] = field(default_factory=dict)
+    nodes: list[tuple[str, str, bool]] = field(default_factory=list)
+    broadcasts: list[Broadcast] = field(default_factory=list)
 
 
 class Hub:
@@ -94,6 +104,7 @@ class Hub:
         self._refreshed_at = float("-inf")
         self._wake = asyncio.Event()
         self._ticking = asyncio.Lock()
+        self._outlined = _Outline()
         self._seen: dict[str, tuple[bool, Audience]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -170,8 +181,7 @@ class Hub:
         self.feed.publish("node", {"id": node_id, "change": "draining" if wanted else "undrained"})
         with suppress(RegistryDown):
             await self.registry.put_drain(node_id, json.dumps({"since_ms": _wall_ms()}) if wanted else None)
-        await self._bump()
-        self.wake()
+        await self.tick()
 
     async def create(self, new: NewBroadcast) -> Broadcast:
         """Makes a broadcast and places it."""
@@ -180,7 +190,6 @@ class Hub:
             "broadcast:created", broadcast=broadcast.id, public=broadcast.public, avatar=broadcast.avatar
         )
         self.feed.publish("broadcast", {"id": broadcast.id, "change": "created"}, broadcast=broadcast.id)
-        await self._bump()
         await self.tick()
         return broadcast
 
@@ -195,7 +204,6 @@ class Hub:
         self.feed.publish("broadcast", {"id": name, "change": "ended"}, broadcast=name)
         with suppress(RegistryDown):
             await self.registry.forget_broadcast(name)
-        await self._bump()
         await self.tick()
 
     async def order(self, name: str, force: Force) -> State:
@@ -276,7 +284,7 @@ class Hub:
 
     async def _tick(self, now: float) -> None:
         self._view = None
-        before, states, scene = self._outline(), dict(self.deliveries), self._seen
+        before, states, scene = self._outlined, dict(self.deliveries), self._seen
         await self._share(now)
         await self._refresh(now)
         for node in self.nodes.expire(now):
@@ -291,19 +299,19 @@ class Hub:
             # Nobody can be on duty. What was decided stays decided, but what has no origin gets one, so that joins go on.
             for broadcast in self.broadcasts:
                 self._assign(broadcast)
-        self._tell(states, before[1])
+        self._tell(states, before.origins)
         self._seen = self._scene()
         self._tell_scene(scene, self._seen)
-        if self._outline() != before:
+        self._outlined = self._outline()
+        if self._outlined != before:
             await self._bump()
         self._measure(now)
 
-    def _outline(self) -> Any:
-        """What nodes must be told of at once, in a form that compares."""
-        return (
+    def _outline(self) -> _Outline:
+        return _Outline(
             {name: state.told for name, state in self.deliveries.items()},
             {one.id: getattr(self.origin_of(one.id), "id", None) for one in self.broadcasts},
-            [(one.id, one.report.url, one.drain) for one in self.nodes],
+            [(one.id, one.report.url, one.draining) for one in self.nodes],
             list(self.broadcasts),
         )
 
