@@ -6,19 +6,21 @@ Origin, relay and packager are this with their own parts added.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
 from common.auth import Audience
 from common.config import Node
-from common.directory import Directory, Role
+from common.directory import Broadcast, Directory, Role
 from common.http import application
+from common.urls import for_viewer
 from sfu.admission import Source
 from sfu.link import DirectoryAdmission, Link
 from sfu.stats import node_stats, stream_reports
 from sfu.upstream import Puller
-from sfu.viewers import Viewers
+from sfu.viewers import Viewer, Viewers
 from sfu.whep import Whep
 from sfu.whip import Whip
 from sfu.worker import Worker
@@ -101,13 +103,7 @@ class MediaNode:
 
     def _tell_viewers(self, directory: Directory) -> None:
         for broadcast in directory.broadcasts.values():
-            mode = {
-                "mode": broadcast.mode.value,
-                "hls": broadcast.hls_url,
-                "whep": None,
-                "reason": "delivery",
-            }
-            self.viewers.tell(broadcast.id, "mode", mode, keep=True)
+            self.viewers.tell(broadcast.id, "mode", partial(_mode, broadcast), keep=True)
             self.viewers.tell(broadcast.id, "viewercount", {"viewercount": broadcast.viewers}, keep=True)
 
     def _summary(self) -> dict[str, object]:
@@ -134,3 +130,10 @@ class MediaNode:
 
     async def _stats(self, _request: web.Request) -> web.Response:
         return web.json_response(node_stats(self.worker, self.viewers, self.puller))
+
+
+def _mode(broadcast: Broadcast, viewer: Viewer) -> dict[str, Any]:
+    """How this passive viewer watches from now on: they move in batches, each is in or out of the share."""
+    hls = for_viewer(broadcast.hls_url, viewer.host) if broadcast.hls_url else None
+    mode = broadcast.mode_for(viewer.viewer or viewer.session)
+    return {"mode": mode.value, "hls": hls, "whep": None, "reason": "delivery"}

@@ -6,7 +6,7 @@ import asyncio
 import enum
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,11 +33,21 @@ class Viewer:
     etag: str = ""
     connected: bool = False
     joined_at: float = field(default_factory=time.monotonic)
+    host: str | None = None
+    """The Host header that it came with: the name by which it reaches this machine."""
     waiting: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING_EVENTS))
+    heard: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The last of what was told to each viewer in its own words, by event."""
 
     def tell(self, name: str, data: Mapping[str, Any]) -> None:
         """Queues an event for the viewer's event stream."""
         self.put(f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode())
+
+    def hear(self, name: str, data: Mapping[str, Any]) -> None:
+        """As `tell`, unless it is what the viewer heard last under this name."""
+        if self.heard.get(name) != data:
+            self.heard[name] = data
+            self.tell(name, data)
 
     def put(self, message: bytes | None) -> None:
         """Queues a ready message; None ends the event stream."""
@@ -46,13 +56,17 @@ class Viewer:
         self.waiting.put_nowait(message)
 
 
+Words = Mapping[str, Any] | Callable[[Viewer], Mapping[str, Any]]
+"""The data of an event, the same for all or made for each viewer."""
+
+
 class Viewers:
     """All WHEP sessions of this node. What a stream has told stays known, so that who joins later hears the last of it."""
 
     def __init__(self) -> None:
         self._sessions: dict[str, Viewer] = {}
         self._streams: dict[str, dict[str, Viewer]] = {}
-        self._said: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._said: dict[str, dict[str, Words]] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -78,7 +92,7 @@ class Viewers:
         self._streams.setdefault(viewer.stream, {})[viewer.session] = viewer
         for name, data in self._said.get(viewer.stream, {}).items():
             if name != "mode" or viewer.role is ViewerRole.PASSIVE:
-                viewer.tell(name, data)
+                viewer.hear(name, data(viewer) if callable(data) else data)
 
     def remove(self, session: str) -> Viewer | None:
         """A session that has ended; its event stream ends too."""
@@ -91,16 +105,27 @@ class Viewers:
             viewer.put(None)
         return viewer
 
-    def tell(self, stream: str, name: str, data: Mapping[str, Any], *, keep: bool = False) -> None:
-        """Tells all viewers of a stream. A `mode` goes to the passive ones only; with `keep` late comers hear it too."""
+    def tell(self, stream: str, name: str, data: Words, *, keep: bool = False) -> None:
+        """Tells all viewers of a stream. A `mode` goes to the passive ones only; with `keep` late comers hear it too.
+
+        Words that are made for each viewer reach only those for whom they have changed.
+        """
         if keep:
-            if self._said.setdefault(stream, {}).get(name) == data:
+            if not callable(data) and self._said.setdefault(stream, {}).get(name) == data:
                 return
-            self._said[stream][name] = data
+            self._said.setdefault(stream, {})[name] = data
+        concerned = (
+            viewer
+            for viewer in self._streams.get(stream, {}).values()
+            if viewer.role is not ViewerRole.NODE and (name != "mode" or viewer.role is ViewerRole.PASSIVE)
+        )
+        if callable(data):
+            for viewer in concerned:
+                viewer.hear(name, data(viewer))
+            return
         message = f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
-        for viewer in self._streams.get(stream, {}).values():
-            if viewer.role is not ViewerRole.NODE and (name != "mode" or viewer.role is ViewerRole.PASSIVE):
-                viewer.put(message)
+        for viewer in concerned:
+            viewer.put(message)
 
     def forget(self, stream: str) -> None:
         """The stream is over: nothing is kept of what it told."""

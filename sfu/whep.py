@@ -79,7 +79,8 @@ class Whep:
             answer = self._worker.sfu.subscribe(stream, offer, layers_all=role is ViewerRole.NODE)
         except SfuError as error:
             raise refused(error) from None
-        self.viewers.add(Viewer(answer.session, stream, role, viewer, answer.etag))
+        host = request.headers.get("Host")
+        self.viewers.add(Viewer(answer.session, stream, role, viewer, answer.etag, host=host))
         _JOINS.labels(role.value).inc()
         events = f'<{request.rel_url.path.rstrip("/")}/{answer.session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
         return created(request, answer, (events,))
