@@ -226,6 +226,7 @@ class Avatars:
         stage.start()
         conversation.start()
         self._avatars[name] = Avatar(broadcast, stage, conversation)
+        await conversation.rehearse()
         _log.info("avatar:live", broadcast=name, persona=persona.name, voice=self._voice.name)
 
     def _brain(self, persona: Persona) -> Brain:

@@ -85,8 +85,11 @@ class Conversation:
         self._voice_thread = voice_thread
         self._now = now
         self._random = random.Random(seed)
+        self._greeting = self._random.choice(persona.greeting) if persona.greeting else ""
         self._wanted = asyncio.Event()
         self._interrupted = asyncio.Event()
+        self._resting = asyncio.Event()
+        self._resting.set()
         self._task: asyncio.Task[None] | None = None
         self.first_clause_s: list[float] = []
         """Text to first PCM of the last 256 lines."""
@@ -113,9 +116,18 @@ class Conversation:
         return self._added(self.turns.add(Kind.ASK, text, asker))
 
     def greet(self) -> None:
-        """Says one of the persona's greetings, if it has any."""
-        if self._persona.greeting:
-            self.say(self._random.choice(self._persona.greeting))
+        """Says the persona's greeting, if it has one."""
+        if self._greeting:
+            self.say(self._greeting)
+
+    async def rehearse(self) -> None:
+        """Has the voice speak the greeting beforehand (voices remember), so that the first visitor need not wait for it."""
+        chunker = Chunker()
+        for chunk in [*chunker.push(self._greeting), *chunker.flush()]:
+            with contextlib.suppress(VoiceError):  # then it is not said later either, and that is logged
+                await asyncio.get_running_loop().run_in_executor(
+                    self._voice_thread, self._voice.synthesise, chunk
+                )
 
     def interrupt(self) -> str:
         """Stops speaking within a tick and forgets what waits. Returns what was heard of the line that was being spoken."""
@@ -124,7 +136,12 @@ class Conversation:
         self._interrupted.set()
         return heard
 
+    async def rest(self) -> None:
+        """Waits until all that was queued has been heard."""
+        await self._resting.wait()
+
     def _added(self, turn: Turn) -> Turn:
+        self._resting.clear()
         self._wanted.set()
         return turn
 
@@ -132,6 +149,7 @@ class Conversation:
         while True:
             turn = self.turns.take()
             if turn is None:
+                self._resting.set()
                 self._wanted.clear()
                 await self._wanted.wait()
                 continue

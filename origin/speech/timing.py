@@ -23,6 +23,7 @@ LEAD: Final = 30 * MILLISECOND
 _PAUSE: Final = {".": 320, "!": 320, "?": 340, ":": 240, ";": 220, ",": 150}
 """Silence kept after the last phoneme, ms, by the punctuation that ends the text."""
 _NO_PAUSE: Final = 40
+_CLOSING: Final = frozenset({".", ",", "!", "?", ";", ":", "…", "...", ")", "]", "”"})
 _FALL: Final = 0.06
 """Part of the loudest sample below which the last phoneme before a pause has died away."""
 _SHORTEST: Final = 30 * MILLISECOND
@@ -143,4 +144,14 @@ def _words(phrase: Phrase, phonemes: Sequence[PhonemeMark]) -> list[WordMark]:
         piece = phrase.tokens[p.token].piece
         start, end = spans.get(piece, (p.start, p.end))
         spans[piece] = (min(start, p.start), max(end, p.end))
-    return [WordMark(phrase.pieces[i].written, *spans[i]) for i in sorted(spans)]
+    return [WordMark(_written(phrase, i), *spans[i]) for i in sorted(spans)]
+
+
+def _written(phrase: Phrase, piece: int) -> str:
+    """A word as written, with the marks that close it: captions read "Hello," and not "Hello ,"."""
+    text = phrase.pieces[piece].written
+    for following in phrase.pieces[piece + 1 :]:
+        if following.written not in _CLOSING:
+            break
+        text += following.written
+    return text

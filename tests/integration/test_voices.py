@@ -19,7 +19,7 @@ from origin.speech.voices import Cached, available, load, speed
 pytestmark = pytest.mark.slow
 
 SENTENCE = "The quick brown fox costs $5.20, and jumps over the lazy dog at 25 frames per second."
-WRITTEN = "The quick brown fox costs $5.20 and jumps over the lazy dog at 25 frames per second".split()
+WRITTEN = SENTENCE.split()
 HEARD = "the quick brown fox costs 5 20 and jumps over the lazy dog at 25 frames per second"
 SIBILANTS = (
     "She sells sea shells by the sea shore, and sometimes she says so.",

@@ -1,0 +1,229 @@
+"""A conversation in virtual time: what is said, what is remembered, what happens when a brain fails or somebody interrupts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import pytest
+
+from origin import conversation as subject
+from origin.conversation import Conversation
+from origin.dialogue.brain import BrainError, Question, Speaker
+from origin.dialogue.persona import Persona
+from origin.dialogue.turns import QueueFull
+from origin.performer import Performer
+from origin.speech.voice import Speech, VoiceError
+from origin.speech_buffer import BufferState
+from tests.harness.speaking import spoken
+
+WORD_MS = 200
+PERSONA = Persona(name="Test", greeting=["Hello you."], fallback=["What?"], apology=["I am sorry."])
+
+
+class VirtualStage:
+    """The stage's face to a conversation, on a performer that ticks as often as the loop comes round: no wall clock."""
+
+    def __init__(self) -> None:
+        self.performer = Performer(1)
+        self.said: list[str] = []
+        self.on_tick: Callable[[int], None] = lambda _frame: None
+
+    async def run(self) -> None:
+        while True:
+            tick = self.performer.tick()
+            self.said += [c.text for c in tick.captions]
+            self.on_tick(tick.frame)
+            await asyncio.sleep(0)
+
+    @property
+    def ahead_s(self) -> float:
+        return self.performer.buffer.level / 48_000
+
+    @property
+    def quiet(self) -> bool:
+        return self.performer.buffer.state is BufferState.IDLE
+
+    def begin(self, epoch: int) -> None:
+        self.performer.begin(epoch)
+
+    def push(self, speech: Speech, epoch: int) -> bool:
+        return self.performer.push(speech, epoch)
+
+    def end(self, epoch: int) -> None:
+        self.performer.end(epoch)
+
+    def interrupt(self, epoch: int) -> str:
+        return self.performer.interrupt(epoch)
+
+    def heard(self) -> str:
+        return self.performer.buffer.heard()
+
+
+class WordVoice:
+    """200 ms a word."""
+
+    name = "words"
+
+    def synthesise(self, text: str) -> Speech:
+        if "unspeakable" in text:
+            raise VoiceError("cannot say that")
+        return spoken(text, WORD_MS * len(text.split()))
+
+
+class Thinking:
+    """A brain that does what a test wants."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = ["I think ", "so. ", "Yes, I do."]
+        self.error: Exception | None = None
+        self.hangs = False
+        self.asked: list[Question] = []
+
+    async def reply(self, question: Question) -> AsyncGenerator[str, None]:
+        self.asked.append(question)
+        for text in self.texts:
+            yield text
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error:
+            raise self.error
+
+    async def close(self) -> None:
+        return
+
+
+@pytest.fixture
+def brain() -> Thinking:
+    return Thinking()
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[VirtualStage]:
+    virtual = VirtualStage()
+    task = asyncio.create_task(virtual.run())
+    yield virtual
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def talk(stage: VirtualStage, brain: Thinking) -> AsyncIterator[Conversation]:
+    with ThreadPoolExecutor(1) as thread:
+        conversation = Conversation(
+            "test", stage, WordVoice(), brain, PERSONA, thread, now=lambda: datetime(2026, 1, 1), seed=1
+        )
+        conversation.start()
+        yield conversation
+        await conversation.close()
+
+
+def remembered(talk: Conversation) -> list[tuple[Speaker, str]]:
+    return [(m.speaker, m.text) for m in talk.turns.history]
+
+
+async def test_lines_are_spoken_in_order_and_remembered(talk: Conversation, stage: VirtualStage) -> None:
+    talk.say("One two.")
+    talk.say("Three.")
+    await talk.rest()
+    assert stage.said == ["One two.", "Three."]
+    assert remembered(talk) == [(Speaker.AVATAR, "One two."), (Speaker.AVATAR, "Three.")]
+
+
+async def test_an_answer_is_spoken_while_it_is_thought(
+    talk: Conversation, stage: VirtualStage, brain: Thinking
+) -> None:
+    talk.ask("Do you think?", "anna")
+    await talk.rest()
+    assert stage.said == ["I think so.", "Yes, I do."]
+    assert remembered(talk) == [
+        (Speaker.VISITOR, "Do you think?"),
+        (Speaker.AVATAR, "I think so. Yes, I do."),
+    ]
+    talk.ask("Really?", "anna")
+    await talk.rest()
+    assert [m.text for m in brain.asked[1].history] == ["Do you think?", "I think so. Yes, I do."]
+
+
+async def test_a_brain_that_fails_gets_an_apology(
+    talk: Conversation, stage: VirtualStage, brain: Thinking
+) -> None:
+    brain.texts, brain.error = [], BrainError("out of order")
+    talk.ask("Hello?")
+    await talk.rest()
+    assert stage.said == ["I am sorry."]
+
+
+async def test_a_brain_that_hangs_gets_an_apology(
+    talk: Conversation, stage: VirtualStage, brain: Thinking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "THINKING_S", 0.05)
+    brain.texts, brain.hangs = ["Well. "], True
+    talk.ask("Hello?")
+    await talk.rest()
+    assert stage.said == ["Well.", "I am sorry."]
+
+
+async def test_an_interruption_drops_all_and_keeps_what_was_heard(
+    talk: Conversation, stage: VirtualStage
+) -> None:
+    cut = asyncio.Event()
+    stage.on_tick = lambda _frame: cut.set() if stage.heard() else None
+    talk.say("One two three four five six seven.")
+    talk.say("Never heard.")
+    await cut.wait()
+    stage.on_tick = lambda _frame: None
+    heard = talk.interrupt()
+    await talk.rest()
+    assert heard and "seven" not in heard
+    assert remembered(talk) == [(Speaker.AVATAR, heard)]
+    talk.say("Back.")
+    await talk.rest()
+    assert stage.said[-1] == "Back." and "Never heard." not in stage.said
+
+
+async def test_twenty_interruptions_in_a_row_and_it_still_speaks(
+    talk: Conversation, stage: VirtualStage
+) -> None:
+    for _ in range(20):
+        talk.ask("What now?")
+        await asyncio.sleep(0.002)
+        talk.interrupt()
+    talk.say("Still here.")
+    await talk.rest()
+    assert stage.said[-1] == "Still here."
+
+
+async def test_a_clause_that_cannot_be_spoken_is_left_out(talk: Conversation, stage: VirtualStage) -> None:
+    talk.say("First part. The unspeakable part. Last part.")
+    await talk.rest()
+    assert stage.said == ["First part.", "Last part."]
+
+
+async def test_the_queue_of_lines_is_bounded(talk: Conversation) -> None:
+    with pytest.raises(QueueFull):
+        for _ in range(40):
+            talk.say("More.")
+
+
+async def test_the_greeting_is_rehearsed_and_said(talk: Conversation, stage: VirtualStage) -> None:
+    await talk.rehearse()
+    assert stage.said == []
+    talk.greet()
+    await talk.rest()
+    assert stage.said == ["Hello you."]
+
+
+async def test_a_long_answer_is_made_only_a_little_ahead(talk: Conversation, stage: VirtualStage) -> None:
+    most = 0.0
+
+    def look(_frame: int) -> None:
+        nonlocal most
+        most = max(most, stage.ahead_s)
+
+    stage.on_tick = look
+    talk.say(" ".join(f"This is sentence number {n}." for n in range(60)))
+    await talk.rest()
+    assert subject.AHEAD_S * 0.5 < most < subject.AHEAD_S + 8
