@@ -131,9 +131,10 @@ class Transcoder:
 
     @staticmethod
     def _planar(frame: av.AudioFrame) -> Pcm:
-        samples = frame.to_ndarray()
-        if samples.dtype == np.int16:
-            samples = samples.astype(np.float32) / 32768
+        raw = frame.to_ndarray()
+        samples: Pcm = raw.astype(np.float32)
+        if raw.dtype == np.int16:
+            samples /= 32768
         if not frame.format.is_planar:
             samples = samples.reshape(-1, len(frame.layout.channels)).T
         if samples.shape[0] == 1:

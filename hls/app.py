@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -153,7 +153,7 @@ class HlsNode:
                 if now >= ended.until:
                     del self._ended[stream]
                     ended.packager.discard()
-            for what, value in self.edge.stats().items():
+            for what, value in cast(dict[str, int], self.edge.stats()).items():
                 _EDGE.labels(what).set(value)
             await asyncio.sleep(_STATS_S)
 

@@ -66,7 +66,10 @@ class Feed:
             self._stop_listening = None
 
     def _heard(self, event: Event) -> None:
-        if event["type"] in ("stream_started", "stream_ended") and event.get("stream") == self.packager.stream:
+        if (
+            event["type"] in ("stream_started", "stream_ended")
+            and event.get("stream") == self.packager.stream
+        ):
             self._changed.set()
 
     async def _follow(self) -> None:

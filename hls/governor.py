@@ -32,7 +32,11 @@ class KeyFrameGovernor:
         self._last_key = at
         if self._asked_at is None:
             self._own_interval = interval
-        elif interval is None or self._own_interval is None or abs(interval - self._own_interval) > VIDEO_RATE // 10:
+        elif (
+            interval is None
+            or self._own_interval is None
+            or abs(interval - self._own_interval) > VIDEO_RATE // 10
+        ):
             self._own_interval = None
         if self._asked_at is not None:
             lead_ms = min(max((at - self._asked_at) * 1000 / VIDEO_RATE, 0), _LONGEST_LEAD_MS)
@@ -59,4 +63,7 @@ class KeyFrameGovernor:
         if self._own_interval is None or self._last_key is None:
             return False
         due = self._last_key + self._own_interval
-        return boundary - self._segment // 4 <= due <= boundary + VIDEO_RATE // 4 and at <= due + VIDEO_RATE // 10
+        return (
+            boundary - self._segment // 4 <= due <= boundary + VIDEO_RATE // 4
+            and at <= due + VIDEO_RATE // 10
+        )

@@ -1,4 +1,4 @@
-"""H.264 access units: Annex-B in, MP4 samples out; parameter sets are read, compared and taken out (RFC 6184, ISO/IEC 14496-10, -15)."""
+"""H.264 access units: Annex-B in, MP4 samples out; parameter sets are read, compared and taken out (ISO/IEC 14496-10, -15)."""
 
 from __future__ import annotations
 

@@ -145,7 +145,13 @@ class Packager:
     the milliseconds that encoding 20 ms of sound takes."""
 
     def __init__(
-        self, stream: str, grid: Grid, window_s: float, shelf: Shelf, ask_key_frame: Callable[[], None], now_ms: float
+        self,
+        stream: str,
+        grid: Grid,
+        window_s: float,
+        shelf: Shelf,
+        ask_key_frame: Callable[[], None],
+        now_ms: float,
     ) -> None:
         self.stream = stream
         self.shape = Shape.GATHERING
@@ -326,7 +332,9 @@ class Packager:
         if picture.sets is None:
             return
         self._show_video(
-            picture.segmenter.push(at, sample.data, sample.key, lost_before=unit.lost_before, new_init=new_init)
+            picture.segmenter.push(
+                at, sample.data, sample.key, lost_before=unit.lost_before, new_init=new_init
+            )
         )
         self._govern(now_ms)
 
@@ -443,7 +451,9 @@ class Packager:
             # What the encoder may take, not what it took in a quiet moment.
             bandwidth = max(round(bitrate * 1.1), rendition.bandwidth_bps)
             name = f"Stereo {bitrate // 1000} kbit/s"
-            audios.append(AudioRendition(rendition.name, f"aac-{bitrate // 1000}", name, AAC, bandwidth, bitrate))
+            audios.append(
+                AudioRendition(rendition.name, f"aac-{bitrate // 1000}", name, AAC, bandwidth, bitrate)
+            )
         independent = picture.segmenter.hard_cuts == 0
         for name in ("index.m3u8", "plain.m3u8"):
             text = multivariant(videos, audios, name, independent=independent)

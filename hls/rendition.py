@@ -96,7 +96,9 @@ class Rendition:
         """The init section of the segments that begin from now on. Its name is its hash, so it can be cached for ever."""
         self._next_init = (f"init-{hashlib.sha256(section).hexdigest()[:12]}.mp4", section)
 
-    def snapshot(self, events: Sequence[Event], others: Sequence[Report], *, ended: bool = False) -> Snapshot | None:
+    def snapshot(
+        self, events: Sequence[Event], others: Sequence[Report], *, ended: bool = False
+    ) -> Snapshot | None:
         """Applies events and renders; None while there is nothing to show."""
         for event in events:
             match event:
@@ -146,7 +148,9 @@ class Rendition:
         segments = self.playlist.segments
         if not segments:
             self._lead_in(event)
-        segment = Segment(event.msn, event.start, self._init_uri, discontinuity=bool(segments) and event.discontinuity)
+        segment = Segment(
+            event.msn, event.start, self._init_uri, discontinuity=bool(segments) and event.discontinuity
+        )
         if changed and segments and not segments[-1].gap:
             segment.discontinuity = segment.discontinuity or changed
         segments.append(segment)

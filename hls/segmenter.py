@@ -186,7 +186,9 @@ class VideoSegmenter:
         """No boundary that is still to come lies before this time, so followers may go on up to it."""
         return self._held.start + 1 if self._held else self._track.cursor
 
-    def push(self, at: int, data: bytes, key: bool, *, lost_before: bool = False, new_init: bool = False) -> list[Event]:
+    def push(
+        self, at: int, data: bytes, key: bool, *, lost_before: bool = False, new_init: bool = False
+    ) -> list[Event]:
         """Takes the next picture. `new_init`: its parameter sets differ from those before (only with a key frame): the segment is cut
         with a discontinuity. After `lost_before`, pictures up to the next key frame are left out: they would decode to rubble."""
         self._note(at, key)
@@ -197,7 +199,10 @@ class VideoSegmenter:
         if self._flow is _Flow.WAITING:
             self._start(at, data, discontinuity=False)
             return self._track.drain()
-        if self._flow is _Flow.FLOWING and at - (self._held.start if self._held else self._track.cursor) > self._part:
+        if (
+            self._flow is _Flow.FLOWING
+            and at - (self._held.start if self._held else self._track.cursor) > self._part
+        ):
             # Longer than a part without a picture: no sample may last that long.
             self._enter_gap()
             if not key:
@@ -377,18 +382,12 @@ class AudioSegmenter:
             track.begin(start)
 
     def _followed(self, start: int) -> bool:
-        """Applies the boundaries up to `start`; False when the frame lies before the first of them."""
+        """Applies a boundary at or before `start`; False when the frame lies before the first of all. One boundary a frame, so that
+        every segment has sound, even one of video that is shorter than a frame."""
         track = self._track
-        while self._boundaries and self._boundaries[0].start <= start:
+        if self._boundaries and self._boundaries[0].start <= start:
             boundary = self._boundaries.popleft()
-            following = self._boundaries[0].start if self._boundaries else start + 1
             track.end()
-            if following <= start:
-                # No frame begins in this segment. Its number must exist all the same.
-                track.msn = boundary.msn
-                track.begin(boundary.start, discontinuity=boundary.discontinuity)
-                track.gap_part(following - boundary.start)
-                continue
             track.msn = boundary.msn
             track.begin(start, discontinuity=boundary.discontinuity)
         return track.segment_start is not None

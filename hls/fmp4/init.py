@@ -24,7 +24,13 @@ _UNDETERMINED = 0x55C4
 def _init(rate: int, handler: bytes, media_header: bytes, entry: bytes, width: int, height: int) -> bytes:
     audible = 0x0100 if handler == b"soun" else 0
     movie_header = full_box(
-        b"mvhd", 0, 0, struct.pack(">IIIIIH10x", 0, 0, 1000, 0, 0x10000, 0x0100), _MATRIX, bytes(24), struct.pack(">I", TRACK + 1)
+        b"mvhd",
+        0,
+        0,
+        struct.pack(">IIIIIH10x", 0, 0, 1000, 0, 0x10000, 0x0100),
+        _MATRIX,
+        bytes(24),
+        struct.pack(">I", TRACK + 1),
     )
     track_header = full_box(
         b"tkhd",
@@ -88,7 +94,11 @@ def audio_init(codec: str, config: bytes, channels: int, bitrate_bps: int) -> by
         entry = box(b"Opus", fields, box(b"dOps", struct.pack(">BBHIhB", 0, count, skip, rate, gain, family)))
     else:
         decoder = _descriptor(
-            4, struct.pack(">BB", 0x40, 0x15), bytes(3), struct.pack(">II", bitrate_bps, bitrate_bps), _descriptor(5, config)
+            4,
+            struct.pack(">BB", 0x40, 0x15),
+            bytes(3),
+            struct.pack(">II", bitrate_bps, bitrate_bps),
+            _descriptor(5, config),
         )
         stream = _descriptor(3, struct.pack(">HB", TRACK, 0), decoder, _descriptor(6, b"\x02"))
         entry = box(b"mp4a", fields, full_box(b"esds", 0, 0, stream))

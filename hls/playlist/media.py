@@ -93,14 +93,18 @@ class MediaPlaylist:
         target = f"#EXT-X-TARGETDURATION:{grid.target_duration_s}\n"
         parts = f"#EXT-X-PART-INF:PART-TARGET={grid.part_ms / 1000:.5f}\n"
         self._live_head = f"#EXTM3U\n#EXT-X-VERSION:{_VERSION}\n{target}#EXT-X-SERVER-CONTROL:{live}\n{parts}"
-        self._delta_head = f"#EXTM3U\n#EXT-X-VERSION:{_DELTA_VERSION}\n{target}#EXT-X-SERVER-CONTROL:{live}\n{parts}"
+        self._delta_head = (
+            f"#EXTM3U\n#EXT-X-VERSION:{_DELTA_VERSION}\n{target}#EXT-X-SERVER-CONTROL:{live}\n{parts}"
+        )
         self._plain_head = f"#EXTM3U\n#EXT-X-VERSION:{_VERSION}\n{target}#EXT-X-SERVER-CONTROL:{control}\n"
 
     @property
     def end(self) -> int:
         """End of the newest part."""
         last = self.segments[-1]
-        return last.start + (last.duration if last.duration is not None else sum(part.duration for part in last.parts))
+        return last.start + (
+            last.duration if last.duration is not None else sum(part.duration for part in last.parts)
+        )
 
     def expire(self) -> list[Segment]:
         """Takes segments out that left the window, oldest first; three target durations always stay."""
@@ -173,7 +177,12 @@ class MediaPlaylist:
         return "#EXT-X-ENDLIST\n" if self.ended else ""
 
     def _text(
-        self, head: str, segments: Sequence[Segment], skipped: int | None, hint: str | None, reports: Iterable[Report]
+        self,
+        head: str,
+        segments: Sequence[Segment],
+        skipped: int | None,
+        hint: str | None,
+        reports: Iterable[Report],
     ) -> str:
         lines = [head, *self._sequence(self.segments[0])]
         if skipped is not None:

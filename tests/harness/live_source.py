@@ -1,7 +1,7 @@
 """A live source without a network: synthetic pictures and sound, encoded by x264 and Opus, handed out as access units.
 
-Each picture carries its capture time in its top rows: 32 squares for the bits of the wall clock in milliseconds (white is 1), and below
-them the same bits inverted, so that a reader knows whether it read well. `read_clock` reads them back."""
+Each picture carries its capture time in its top rows: 32 squares for the bits of the wall clock in milliseconds (white is 1), and
+below them the same bits inverted, so that a reader knows whether it read well. `read_clock` reads them back."""
 
 from __future__ import annotations
 

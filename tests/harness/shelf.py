@@ -1,0 +1,130 @@
+"""An edge that keeps what it is given: every snapshot with its time, and the media by name."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import av
+from hls.grid import Grid
+from hls.packager import Packager
+from tests.harness.live_source import LiveSource
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One snapshot of a rendition."""
+
+    at_ms: float
+    rendition: str
+    msn: int
+    part: int
+    live: str
+    delta: str | None
+    plain: str | None
+    hint: str | None
+    ended: bool
+
+
+@dataclass
+class Shelf:
+    """Implements `hls.packager.Shelf`."""
+
+    now_ms: float = 0
+    opened: dict[str, tuple[int, int]] = field(default_factory=dict)
+    indexes: dict[str, str] = field(default_factory=dict)
+    shown: list[Shown] = field(default_factory=list)
+    media: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    dropped: set[tuple[str, str]] = field(default_factory=set)
+    closed: list[str] = field(default_factory=list)
+
+    def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None:
+        self.opened[stream] = part_target_ms, target_duration_s
+
+    def put_index(self, stream: str, name: str, body: bytes) -> None:
+        assert stream in self.opened
+        self.indexes[name] = body.decode()
+
+    def put(
+        self,
+        stream: str,
+        rendition: str,
+        *,
+        msn: int,
+        part: int,
+        live: bytes,
+        delta: bytes | None = None,
+        plain: bytes | None = None,
+        media: Iterable[tuple[str, bytes]] = (),
+        joined: Iterable[tuple[str, list[str]]] = (),
+        dropped: Iterable[str] = (),
+        hint: str | None = None,
+        ended: bool = False,
+    ) -> None:
+        assert stream in self.opened
+        for name, data in media:
+            self.media[rendition, name] = data
+        for name, parts in joined:
+            self.media[rendition, name] = b"".join(self.media[rendition, part] for part in parts)
+        for name in dropped:
+            del self.media[rendition, name]
+            self.dropped.add((rendition, name))
+        text = [one.decode() if one else None for one in (delta, plain)]
+        self.shown.append(Shown(self.now_ms, rendition, msn, part, live.decode(), text[0], text[1], hint, ended))
+
+    def close(self, stream: str) -> bool:
+        self.closed.append(stream)
+        return True
+
+    def of(self, rendition: str) -> list[Shown]:
+        """The snapshots of a rendition, oldest first."""
+        return [one for one in self.shown if one.rendition == rendition]
+
+    def last(self, rendition: str) -> Shown:
+        """The newest snapshot of a rendition."""
+        return self.of(rendition)[-1]
+
+
+def packets(init: bytes, *media: bytes) -> list[tuple[int, int, bool]]:
+    """(decode time, duration, key) of every packet that FFmpeg reads from an init section and media, ticks of the track."""
+    with av.open(io.BytesIO(b"".join((init, *media)))) as container:
+        return [
+            (packet.dts, packet.duration, packet.is_keyframe) for packet in container.demux() if packet.dts is not None
+        ]
+
+
+class Live:
+    """A packager that is fed by a synthetic source in virtual time. `delay_ms` is the way from capture to packager."""
+
+    def __init__(self, source: LiveSource, grid: Grid, *, window_s: float = 60, delay_ms: float = 30) -> None:
+        self.source = source
+        self.shelf = Shelf(source.start_ms)
+        self.now_ms = source.start_ms
+        self.delay_ms = delay_ms
+        self.deaf = False
+        """The publisher does not hear key-frame requests."""
+        self.packager = Packager("demo", grid, window_s, self.shelf, self._ask, source.start_ms)
+
+    def _ask(self) -> None:
+        if not self.deaf:
+            self.source.ask_key_frame()
+
+    def run(self, seconds: float) -> None:
+        """Lets time pass, the source with it."""
+        end_ms = self.now_ms + seconds * 1000
+        while self.now_ms < end_ms:
+            self.now_ms += 20
+            self.shelf.now_ms = self.now_ms
+            for unit in self.source.until(self.now_ms - self.delay_ms):
+                self.packager.push(unit, self.now_ms)
+            self.packager.tick(self.now_ms)
+
+    def stall(self, seconds: float) -> None:
+        """Lets time pass while nothing comes from the source."""
+        end_ms = self.now_ms + seconds * 1000
+        while self.now_ms < end_ms:
+            self.now_ms += 20
+            self.shelf.now_ms = self.now_ms
+            self.packager.tick(self.now_ms)
+        self.source.skip(seconds * 1000)
