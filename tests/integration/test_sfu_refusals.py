@@ -73,10 +73,10 @@ async def test_offers_with_parts_missing_or_broken_never_fault() -> None:
     random_numbers = random.Random(7)
     broken = ["\r\n".join(lines[:index] + lines[index + 1 :]) for index in range(len(lines))]
     for _ in range(100):
-        text = list(offer)
+        characters = list(offer)
         for _ in range(random_numbers.randrange(1, 12)):
-            text[random_numbers.randrange(len(text))] = chr(random_numbers.randrange(32, 127))
-        broken.append("".join(text))
+            characters[random_numbers.randrange(len(characters))] = chr(random_numbers.randrange(32, 127))
+        broken.append("".join(characters))
     async with media_server() as server, aiohttp.ClientSession() as http:
         server.worker.sfu.open("live", video=True, audio=True)
         for text in broken:

@@ -15,7 +15,7 @@ from tests.harness.media_server import media_server
 from tests.harness.peers import Publisher
 
 if TYPE_CHECKING:
-    from common._native import AccessUnit, Tap
+    from common._native import AccessUnit, Kind, Tap
 
 
 async def collect(tap: Tap, count: int, timeout_s: float = 10.0) -> list[AccessUnit]:
@@ -52,14 +52,15 @@ async def test_what_is_injected_comes_out_of_the_tap() -> None:
         sfu.open("live", video=True, audio=True)
         tap = sfu.tap("live")
         for unit in sent:
-            sfu.inject("live", unit.kind, unit.data, unit.time & 0xFFFFFFFF, unit.key_frame)
+            kind: Kind = "video" if unit.kind == "video" else "audio"
+            sfu.inject("live", kind, unit.data, unit.time & 0xFFFFFFFF, unit.key_frame)
         got = await collect(tap, len(sent) - 2)
-        for kind in ("video", "audio"):
-            ours = [unit for unit in sent if unit.kind == kind]
-            theirs = [unit for unit in got if unit.kind == kind]
+        for wanted in ("video", "audio"):
+            ours = [unit for unit in sent if unit.kind == wanted]
+            theirs = [unit for unit in got if unit.kind == wanted]
             assert len(theirs) >= len(ours) - 1
             for before, after in zip(ours, theirs, strict=False):
-                if kind == "video":
+                if wanted == "video":
                     assert nal_units(after.data) == nal_units(before.data)
                     assert after.key_frame == before.key_frame
                 else:

@@ -14,7 +14,7 @@ use sfu::{
     Outbox, Peer, SfuError, StreamDescription, Subscriber, SubscriberEvent, SubscriberSetup, Trickle, stun_ufrag,
 };
 
-use crate::clock::{cpu_of_this_thread, pin_to_core, wait};
+use crate::clock::{cpu_of_this_thread, hurry, pin_to_core, wait};
 use crate::error::NodeError;
 use crate::event::Event;
 use crate::post::{Call, Post, StreamName};
@@ -118,6 +118,7 @@ impl Worker {
 
     /// Runs until [`Post::Stop`].
     pub(crate) fn run(mut self) {
+        hurry();
         if self.shared.pin {
             pin_to_core(usize::from(self.index));
         }
