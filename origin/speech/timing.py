@@ -28,8 +28,8 @@ _FALL: Final = 0.06
 """Part of the loudest sample below which the last phoneme before a pause has died away."""
 _SHORTEST: Final = 30 * MILLISECOND
 _FADE: Final = 4 * MILLISECOND
-_FAINT: Final = 0.006
-"""Amplitude below which a sample counts as silence (-44 dBFS)."""
+_FAINT: Final = 0.02
+"""Part of the loudest sample below which a sample counts as silence (-34 dB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _pause(phrase: Phrase) -> int:
 
 def _cut(pcm: Pcm, first: int, last: int, pause: int) -> tuple[int, int]:
     """Where to cut: LEAD before the first sound, `pause` after the last one."""
-    loud = np.flatnonzero(np.abs(pcm) > _FAINT)
+    loud = np.flatnonzero(np.abs(pcm) > _FAINT * float(np.abs(pcm).max()))
     if not loud.size:
         return max(0, first - LEAD), min(pcm.size, last + pause)
     onset = min(first, int(loud[0])) if int(loud[0]) > first - 120 * MILLISECOND else first
