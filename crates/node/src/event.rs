@@ -14,15 +14,33 @@ const QUEUE: usize = 16_384;
 /// Something that happened to a stream or session, or to the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    SessionConnected { session: String, stream: String },
-    SessionClosed { session: String, stream: String, reason: &'static str },
+    SessionConnected {
+        session: String,
+        stream: String,
+    },
+    SessionClosed {
+        session: String,
+        stream: String,
+        reason: &'static str,
+    },
     /// First media of a stream, or of its new source.
-    StreamStarted { stream: String, session: Option<String> },
-    StreamEnded { stream: String, reason: &'static str },
+    StreamStarted {
+        stream: String,
+        session: Option<String>,
+    },
+    StreamEnded {
+        stream: String,
+        reason: &'static str,
+    },
     /// The source of a stream has sent nothing for a second.
-    StreamSilent { stream: String, session: String },
+    StreamSilent {
+        stream: String,
+        session: String,
+    },
     /// The encoder that feeds an injected stream shall make a key frame.
-    KeyFrameWanted { stream: String },
+    KeyFrameWanted {
+        stream: String,
+    },
     SendRung(RungRefused),
 }
 

@@ -102,9 +102,8 @@ impl Node {
     pub fn publish(&self, stream: &str, offer: String) -> Result<(Arc<str>, Answer), NodeError> {
         let (stream, worker) = self.owner(stream);
         let session = self.new_session(worker);
-        let answer = self.call(worker, |reply| {
-            Call::Publish { stream, session: Arc::clone(&session), offer, reply }
-        })?;
+        let answer =
+            self.call(worker, |reply| Call::Publish { stream, session: Arc::clone(&session), offer, reply })?;
         Ok((session, answer))
     }
 
@@ -118,8 +117,12 @@ impl Node {
         load.enter();
         let session = self.new_session(worker);
         let stream = StreamName::from(stream);
-        let result = self.call(worker, |reply| {
-            Call::Subscribe { stream, session: Arc::clone(&session), offer, layers_all, reply }
+        let result = self.call(worker, |reply| Call::Subscribe {
+            stream,
+            session: Arc::clone(&session),
+            offer,
+            layers_all,
+            reply,
         });
         // Once the call has reached the worker, that gives the place back: when it refuses, and when the session ends.
         if matches!(result, Err(NodeError::Down | NodeError::Busy)) {
@@ -290,7 +293,8 @@ fn reachable(config: &NodeConfig, bound: SocketAddr) -> Result<Vec<SocketAddr>, 
     } else if !bound.ip().is_unspecified() {
         vec![bound.ip()]
     } else {
-        let found = interface_addresses().map_err(|source| NodeError::System { action: "cannot list interfaces", source })?;
+        let found =
+            interface_addresses().map_err(|source| NodeError::System { action: "cannot list interfaces", source })?;
         let usable = |ip: &&IpAddr| ip.is_ipv4() || bound.is_ipv6();
         let outside: Vec<IpAddr> = found.iter().filter(usable).filter(|ip| !ip.is_loopback()).copied().collect();
         // A machine without a network still serves itself.

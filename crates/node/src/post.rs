@@ -17,17 +17,38 @@ pub(crate) type Reply<T> = SyncSender<Result<T, NodeError>>;
 /// One item of a worker's inbox. Items from one thread are handled in the order in which it sent them.
 pub(crate) enum Post {
     /// A datagram that came to another worker's socket.
-    Datagram { from: Peer, bytes: Box<[u8]> },
+    Datagram {
+        from: Peer,
+        bytes: Box<[u8]>,
+    },
     /// What a stream holds, or holds now.
-    Described { stream: StreamName, description: StreamDescription },
+    Described {
+        stream: StreamName,
+        description: StreamDescription,
+    },
     /// Packets of a stream whose source is another worker's.
-    Burst { stream: StreamName, burst: Burst },
+    Burst {
+        stream: StreamName,
+        burst: Burst,
+    },
     /// A stream is over: its subscribers are to be closed.
-    Ended { stream: StreamName, reason: &'static str },
+    Ended {
+        stream: StreamName,
+        reason: &'static str,
+    },
     /// Somebody needs a key frame of a stream whose source is ours.
-    KeyFrameWanted { stream: StreamName, layer: Layer },
+    KeyFrameWanted {
+        stream: StreamName,
+        layer: Layer,
+    },
     /// An access unit of our own encoder.
-    Inject { stream: StreamName, kind: Kind, access_unit: Vec<u8>, time: u32, key_frame: bool },
+    Inject {
+        stream: StreamName,
+        kind: Kind,
+        access_unit: Vec<u8>,
+        time: u32,
+        key_frame: bool,
+    },
     Call(Call),
     Stop,
 }

@@ -62,9 +62,9 @@ impl Shared {
     /// The worker that holds the sources of a stream: always the same one, so that sources can replace each other.
     pub(crate) fn owner_of(&self, stream: &str) -> u16 {
         // FNV-1a: stable, and good enough for a handful of streams.
-        let hash = stream.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let hash = stream
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         (hash % self.inboxes.len() as u64) as u16
     }
 

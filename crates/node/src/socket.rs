@@ -75,13 +75,7 @@ impl UdpSocket {
     fn set(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
         // SAFETY: the option value is a c_int that lives for the call.
         let result = unsafe {
-            libc::setsockopt(
-                self.raw(),
-                level,
-                name,
-                (&raw const value).cast(),
-                size_of_val(&value) as libc::socklen_t,
-            )
+            libc::setsockopt(self.raw(), level, name, (&raw const value).cast(), size_of_val(&value) as libc::socklen_t)
         };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }

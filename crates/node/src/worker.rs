@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sfu::{
-    Answer, Burst, CloseReason, Credentials, DatagramKind, Entropy, Ingest, IngestEvent, IngestSetup, Injector, Kind, Layer,
-    Outbox, Peer, SfuError, StreamDescription, Subscriber, SubscriberEvent, SubscriberSetup, Trickle, stun_ufrag,
+    Answer, Burst, CloseReason, Credentials, DatagramKind, Entropy, Ingest, IngestEvent, IngestSetup, Injector, Kind,
+    Layer, Outbox, Packet, Peer, SfuError, StreamDescription, Subscriber, SubscriberEvent, SubscriberSetup, Trickle,
+    stun_ufrag,
 };
 
 use crate::clock::{cpu_of_this_thread, hurry, pin_to_core, wait};
@@ -85,8 +86,18 @@ pub(crate) struct Worker {
     by_peer: HashMap<Peer, Place>,
     taker_timers: Timers,
     source_timers: Timers,
+    /// Packets that came in during this turn, by stream: they go out together, as trains.
+    arrived: Vec<Arrived>,
     stats: WorkerStats,
     stopping: bool,
+}
+
+/// Packets of one stream that wait for the end of the turn.
+struct Arrived {
+    stream: StreamName,
+    packets: Vec<Arc<Packet>>,
+    /// They are from a source of ours: the other workers need them too.
+    ours: bool,
 }
 
 impl Worker {
@@ -110,6 +121,7 @@ impl Worker {
             by_peer: HashMap::new(),
             taker_timers: Timers::default(),
             source_timers: Timers::default(),
+            arrived: Vec::new(),
             stats: WorkerStats { index, ..WorkerStats::default() },
             stopping: false,
             shared,
@@ -147,6 +159,7 @@ impl Worker {
                 self.take_post(now, post);
             }
             let fired = self.run_timers(now);
+            self.deliver(now);
             self.flush();
             more = posts == POSTS_A_TURN || received == BATCH * BATCHES_A_TURN;
 
@@ -204,7 +217,8 @@ impl Worker {
                 && owner != self.index
             {
                 self.stats.handed_over += 1;
-                let _ = self.shared.inboxes[usize::from(owner)].push(Post::Datagram { from, bytes: (&*datagram).into() });
+                let _ =
+                    self.shared.inboxes[usize::from(owner)].push(Post::Datagram { from, bytes: (&*datagram).into() });
                 return;
             }
         }
@@ -263,9 +277,12 @@ impl Worker {
     fn take_post(&mut self, now: Instant, post: Post) {
         match post {
             Post::Datagram { from, mut bytes } => self.handle_datagram(now, from, &mut bytes),
-            Post::Burst { stream, burst } => self.forward(now, &stream, &burst),
+            Post::Burst { stream, burst } => self.gather(&stream, &burst, false),
             Post::Described { stream, description } => self.describe(&stream, description, Feed::Elsewhere),
-            Post::Ended { stream, reason } => self.end_stream(now, &stream, reason),
+            Post::Ended { stream, reason } => {
+                self.deliver(now);
+                self.end_stream(now, &stream, reason);
+            }
             Post::KeyFrameWanted { stream, layer } => self.request_key_frame(now, &stream, layer),
             Post::Inject { stream, kind, access_unit, time, key_frame } => {
                 self.inject(now, &stream, kind, &access_unit, time, key_frame);
@@ -310,7 +327,8 @@ impl Worker {
                 let _ = reply.send(Ok(()));
             }
             Call::End { stream, reply } => {
-                let known = self.streams.contains_key(&stream) || self.sources.iter().flatten().any(|s| s.stream == stream);
+                let known =
+                    self.streams.contains_key(&stream) || self.sources.iter().flatten().any(|s| s.stream == stream);
                 if known {
                     self.end_everywhere(now, &stream, "ended");
                 }
@@ -633,10 +651,11 @@ impl Worker {
                 other => self.source_event(now, slot, other),
             }
         }
-        let feeds = matches!(self.streams.get(&stream), Some(Stream { feed: Feed::Ingest(feeding), .. }) if *feeding == slot);
+        let feeds =
+            matches!(self.streams.get(&stream), Some(Stream { feed: Feed::Ingest(feeding), .. }) if *feeding == slot);
         if feeds {
             for burst in bursts {
-                self.spread(now, &stream, &burst);
+                self.gather(&stream, &burst, true);
             }
         }
         if let Some(reason) = closed {
@@ -650,10 +669,9 @@ impl Worker {
         match event {
             IngestEvent::Connected => {
                 source.connected = true;
-                self.shared.events.push(Event::SessionConnected {
-                    session: source.session.to_string(),
-                    stream: stream.to_string(),
-                });
+                self.shared
+                    .events
+                    .push(Event::SessionConnected { session: source.session.to_string(), stream: stream.to_string() });
             }
             IngestEvent::Remote(peer) => {
                 if let Some(before) = source.remote.replace(peer)
@@ -678,10 +696,10 @@ impl Worker {
                 }
                 self.shared.events.push(Event::StreamStarted { stream: stream.to_string(), session });
             }
-            IngestEvent::Silent => self.shared.events.push(Event::StreamSilent {
-                stream: stream.to_string(),
-                session: source.session.to_string(),
-            }),
+            IngestEvent::Silent => self
+                .shared
+                .events
+                .push(Event::StreamSilent { stream: stream.to_string(), session: source.session.to_string() }),
             IngestEvent::Closed(reason) => self.drop_source(now, slot, reason.code()),
         }
     }
@@ -764,16 +782,34 @@ impl Worker {
             Kind::Video => injector.push_video(now, access_unit, time, key_frame),
             Kind::Audio => injector.push_audio(now, access_unit, time),
         };
-        self.spread(now, name, &burst);
+        self.gather(name, &burst, true);
     }
 
-    /// Gives a burst of a source of ours to every worker.
-    fn spread(&mut self, now: Instant, stream: &StreamName, burst: &Burst) {
+    /// Keeps a burst for the end of the turn.
+    fn gather(&mut self, stream: &StreamName, burst: &Burst, ours: bool) {
         if burst.is_empty() {
             return;
         }
-        self.tell_others(|| Post::Burst { stream: Arc::clone(stream), burst: Arc::clone(burst) });
-        self.forward(now, stream, burst);
+        match self.arrived.iter_mut().find(|arrived| arrived.stream == *stream) {
+            Some(arrived) => arrived.packets.extend(burst.iter().cloned()),
+            None => {
+                self.arrived.push(Arrived { stream: Arc::clone(stream), packets: burst.to_vec(), ours });
+            }
+        }
+    }
+
+    /// Serves what came in during this turn: to the other workers, then to our own subscribers.
+    fn deliver(&mut self, now: Instant) {
+        for mut arrived in std::mem::take(&mut self.arrived) {
+            // Video first: the short Opus packet is then the tail of the train.
+            arrived.packets.sort_by_key(|packet| packet.kind);
+            let burst: Burst = arrived.packets.into();
+            let stream = arrived.stream;
+            if arrived.ours {
+                self.tell_others(|| Post::Burst { stream: Arc::clone(&stream), burst: Arc::clone(&burst) });
+            }
+            self.forward(now, &stream, &burst);
+        }
     }
 
     /// A subscriber here needs a key frame: tells the worker that owns the source.
