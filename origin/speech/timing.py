@@ -52,7 +52,7 @@ def speech(phrase: Phrase, pcm: Pcm, symbols: Sequence[Symbol], *, early_ms: flo
     if not spoken or not pcm.size:
         return Speech(phrase.text, np.zeros(0, np.float32), [], [])
     start, end = _cut(pcm, spoken[0].start, spoken[-1].end, _pause(phrase))
-    pcm = _faded(pcm[start:end])
+    pcm = _faded(np.pad(pcm[start:end], (0, max(0, end - pcm.size))))
     phonemes = _ended(
         [
             PhonemeMark(p.phoneme, max(0, p.start - start), min(pcm.size, p.end - start), p.token, p.stressed)
@@ -118,13 +118,13 @@ def _pause(phrase: Phrase) -> int:
 
 
 def _cut(pcm: Pcm, first: int, last: int, pause: int) -> tuple[int, int]:
-    """Where to cut: LEAD before the first sound, `pause` after the last one."""
+    """Where to cut: LEAD before the first sound, `pause` after the last one (which may be beyond the end)."""
     loud = np.flatnonzero(np.abs(pcm) > _FAINT * float(np.abs(pcm).max()))
     if not loud.size:
-        return max(0, first - LEAD), min(pcm.size, last + pause)
+        return max(0, first - LEAD), last + pause
     onset = min(first, int(loud[0])) if int(loud[0]) > first - 120 * MILLISECOND else first
     offset = max(min(last, int(loud[-1])), int(loud[-1]))
-    return max(0, onset - LEAD), min(pcm.size, offset + pause)
+    return max(0, onset - LEAD), offset + pause
 
 
 def _faded(pcm: Pcm) -> Pcm:
