@@ -122,6 +122,9 @@ class Transcoder:
 
     def _decode(self, packet: bytes) -> Pcm | None:
         assert isinstance(self._decoder, AudioCodecContext)
+        if not packet:
+            # To FFmpeg an empty packet is the end of the stream.
+            return None
         try:
             frames = self._decoder.decode(av.Packet(packet))
         except av.FFmpegError:

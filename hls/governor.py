@@ -20,25 +20,11 @@ class KeyFrameGovernor:
         self._lead_ms = float(_FIRST_LEAD_MS)
         self._asked_ms: float | None = None
         self._asked_at: int | None = None
-        self._last_key: int | None = None
-        self._own_interval: int | None = None
         self.requests = 0
 
     def saw(self, at: int, key: bool) -> None:
         """A picture with time `at` came."""
-        if not key:
-            return
-        interval = at - self._last_key if self._last_key is not None else None
-        self._last_key = at
-        if self._asked_at is None:
-            self._own_interval = interval
-        elif (
-            interval is None
-            or self._own_interval is None
-            or abs(interval - self._own_interval) > VIDEO_RATE // 10
-        ):
-            self._own_interval = None
-        if self._asked_at is not None:
+        if key and self._asked_at is not None:
             lead_ms = min(max((at - self._asked_at) * 1000 / VIDEO_RATE, 0), _LONGEST_LEAD_MS)
             self._lead_ms += (lead_ms - self._lead_ms) / 4
             self._asked_at = self._asked_ms = None
@@ -52,18 +38,8 @@ class KeyFrameGovernor:
             if start is None:
                 return False
             boundary = start + self._segment
-            if at + self._lead_ms * VIDEO_RATE / 1000 < boundary or self._comes_by_itself(at, boundary):
+            if at + self._lead_ms * VIDEO_RATE / 1000 < boundary:
                 return False
         self._asked_ms, self._asked_at = now_ms, at
         self.requests += 1
         return True
-
-    def _comes_by_itself(self, at: int, boundary: int) -> bool:
-        """The publisher makes key frames of its own, as far apart as the last two, and the next is due near the boundary."""
-        if self._own_interval is None or self._last_key is None:
-            return False
-        due = self._last_key + self._own_interval
-        return (
-            boundary - self._segment // 4 <= due <= boundary + VIDEO_RATE // 4
-            and at <= due + VIDEO_RATE // 10
-        )

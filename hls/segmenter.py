@@ -257,10 +257,8 @@ class VideoSegmenter:
         if new_init or (key and self._may_cut(length)):
             track.end()
             track.begin(start, discontinuity=new_init)
-        elif not track.samples and length + self._part > self._longest:
-            track.end()
-            track.begin(start)
-            self.hard_cuts += not key
+        elif not track.samples:
+            self._cut_if_full(key)
         self._held = _Held(start, data, key)
         self._close_on_time()
 
@@ -277,10 +275,19 @@ class VideoSegmenter:
         track = self._track
         if track.part_length + duration > self._part:
             track.close_part()
+            self._cut_if_full(self._held.key)
         track.add(Sample(self._held.data, min(duration, self._part), self._held.key))
         self._held = None
         if track.part_length + (self.interval or duration) > self._part:
             track.close_part()
+
+    def _cut_if_full(self, key: bool) -> None:
+        """Before a part that begins with `key`: ends the segment if that part could make it too long."""
+        track = self._track
+        if track.segment_length + self._part > self._longest:
+            track.end()
+            track.begin(track.cursor)
+            self.hard_cuts += not key
 
     def _close_on_time(self) -> None:
         """At a constant frame rate the last picture of a part is known as such, so the part goes out one frame earlier."""

@@ -11,7 +11,8 @@ from hls.grid import ticks
 _WINDOW = 15
 _STEP_MS = 300
 """A larger error is another source or clock: take it over at once."""
-_DEAD_MS = 4.0
+_DEAD_MS = 8.0
+"""Errors below this are jitter of arrival."""
 _CLOSE_MS = 0.5
 _SLEW_MS = 0.5
 """Most correction per access unit: below what eye or ear notice."""

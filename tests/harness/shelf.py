@@ -71,7 +71,9 @@ class Shelf:
             del self.media[rendition, name]
             self.dropped.add((rendition, name))
         text = [one.decode() if one else None for one in (delta, plain)]
-        self.shown.append(Shown(self.now_ms, rendition, msn, part, live.decode(), text[0], text[1], hint, ended))
+        self.shown.append(
+            Shown(self.now_ms, rendition, msn, part, live.decode(), text[0], text[1], hint, ended)
+        )
 
     def close(self, stream: str) -> bool:
         self.closed.append(stream)
@@ -90,7 +92,9 @@ def packets(init: bytes, *media: bytes) -> list[tuple[int, int, bool]]:
     """(decode time, duration, key) of every packet that FFmpeg reads from an init section and media, ticks of the track."""
     with av.open(io.BytesIO(b"".join((init, *media)))) as container:
         return [
-            (packet.dts, packet.duration, packet.is_keyframe) for packet in container.demux() if packet.dts is not None
+            (packet.dts, packet.duration, packet.is_keyframe)
+            for packet in container.demux()
+            if packet.dts is not None
         ]
 
 
