@@ -99,7 +99,11 @@ fn main() {
         assert!(sealer.seal_rtp(&mut buffer, 0, 20, sequence));
     }
     let cipher = began.elapsed().as_nanos() as f64 / rounds as f64;
-    println!("sfu.forward: {each:.0} ns/packet of {} B (vs copying and sealing alone: {:.2})", bytes / packets, each / cipher);
+    println!(
+        "sfu.forward: {each:.0} ns/packet of {} B (vs copying and sealing alone: {:.2})",
+        bytes / packets,
+        each / cipher
+    );
     println!("sfu.train: {:.1} packets (live bursts)", packets as f64 / trains as f64);
 
     let before = resident();

@@ -338,3 +338,81 @@ impl RateWindow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::NtpTime;
+    use crate::packet::Codec;
+
+    fn packet(now: Instant, sequence: u64, key_frame_start: bool) -> Arc<Packet> {
+        Arc::new(Packet {
+            kind: Kind::Video,
+            layer: Layer::SINGLE,
+            codec: Codec::H264,
+            sequence,
+            time: MediaTime { ticks: sequence * 3600, clock_rate: 90_000 },
+            marker: true,
+            key_frame_start,
+            payload: vec![0x41; 1000].into(),
+            arrival: now,
+            ntp: NtpTime(0),
+        })
+    }
+
+    fn cache() -> (StreamCache, Instant) {
+        (StreamCache::new(StreamDescription::h264_opus(true, true)), Instant::now())
+    }
+
+    #[test]
+    fn late_packets_find_their_place_and_doubles_count_once() {
+        let (mut cache, now) = cache();
+        [10, 12, 11, 11, 13].map(|sequence| cache.push(&[packet(now, sequence, sequence == 10)]));
+        let layer = cache.layer(Kind::Video, Layer::SINGLE);
+        assert_eq!((layer.start(), layer.end(), layer.gop(), layer.count), (10, 14, Some(10), 4));
+        assert_eq!(layer.backlog(10), Backlog { bytes: 4000, frames: 4, missing: 0 });
+    }
+
+    #[test]
+    fn history_is_bounded_but_never_cuts_the_gop() {
+        let (mut cache, now) = cache();
+        cache.push(&[packet(now, 0, true)]);
+        (1..2000).for_each(|sequence| cache.push(&[packet(now, sequence, false)]));
+        assert_eq!(cache.layer(Kind::Video, Layer::SINGLE).gop(), Some(0));
+        cache.push(&[packet(now, 2000, true)]);
+        let layer = cache.layer(Kind::Video, Layer::SINGLE);
+        assert_eq!((layer.end() - layer.start(), layer.gop()), (VIDEO_HISTORY as u64, Some(2000)));
+        (2001..10_000).for_each(|sequence| cache.push(&[packet(now, sequence, false)]));
+        let layer = cache.layer(Kind::Video, Layer::SINGLE);
+        assert!(layer.end() - layer.start() <= MOST_PACKETS as u64);
+        assert_eq!(layer.gop(), None, "a GOP that is longer than what is kept serves nobody");
+    }
+
+    #[test]
+    fn a_jump_is_another_stream() {
+        let (mut cache, now) = cache();
+        cache.push(&[packet(now, 5, true), packet(now, 1_000_000_000, false)]);
+        let layer = cache.layer(Kind::Video, Layer::SINGLE);
+        assert_eq!((layer.start(), layer.end(), layer.gop()), (1_000_000_000, 1_000_000_001, None));
+    }
+
+    #[test]
+    fn wishes_are_gathered() {
+        let (mut cache, now) = cache();
+        let asked = (0..1000).filter(|at| cache.want_key_frame(now + Duration::from_millis(*at))).count();
+        assert_eq!(asked, 2);
+        assert_eq!((cache.stats(now).key_frames_wanted, cache.stats(now).key_frames_asked), (1000, 2));
+    }
+
+    #[test]
+    fn another_codec_forgets_the_packets() {
+        let (mut cache, now) = cache();
+        cache.push(&[packet(now, 5, true)]);
+        let mut description = cache.description().clone();
+        cache.describe(description.clone());
+        assert_eq!(cache.layer(Kind::Video, Layer::SINGLE).gop(), Some(5));
+        description.video.as_mut().unwrap().codec = Codec::Vp8;
+        cache.describe(description);
+        assert_eq!(cache.layer(Kind::Video, Layer::SINGLE).gop(), None);
+    }
+}

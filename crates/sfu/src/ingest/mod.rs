@@ -30,8 +30,8 @@ mod track;
 use timeline::{Report, Timeline};
 use track::{Incoming, IncomingLayer};
 
-/// Without a genuine datagram for so long, the session is over (RFC 7675).
-const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a session outlives its ICE connection: the agent has then had no answer to its checks for some 10 s (RFC 7675).
+const DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(15);
 /// An offer or answer that nobody uses is forgotten after this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// No media for so long counts as silence.
@@ -85,8 +85,14 @@ pub struct IngestStats {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Connecting { deadline: Instant },
+    Connecting {
+        deadline: Instant,
+    },
     Connected,
+    /// ICE has lost the peer; it may come back.
+    Disconnected {
+        deadline: Instant,
+    },
     Closed,
 }
 
@@ -116,7 +122,6 @@ pub struct Ingest {
     gates: [KeyFrameGate; Layer::MAX],
     description: StreamDescription,
     peers: Vec<Peer>,
-    last_heard: Instant,
     last_media: Option<Instant>,
     silent: bool,
     timeout: Instant,
@@ -225,7 +230,6 @@ impl Ingest {
             gates: Default::default(),
             description: StreamDescription::default(),
             peers: Vec::new(),
-            last_heard: now,
             last_media: None,
             silent: false,
             timeout: now,
@@ -294,12 +298,9 @@ impl Ingest {
             self.stats.rejected += 1;
             return;
         };
-        if stun {
-            self.last_heard = now;
-            if !self.peers.contains(&from) && self.peers.len() < MOST_PEERS {
-                self.peers.push(from);
-                self.events.push_back(IngestEvent::Remote(from));
-            }
+        if stun && !self.peers.contains(&from) && self.peers.len() < MOST_PEERS {
+            self.peers.push(from);
+            self.events.push_back(IngestEvent::Remote(from));
         }
         if self.rtc.handle_input(input).is_err() {
             self.stats.rejected += 1;
@@ -311,9 +312,7 @@ impl Ingest {
         match self.state {
             State::Closed => return,
             State::Connecting { deadline } if now >= deadline => return self.finish(CloseReason::NeverConnected),
-            State::Connected if now.saturating_duration_since(self.last_heard) >= CONSENT_TIMEOUT => {
-                return self.finish(CloseReason::ConsentExpired);
-            }
+            State::Disconnected { deadline } if now >= deadline => return self.finish(CloseReason::ConsentExpired),
             _ => {}
         }
         let silent = self.last_media.is_some_and(|last| now.saturating_duration_since(last) >= SILENCE);
@@ -339,11 +338,11 @@ impl Ingest {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let end = match self.state {
             State::Closed => return None,
-            State::Connecting { deadline } => deadline,
-            State::Connected => self.last_heard + CONSENT_TIMEOUT,
+            State::Connecting { deadline } | State::Disconnected { deadline } => Some(deadline),
+            State::Connected => None,
         };
         let silence = self.last_media.filter(|_| !self.silent).map(|last| last + SILENCE);
-        Some(silence.map_or(end, |silence| silence.min(end)).min(self.timeout))
+        Some([end, silence].into_iter().flatten().fold(self.timeout, Instant::min))
     }
 
     pub fn poll_event(&mut self) -> Option<IngestEvent> {
@@ -444,9 +443,15 @@ impl Ingest {
         match event {
             Event::Connected => {
                 self.state = State::Connected;
-                self.last_heard = now;
                 self.events.push_back(IngestEvent::Connected);
             }
+            Event::IceConnectionStateChange(ice) => match self.state {
+                State::Connected if ice.is_disconnected() => {
+                    self.state = State::Disconnected { deadline: now + DISCONNECTED_TIMEOUT };
+                }
+                State::Disconnected { .. } if ice.is_connected() => self.state = State::Connected,
+                _ => {}
+            },
             Event::Closed => self.finish(CloseReason::PeerClosed),
             Event::RtpPacket(packet) => self.handle_rtp(now, packet),
             Event::MediaIngressStats(stats) => {
@@ -464,7 +469,6 @@ impl Ingest {
     }
 
     fn handle_rtp(&mut self, now: Instant, rtp: RtpPacket) {
-        self.last_heard = now;
         let Some((codec, clock_rate)) = self.codec_of(&rtp) else { return };
         let Some(line) = self.line_of(&rtp, codec) else { return };
         if rtp.payload.is_empty() {

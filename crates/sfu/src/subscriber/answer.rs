@@ -16,7 +16,10 @@ pub(super) struct Section {
     pub(super) kind: Kind,
     /// The layer that it gets, when each section gets its own; `None`: chosen while it runs.
     pub(super) layer: Option<Layer>,
+    /// As the offer names it.
     pub(super) codec: sdp::Codec,
+    /// As the stream's packets name it.
+    pub(super) format: Codec,
     pub(super) ssrc: u32,
     pub(super) rtx_ssrc: u32,
     /// Id of the abs-send-time extension. Only with RTX: without, a repair repeats the packet bit by bit, extension included.
@@ -152,6 +155,7 @@ fn section(
     Some(Section {
         kind,
         layer,
+        format: track.codec,
         ssrc: new_ssrc(),
         rtx_ssrc: new_ssrc(),
         abs_send_time: media.extension(ABS_SEND_TIME).filter(|_| codec.rtx.is_some() || !nack),

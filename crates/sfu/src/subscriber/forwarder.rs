@@ -28,6 +28,8 @@ const MOST_REPAIRS: usize = 512;
 const MOST_CATCH_UP: Duration = Duration::from_millis(250);
 /// Frames that go out when catching up would take too long: a lone key frame is not always shown.
 const STILL_FRAMES: u8 = 3;
+/// The interval between replays doubles so often for a viewer that keeps asking.
+const MOST_UNHELPED: u32 = 3;
 /// How long a wished key frame may take before the backlog is sent after all.
 const KEY_FRAME_PATIENCE: Duration = Duration::from_millis(700);
 
@@ -94,6 +96,8 @@ pub(super) struct Forwarder {
     /// Lately repaired, not to be repaired again within a round trip.
     repaired: VecDeque<(u64, Instant)>,
     last_replay: Option<Instant>,
+    /// Replays on end that were followed by another PLI.
+    unhelped: u32,
     first_frame: FirstFrame,
     pub(super) wishes: Vec<Wish>,
     pub(super) stats: TrackStats,
@@ -130,6 +134,7 @@ impl Forwarder {
             repairs: VecDeque::new(),
             repaired: VecDeque::new(),
             last_replay: None,
+            unhelped: 0,
             first_frame: FirstFrame::Awaited,
             wishes: Vec::new(),
             stats: TrackStats::default(),
@@ -228,11 +233,12 @@ impl Forwarder {
     pub(super) fn handle_pli(&mut self, now: Instant, cache: &StreamCache) {
         self.stats.plis += 1;
         let recent = |span| self.last_replay.is_some_and(|last| now.saturating_duration_since(last) < span);
-        if recent(self.config.replay_interval) {
+        // a viewer that asks again soon after a replay was not helped by it: it gets a new key frame, and fewer replays
+        if recent(self.config.replay_interval * (1 << self.unhelped)) {
             return;
         }
-        // a viewer that asks again soon after a replay was not helped by it
-        let helped = !recent(4 * self.config.replay_interval);
+        let helped = !recent(self.config.replay_interval * (4 << self.unhelped));
+        self.unhelped = if helped { 0 } else { (self.unhelped + 1).min(MOST_UNHELPED) };
         self.replay(now, cache);
         if self.is_waiting() || !helped {
             self.wishes.push(Wish::KeyFrame(self.layer));
@@ -270,7 +276,10 @@ impl Forwarder {
     /// Packets that came after their successors had been sent.
     pub(super) fn forward_late(&mut self, packet: &Packet, link: &mut Link<'_>) {
         let Some(run) = self.runs.back().copied() else { return };
-        let behind = packet.layer == self.layer && packet.sequence < self.next && packet.sequence >= run.in_start;
+        let behind = packet.codec == self.section.format
+            && packet.layer == self.layer
+            && packet.sequence < self.next
+            && packet.sequence >= run.in_start;
         if behind && !self.is_waiting() {
             let out = run.out_start + (packet.sequence - run.in_start);
             let time = self.time_of(out, packet.time.ticks);
@@ -317,8 +326,9 @@ impl Forwarder {
                     self.state = State::CatchingUp; // the source does not obey: better late than never
                 }
             }
-            let Some(packet) = source.packet(self.next) else {
-                self.next += 1; // lost upstream, perhaps to come late
+            // lost upstream, perhaps to come late; or of a codec that was not negotiated, after the source has changed
+            let Some(packet) = source.packet(self.next).filter(|packet| packet.codec == self.section.format) else {
+                self.next += 1;
                 continue;
             };
             // a run begins and ends with the packets at hand; its numbers count the gaps too
@@ -338,7 +348,10 @@ impl Forwarder {
     }
 
     fn pump_repairs(&mut self, now: Instant, cache: &StreamCache, allowance: &mut usize, link: &mut Link<'_>) {
-        while *allowance > 0 {
+        // repairs leave room for new packets, or a lossy link would only ever look back
+        let waits = !self.is_waiting() && self.source(cache).end() > self.next;
+        let reserved = if waits { *allowance / 2 } else { 0 };
+        while *allowance > reserved {
             let Some(out) = self.repairs.pop_front() else { return };
             let run = self.runs.iter().rev().find(|run| run.out_start <= out).copied();
             let packet = run.and_then(|run| {
