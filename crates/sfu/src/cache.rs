@@ -367,7 +367,7 @@ mod tests {
     #[test]
     fn late_packets_find_their_place_and_doubles_count_once() {
         let (mut cache, now) = cache();
-        [10, 12, 11, 11, 13].map(|sequence| cache.push(&[packet(now, sequence, sequence == 10)]));
+        [10, 12, 11, 11, 13].into_iter().for_each(|number| cache.push(&[packet(now, number, number == 10)]));
         let layer = cache.layer(Kind::Video, Layer::SINGLE);
         assert_eq!((layer.start(), layer.end(), layer.gop(), layer.count), (10, 14, Some(10), 4));
         assert_eq!(layer.backlog(10), Backlog { bytes: 4000, frames: 4, missing: 0 });

@@ -24,9 +24,11 @@ use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
 use crate::packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription, TrackDescription};
 use crate::subscriber::{Answer, CloseReason, Trickle};
 
+mod negotiation;
 mod timeline;
 mod track;
 
+use negotiation::{explained, guarded, offer_codecs, simulcast, with_credentials};
 use timeline::{Report, Timeline};
 use track::{Incoming, IncomingLayer};
 
@@ -608,83 +610,6 @@ impl Ingest {
         mids.dedup();
         mids
     }
-}
-
-/// Calls into SDP code that asserts what it should refuse: an offer must not be able to end a worker thread. The state that a
-/// panic may have left half done is dropped with the session.
-fn guarded<T>(call: impl FnOnce() -> Result<T, str0m::RtcError>) -> Result<T, SfuError> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|problem| SfuError::BadSdp(problem.to_string())),
-        Err(_) => Err(SfuError::BadSdp("it contradicts itself".into())),
-    }
-}
-
-/// Video codecs to negotiate with a publisher: H.264 if it can, which needs no transcoding anywhere; else what it has.
-fn offer_codecs(offer: &Description) -> Result<&'static [Codec], SfuError> {
-    let codecs: Vec<_> =
-        offer.media.iter().filter(|media| media.kind == "video").flat_map(|media| media.codecs()).collect();
-    let h264 = codecs
-        .iter()
-        .any(|codec| codec.name.eq_ignore_ascii_case("H264") && codec.parameter("packetization-mode") == Some("1"));
-    Ok(if h264 { &[Codec::H264] } else { &[Codec::Vp8, Codec::Vp9, Codec::Av1] })
-}
-
-/// Names of the layers that an offer sends by simulcast, in its order; alternatives and pauses are not told apart.
-fn simulcast(offer: &Description) -> Vec<String> {
-    let video = offer.media.iter().find(|media| media.kind == "video");
-    let Some(value) = video.and_then(|media| media.attribute("simulcast")) else { return Vec::new() };
-    let mut words = value.split_ascii_whitespace();
-    let sent = words.find(|word| *word == "send").and_then(|_| words.next()).unwrap_or("");
-    let first = |alternatives: &str| alternatives.split(',').next().unwrap_or("").trim_start_matches('~').to_string();
-    sent.split(';').map(first).filter(|rid| !rid.is_empty()).take(Layer::MAX).collect()
-}
-
-/// An offer with other ICE credentials and without its candidates.
-fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {
-    let mut changed = String::with_capacity(offer.len());
-    for line in offer.lines() {
-        if line.starts_with("a=candidate:") {
-            continue;
-        }
-        let line = match line {
-            line if line.starts_with("a=ice-ufrag:") => format!("a=ice-ufrag:{ufrag}"),
-            line if line.starts_with("a=ice-pwd:") => format!("a=ice-pwd:{password}"),
-            line => line.to_string(),
-        };
-        changed.push_str(&line);
-        changed.push_str("\r\n");
-    }
-    changed
-}
-
-/// An answer whose rejected sections have an `a=rtpmap` for each format, taken from our offer: many servers leave them out, and the
-/// parser insists.
-fn explained(answer: &str, description: &Description, offer: &str) -> String {
-    let Ok(offer) = Description::parse(offer) else { return answer.to_string() };
-    let mut text = String::with_capacity(answer.len() + 256);
-    let mut section = 0;
-    for line in answer.lines() {
-        text.push_str(line);
-        text.push_str("\r\n");
-        if !line.starts_with("m=") {
-            continue;
-        }
-        let (rejected, ours) = (description.media.get(section), offer.media.get(section));
-        section += 1;
-        let (Some(rejected), Some(ours)) = (rejected.filter(|media| media.port == 0), ours) else { continue };
-        for format in &rejected.formats {
-            let named = |map: &&str| map.split(' ').next() == Some(format);
-            if rejected.attributes("rtpmap").any(|map| named(&map)) {
-                continue;
-            }
-            let fallback = if rejected.kind == "audio" { "opus/48000/2" } else { "VP8/90000" };
-            match ours.attributes("rtpmap").find(named) {
-                Some(map) => text.push_str(&format!("a=rtpmap:{map}\r\n")),
-                None => text.push_str(&format!("a=rtpmap:{format} {fallback}\r\n")),
-            }
-        }
-    }
-    text
 }
 
 fn known_codec(codec: str0m::format::Codec) -> Option<Codec> {
