@@ -92,7 +92,9 @@ def test_a_broadcast_that_does_not_exist_says_so(up: RunningUp, chromium: Browse
 
 def test_a_private_broadcast_needs_a_token_and_plays_with_one(up: RunningUp, chromium: Browser) -> None:
     operator = Operator(up)
-    operator.call("/api/broadcasts", body={"id": "board", "title": "Board", "avatar": "ava", "persona": "ava"})
+    operator.call(
+        "/api/broadcasts", body={"id": "board", "title": "Board", "avatar": "ava", "persona": "ava"}
+    )
     try:
         with viewer(chromium, f"{up.url}/watch/board") as page:
             page.page.get_by_text("This broadcast is private").wait_for()
@@ -103,7 +105,9 @@ def test_a_private_broadcast_needs_a_token_and_plays_with_one(up: RunningUp, chr
         operator.call("/api/broadcasts/board", method="DELETE")
 
 
-def test_a_viewer_whose_relay_dies_is_on_another_node_within_seconds(up: RunningUp, chromium: Browser) -> None:
+def test_a_viewer_whose_relay_dies_is_on_another_node_within_seconds(
+    up: RunningUp, chromium: Browser
+) -> None:
     with viewer(chromium, f"{up.url}/watch/demo?role=passive&muted", avoid="origin") as page:
         page.first_picture()
         node = page.events("mode")[0]["detail"]["node"]
@@ -119,8 +123,8 @@ def test_a_viewer_whose_relay_dies_is_on_another_node_within_seconds(up: Running
 
 def kill_relay(up: RunningUp, node: str) -> None:
     """Kills the process of this relay, which is a child of `avacast up`."""
-    children = {child.environ().get("AVACAST_NODE_ID"): child for child in psutil.Process(up.process.pid).children()}
+    children = {
+        child.environ().get("AVACAST_NODE_ID"): child for child in psutil.Process(up.process.pid).children()
+    }
     children[node].kill()
     children[node].wait(5)
-
-

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from statistics import mean
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Playwright
 
-from tests.harness.browser import Viewer, viewer
+from tests.harness.browser import Viewer, launch, viewer
 from tests.harness.up import RunningUp
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -29,7 +29,9 @@ def test_first_picture_comes_by_webrtc_soon_after_the_page(up: RunningUp, chromi
         with viewer(chromium, f"{up.url}/", size=(1100, 700)) as page:
             first = page.first_picture()
             at_ms = page.events("firstframe")[0]["atMs"]
-            print(f"first picture, {visit} visit: {first['ms']:.0f} ms after the player's start, {at_ms:.0f} ms after the click")
+            print(
+                f"first picture, {visit} visit: {first['ms']:.0f} ms after the player's start, {at_ms:.0f} ms after the click"
+            )
             assert first["mode"] == "webrtc"
 
 
@@ -38,7 +40,9 @@ def test_the_picture_moves_in_full_size(visitor: Viewer) -> None:
     visitor.watch_for(4)
     rate = (visitor.frames() - before) / 4
     stats = visitor.stats()
-    print(f"{rate:.1f} frames/s on screen, latency {stats['latencyMs']:.0f} ms, {stats['bitrateBps'] / 1000:.0f} kbit/s")
+    print(
+        f"{rate:.1f} frames/s on screen, latency {stats['latencyMs']:.0f} ms, {stats['bitrateBps'] / 1000:.0f} kbit/s"
+    )
     assert (stats["width"], stats["height"], stats["codec"]) == (854, 480, "H264")
     assert rate > 12, "25 are sent; even a busy machine must show half of them"
 
@@ -61,7 +65,9 @@ def test_mouth_moves_with_the_sound_and_rests_without(visitor: Viewer) -> None:
         for index, one in enumerate(samples)
         if index >= 12 and max(near["level"] for near in samples[index - 12 : index + 13]) < SPOKEN / 4
     ]
-    print(f"mouth: {mean(loud):.2f} in {len(loud)} frames with sound, {mean(quiet):.2f} in {len(quiet)} without")
+    print(
+        f"mouth: {mean(loud):.2f} in {len(loud)} frames with sound, {mean(quiet):.2f} in {len(quiet)} without"
+    )
     assert len(loud) > 20
     assert len(quiet) > 20
     assert mean(loud) > 3 * mean(quiet)
@@ -110,9 +116,30 @@ def test_figures_are_there_on_demand(visitor: Viewer) -> None:
     visitor.page.locator("avacast-player").focus()
     visitor.page.keyboard.press("i")
     overlay.wait_for()
-    visitor.wait_until("document.querySelector('avacast-player').shadowRoot.querySelectorAll('.stats dt').length > 5")
+    visitor.wait_until(
+        "document.querySelector('avacast-player').shadowRoot.querySelectorAll('.stats dt').length > 5"
+    )
     text = overlay.inner_text()
     for wanted in ("WebRTC", "854 × 480", "H264"):
         assert wanted in text
     visitor.page.keyboard.press("i")
     overlay.wait_for(state="hidden")
+
+
+def test_a_browser_that_forbids_sound_plays_muted_and_offers_it(
+    up: RunningUp, playwright: Playwright
+) -> None:
+    browser = launch(playwright, without="--autoplay-policy=no-user-gesture-required")
+    try:
+        with viewer(browser, f"{up.url}/watch/demo?role=interactive") as page:
+            page.first_picture()
+            button = page.page.get_by_role("button", name="Tap for sound")
+            button.wait_for()
+            assert page.page.evaluate("document.querySelector('avacast-player').video.muted") is True
+            button.click()
+            button.wait_for(state="hidden")
+            assert page.page.evaluate("document.querySelector('avacast-player').video.muted") is False
+            before = page.frames()
+            page.wait_until(f"probe.frames > {before + 20}")
+    finally:
+        browser.close()

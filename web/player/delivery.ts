@@ -39,7 +39,7 @@ export interface Limits {
   /** How long a source may take to its first picture. */
   openMs: number;
   /** First and longest wait between tries; each wait is drawn from the upper half of its step. */
-  backoffMs: { first: number; longest: number };
+  backoffMs: { first: number; longest: number; absentMs: number };
   /** After a silent source: viewers of one dead node come back spread over this time. */
   spreadMs: number;
   /** After an announcement to all HLS viewers: they ask spread over this time. */
@@ -49,7 +49,7 @@ export interface Limits {
 export const LIMITS: Limits = {
   askMs: 6000,
   openMs: 10000,
-  backoffMs: { first: 400, longest: 10000 },
+  backoffMs: { first: 400, longest: 10000, absentMs: 2500 },
   spreadMs: 250,
   hintMs: 1000,
 };
@@ -199,8 +199,10 @@ export class Delivery {
   }
 
   private fail(nowMs: number, shown: Source | null, attempt: number, problem: Problem): Action[] {
-    const { first, longest } = this.limits.backoffMs;
-    const step = Math.min(longest, first * 2 ** attempt);
+    const { first, longest, absentMs } = this.limits.backoffMs;
+    // What is not there yet may come at any moment; whoever waits for it wants to see its beginning.
+    const limit = problem.status === 404 ? absentMs : longest;
+    const step = Math.min(limit, first * 2 ** attempt);
     const wait = Math.max(step * (0.5 + 0.5 * this.chance()), problem.retryAfterMs ?? 0);
     this.state = shown?.alive
       ? { at: "playing", shown, retry: { untilMs: nowMs + wait, attempt: attempt + 1 } }

@@ -10,6 +10,7 @@ export interface Message {
 export function messageOf(problem: Problem): Message {
   switch (problem.code) {
     case "broadcast_unknown":
+    case "stream_unknown":
       return {
         title: "Not live right now",
         hint: "The picture appears here by itself as soon as the broadcast starts.",

@@ -8,8 +8,8 @@ import { Silence } from "./silence.ts";
 
 /** Seconds between the NTP epoch (1900) and the Unix epoch (1970), in ms. */
 const NTP_EPOCH_MS = 2_208_988_800_000;
-/** How often packets are counted. Silence is called after 2 s, so half a second is sharp enough. */
-const WATCH_MS = 500;
+/** How often packets are counted. Silence is called after 2 s; this much later at most. */
+const WATCH_MS = 250;
 
 /** A peer connection with its offer set. Made before the node is known, so that it costs no time later. */
 export interface Peer {
@@ -56,10 +56,7 @@ export class WhepPlayback implements Playback {
     const { connection } = this.peer;
     const { signal } = this.ending;
     const stream = new MediaStream();
-    connection.addEventListener("track", ({ track }) => {
-      stream.addTrack(track);
-      if (this.video.srcObject !== stream) this.video.srcObject = stream;
-    });
+    connection.addEventListener("track", ({ track }) => stream.addTrack(track));
     connection.addEventListener("connectionstatechange", () => this.handleConnection());
     firstPicture(this.video, signal).then(() => this.listener.ready());
     try {
@@ -76,6 +73,8 @@ export class WhepPlayback implements Playback {
       this.resource = resource;
       if (signal.aborted) return this.close(); // Closed while the answer was on its way: give the session back.
       await connection.setRemoteDescription({ type: "answer", sdp: resource.answer });
+      // All tracks at once: a picture that starts before its sound slips past the browser's autoplay rules, and then stays mute.
+      this.video.srcObject = stream;
       this.timer = window.setInterval(() => void this.watch(), WATCH_MS);
     } catch (thrown) {
       if (!signal.aborted) this.listener.lost(problemFrom(thrown));

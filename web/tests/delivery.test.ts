@@ -38,7 +38,7 @@ describe("the first picture", () => {
     const waits: number[] = [];
     let now = 0;
     for (let attempt = 0; attempt < 8; attempt++) {
-      machine.handleRefusal(now, new Problem(404, "broadcast_unknown", "no"));
+      machine.handleRefusal(now, new Problem(500, "failed", "no"));
       const due = machine.deadlineMs ?? Number.NaN;
       waits.push(due - now);
       now = due;
@@ -48,6 +48,18 @@ describe("the first picture", () => {
     expect(Math.max(...waits)).toBe(LIMITS.backoffMs.longest);
     machine.handleRefusal(now, new Problem(503, "no_node", "full", null, 30_000));
     expect(machine.deadlineMs).toBe(now + 30_000);
+  });
+
+  test("looks more often for a broadcast that is not there yet", () => {
+    const machine = new Delivery(() => 1);
+    machine.start(0);
+    for (let attempt = 0, now = 0; attempt < 8; attempt++) {
+      machine.handleRefusal(now, new Problem(404, "broadcast_unknown", "no"));
+      const due = machine.deadlineMs ?? 0;
+      expect(due - now).toBeLessThanOrEqual(LIMITS.backoffMs.absentMs);
+      now = due;
+      machine.tick(now, lost);
+    }
   });
 
   test("an answer that never comes counts as a refusal", () => {

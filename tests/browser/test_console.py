@@ -1,0 +1,82 @@
+"""The console as an operator uses it: sees what is there without reload, signs in, switches the CDN."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.harness.browser import Operator, viewer
+from tests.harness.up import ADMIN_TOKEN, RunningUp
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+def test_an_operator_moves_the_viewers_to_the_cdn_and_back(up: RunningUp, chromium: Browser) -> None:
+    with (
+        viewer(chromium, f"{up.url}/console", size=(1200, 800)) as console,
+        viewer(chromium, f"{up.url}/watch/demo?role=passive&muted", size=(426, 240)) as watching,
+    ):
+        page = console.page
+        for node in ("origin", "packager", "relay-1", "relay-2"):
+            expect(page.locator(f"[data-node={node}]")).to_be_visible()
+        demo = page.locator("[data-broadcast=demo]")
+        expect(demo).to_contain_text("live on origin")
+        watching.first_picture()
+        expect(demo).to_contain_text("1 WebRTC, 0 HLS", timeout=15_000)
+
+        demo.get_by_role("button", name="Turn CDN on").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Admin token").fill("not the token")
+        dialog.get_by_role("button", name="Sign in").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("not the admin token")
+        dialog.get_by_label("Admin token").fill(ADMIN_TOKEN)
+        dialog.get_by_role("button", name="Sign in").click()
+        expect(dialog).to_have_count(0)
+
+        demo.get_by_role("button", name="Turn CDN on").click()
+        expect(demo).to_contain_text("CDN on", timeout=15_000)
+        watching.wait_for_mode("hls")
+        expect(demo).to_contain_text("0 WebRTC, 1 HLS", timeout=15_000)
+
+        demo.get_by_role("button", name="Turn CDN off").click()
+        expect(demo).to_contain_text("CDN off", timeout=15_000)
+        watching.wait_for_mode("webrtc")
+        expect(demo).to_contain_text("1 WebRTC, 0 HLS", timeout=40_000)
+        assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+
+        stored = page.evaluate("[JSON.stringify(localStorage), document.cookie, location.href].join()")
+        assert ADMIN_TOKEN not in stored
+        page.get_by_role("button", name="Sign out").click()
+        assert ADMIN_TOKEN not in page.evaluate("JSON.stringify(sessionStorage)")
+    Operator(up).call("/api/broadcasts/demo/automatic-cdn")
+
+
+def test_a_broadcast_is_made_and_ended(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1200, 800)) as console:
+        page = console.page
+        assert ADMIN_TOKEN not in page.url
+        page.get_by_role("button", name="New broadcast").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Title").fill("Made by hand")
+        dialog.get_by_label(re.compile("^Id")).fill("by-hand")
+        dialog.get_by_role("button", name="Make it").click()
+        expect(dialog.get_by_label("WHIP address")).to_have_value(f"{up.url}/whip/by-hand")
+        assert len(dialog.get_by_label("Publisher token").input_value()) > 40
+        dialog.get_by_role("button", name="Done").click()
+        made = page.locator("[data-broadcast=by-hand]")
+        expect(made).to_contain_text("not live")
+        page.on("dialog", lambda question: question.accept())
+        made.get_by_role("button", name="End").click()
+        expect(made).to_have_count(0, timeout=10_000)
+
+
+def test_a_server_that_is_gone_is_told(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/console", size=(1200, 800)) as console:
+        page = console.page
+        expect(page.locator("[data-broadcast=demo]")).to_be_visible()
+        page.route("**/api/**", lambda route: route.abort())
+        expect(page.get_by_role("alert")).to_contain_text("cannot be reached", timeout=15_000)
+        page.unroute("**/api/**")
+        expect(page.get_by_role("alert")).to_have_count(0, timeout=15_000)
