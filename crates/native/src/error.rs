@@ -4,7 +4,12 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
-create_exception!(common._native, SfuError, PyException, "A call that the media core refused; see `code` and `status`.");
+create_exception!(
+    common._native,
+    SfuError,
+    PyException,
+    "A call that the media core refused; see `code` and `status`."
+);
 create_exception!(common._native, StreamUnknown, SfuError, "No such stream is live on this node (404).");
 create_exception!(common._native, SessionUnknown, SfuError, "No such session is open on this node (404).");
 create_exception!(common._native, BadSdp, SfuError, "The SDP cannot be used; the message says why (400 or 406).");

@@ -38,7 +38,12 @@ const POSTS_A_TURN: usize = 1024;
 /// A STUN response from an address that nobody claims is offered to at most so many sessions that still wait for one.
 const RESPONSES_OFFERED: usize = 64;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// Age of the figures while media flows.
 const SNAPSHOT: Duration = Duration::from_millis(200);
+/// Their age after a stream or session came or went: a thousand joins a second must not mean a thousand snapshots.
+const SNAPSHOT_OF_CHANGE: Duration = Duration::from_millis(20);
+/// STUN responses of unknown addresses that are offered around, per second; what is above that is a flood.
+const RESPONSES_A_SECOND: usize = 500;
 
 /// Where a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +94,9 @@ pub(crate) struct Worker {
     /// Packets that came in during this turn, by stream: they go out together, as trains.
     arrived: Vec<Arrived>,
     stats: WorkerStats,
+    /// A stream or session came or went since the last snapshot.
+    changed: bool,
+    responses_left: usize,
     stopping: bool,
 }
 
@@ -123,6 +131,8 @@ impl Worker {
             source_timers: Timers::default(),
             arrived: Vec::new(),
             stats: WorkerStats { index, ..WorkerStats::default() },
+            changed: false,
+            responses_left: RESPONSES_A_SECOND,
             stopping: false,
             shared,
         }
@@ -137,6 +147,7 @@ impl Worker {
         let inbox = Arc::clone(&self.shared.inboxes[usize::from(self.index)]);
         let mut housekeeping = Instant::now();
         let mut snapshot: Option<Instant> = Some(housekeeping);
+        let mut snapped = housekeeping;
         let mut more = false;
         while !self.stopping {
             let now = Instant::now();
@@ -167,14 +178,15 @@ impl Worker {
             if received + posts + fired > 0 {
                 self.stats.turn.record(end - now, 1);
                 // Figures change only when something was done: an idle worker sleeps.
-                snapshot = snapshot.or(Some(end + SNAPSHOT));
+                let due = if self.changed { snapped + SNAPSHOT_OF_CHANGE } else { end + SNAPSHOT };
+                snapshot = Some(snapshot.map_or(due, |other| other.min(due)));
             }
             if end >= housekeeping {
                 housekeeping = end + HOUSEKEEPING;
                 self.keep_house(end);
             }
             if snapshot.is_some_and(|due| end >= due) {
-                snapshot = None;
+                (snapshot, snapped, self.changed) = (None, end, false);
                 self.post_snapshot(end);
             }
         }
@@ -254,6 +266,10 @@ impl Worker {
 
     fn offer_response(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
         self.stats.unknown += 1;
+        if self.responses_left == 0 {
+            return;
+        }
+        self.responses_left -= 1;
         let waiting: Vec<usize> = (0..self.sources.len())
             .filter(|slot| self.sources[*slot].as_ref().is_some_and(|source| source.remote.is_none()))
             .take(RESPONSES_OFFERED)
@@ -378,6 +394,7 @@ impl Worker {
         self.takers[slot] =
             Some(Box::new(Taker { subscriber, stream, session, since: now, remote: None, connected: false }));
         self.stats.joins += 1;
+        self.changed = true;
         self.after_taker(now, slot);
         Ok(answer)
     }
@@ -421,6 +438,7 @@ impl Worker {
         match event {
             SubscriberEvent::Connected => {
                 taker.connected = true;
+                self.changed = true;
                 self.stats.connect.record(now.saturating_duration_since(taker.since), 1);
                 self.shared.events.push(Event::SessionConnected {
                     session: taker.session.to_string(),
@@ -450,6 +468,7 @@ impl Worker {
 
     fn drop_taker(&mut self, slot: usize, reason: &'static str) {
         let Some(taker) = self.takers[slot].take() else { return };
+        self.changed = true;
         self.free_takers.push(slot);
         self.taker_timers.set(slot, None);
         self.by_session.remove(&taker.session);
@@ -567,6 +586,7 @@ impl Worker {
         self.by_session.insert(Arc::clone(&session), Place::Source(slot));
         let source = Source { ingest, stream, session, pull, connected: false, remote: None };
         self.sources[slot] = Some(Box::new(source));
+        self.changed = true;
         self.after_source(now, slot);
     }
 
@@ -706,6 +726,7 @@ impl Worker {
 
     fn drop_source(&mut self, now: Instant, slot: usize, reason: &'static str) {
         let Some(source) = self.sources[slot].take() else { return };
+        self.changed = true;
         self.free_sources.push(slot);
         self.source_timers.set(slot, None);
         self.by_session.remove(&source.session);
@@ -748,6 +769,7 @@ impl Worker {
     }
 
     fn describe(&mut self, name: &StreamName, description: StreamDescription, feed: Feed) {
+        self.changed = true;
         match self.streams.get_mut(name) {
             Some(stream) => {
                 if *stream.cache.description() != description {
@@ -870,6 +892,7 @@ impl Worker {
         for slot in stream.subscribers.clone() {
             self.say_goodbye(now, slot, "stream_ended");
         }
+        self.changed = true;
         if let Some(stream) = self.streams.remove(name) {
             for tapped in &stream.taps {
                 tapped.queue.close();
@@ -945,6 +968,7 @@ impl Worker {
 
     fn keep_house(&mut self, now: Instant) {
         self.steering.expire(now);
+        self.responses_left = RESPONSES_A_SECOND;
         let ended: Vec<StreamName> = self
             .streams
             .iter()
