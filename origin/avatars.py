@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from common import metrics
 from common.config import OriginConfig
 from common.directory import Broadcast, Directory
 from common.errors import NotFound, TooMany, Unavailable
@@ -33,8 +34,14 @@ from origin.stage import Output, Renderer, Stage
 
 _log = log("avatars")
 
+_QUALITY = metrics.gauge(
+    "video_quality_score", "Share of an avatar's frames that left in time, percent", ("broadcast",)
+)
+
 Report = Callable[[str], None]
 _TICK_S = 1.0
+_RETRY_S = 10.0
+"""An avatar that could not be started is tried again after this."""
 
 
 class Outlet(Protocol):
@@ -86,8 +93,8 @@ class Avatars:
         self._voice_thread = ThreadPoolExecutor(1, "voice")
         self._face_thread = ThreadPoolExecutor(1, "face")
         self._tasks: list[asyncio.Task[None]] = []
-        self.problem: str | None = None
-        """Why no avatar can run here, None when they can."""
+        self._problems: dict[str, str] = {}
+        """Broadcast -> why its avatar cannot run."""
 
     def start(self) -> None:
         """Begins to prepare, and to follow what is applied."""
@@ -130,8 +137,8 @@ class Avatars:
         if found is not None:
             return found
         if broadcast in self._wanted:
-            if self.problem:
-                raise Unavailable(self.problem, code="avatar_failed", retry_after_s=10)
+            if broadcast in self._problems:
+                raise Unavailable(self._problems[broadcast], code="avatar_failed", retry_after_s=_RETRY_S)
             raise Unavailable(
                 f"the avatar of {broadcast!r} is being prepared", code="avatar_preparing", retry_after_s=1
             )
@@ -163,15 +170,23 @@ class Avatars:
             for broadcast in [b for b in self._avatars if b not in self._wanted]:
                 await self._end(broadcast)
             for broadcast in [b for b in self._wanted if b not in self._avatars]:
-                try:
-                    await self._begin(self._wanted[broadcast])
-                    self.problem = None
-                except (FaceError, PersonaError, VoiceError) as error:
-                    self.problem = str(error)
-                    _log.error("avatar:cannot_start", broadcast=broadcast, reason=self.problem)
+                await self._try(broadcast)
+            self._problems = {b: why for b, why in self._problems.items() if b in self._wanted}
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(10.0 if self.problem else None):
+                async with asyncio.timeout(_RETRY_S if self._problems else None):
                     await self._changed.wait()
+
+    async def _try(self, broadcast: str) -> None:
+        """Begins an avatar; what is in the way is logged, told to who asks, and tried again."""
+        try:
+            await self._begin(self._wanted[broadcast])
+            self._problems.pop(broadcast, None)
+        except (FaceError, PersonaError, VoiceError) as error:
+            self._problems[broadcast] = str(error)
+            _log.error("avatar:cannot_start", broadcast=broadcast, reason=str(error))
+        except Exception as error:  # one avatar's fault is not the others'
+            self._problems[broadcast] = f"the avatar failed to start: {error}"
+            _log.error("avatar:cannot_start", broadcast=broadcast, exc_info=error)
 
     async def _prepare(self) -> None:
         """Loads the voice and warms the renderer, side by side."""
@@ -181,9 +196,8 @@ class Avatars:
         for work in (voice, face):
             try:
                 await work
-            except (VoiceError, FaceError) as error:
-                self.problem = str(error)
-                _log.error("avatar:cannot_prepare", reason=self.problem)
+            except (VoiceError, FaceError) as error:  # told again, with its broadcast, when one is to begin
+                _log.error("avatar:cannot_prepare", reason=str(error))
         if voice.exception() is None:
             self._voice = voice.result()
             self._report(f"voice {self._voice.name}")
@@ -226,7 +240,7 @@ class Avatars:
         stage.start()
         conversation.start()
         self._avatars[name] = Avatar(broadcast, stage, conversation)
-        await conversation.rehearse()
+        self._tasks.append(asyncio.create_task(conversation.rehearse(), name=f"rehearsal {name}"))
         _log.info("avatar:live", broadcast=name, persona=persona.name, voice=self._voice.name)
 
     def _brain(self, persona: Persona) -> Brain:
@@ -234,10 +248,13 @@ class Avatars:
         return openai.OpenAiBrain(endpoint, persona) if endpoint else ScriptedBrain(persona)
 
     async def _end(self, broadcast: str) -> None:
-        avatar = self._avatars.pop(broadcast)
+        avatar = self._avatars.pop(broadcast, None)
+        if avatar is None:
+            return
         await avatar.conversation.close()
         await asyncio.get_running_loop().run_in_executor(None, avatar.stage.close)
         self._outlet.end(broadcast)
+        _QUALITY.remove(broadcast)
         _log.info("avatar:ended", broadcast=broadcast)
 
     async def _watch(self) -> None:
@@ -250,6 +267,7 @@ class Avatars:
                     await self._end(name)
                     self._changed.set()
                     continue
+                _QUALITY.labels(name).set(avatar.stage.quality())
                 viewers = self._outlet.subscribers(name) + avatar.broadcast.viewers
                 avatar.stage.watched(viewers > 0)
                 if viewers and not avatar.greeted:

@@ -22,7 +22,7 @@ from origin.dialogue.brain import Brain, BrainError, Question
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import Kind, Turn, Turns
 from origin.speech.chunks import Chunker
-from origin.speech.voice import Speech, Voice, VoiceError
+from origin.speech.voice import Halt, Speech, Voice, VoiceError
 
 _log = log("conversation")
 
@@ -88,6 +88,7 @@ class Conversation:
         self._greeting = self._random.choice(persona.greeting) if persona.greeting else ""
         self._wanted = asyncio.Event()
         self._interrupted = asyncio.Event()
+        self._halt = Halt()
         self._resting = asyncio.Event()
         self._resting.set()
         self._task: asyncio.Task[None] | None = None
@@ -125,13 +126,12 @@ class Conversation:
         chunker = Chunker()
         for chunk in [*chunker.push(self._greeting), *chunker.flush()]:
             with contextlib.suppress(VoiceError):  # then it is not said later either, and that is logged
-                await asyncio.get_running_loop().run_in_executor(
-                    self._voice_thread, self._voice.synthesise, chunk
-                )
+                await self._spoken(chunk)
 
     def interrupt(self) -> str:
         """Stops speaking within a tick and forgets what waits. Returns what was heard of the line that was being spoken."""
         heard = self._stage.interrupt(self.turns.interrupt())
+        self._halt.now()
         self.turns.heard(heard)
         self._interrupted.set()
         return heard
@@ -173,8 +173,10 @@ class Conversation:
             if self.turns.stale(turn):
                 return "interrupted"
             try:
-                speech = await loop.run_in_executor(self._voice_thread, self._voice.synthesise, chunk)
+                speech = await self._spoken(chunk)
             except VoiceError as error:
+                if self.turns.stale(turn):
+                    return "interrupted"
                 _log.warning("voice:refused", avatar=self.name, reason=str(error))
                 continue
             if not self._stage.push(speech, turn.epoch):
@@ -191,6 +193,13 @@ class Conversation:
             return "interrupted"
         self.turns.heard(self._stage.heard())
         return "spoken"
+
+    async def _spoken(self, chunk: str) -> Speech:
+        """`chunk` by the voice; an interruption ends it half way."""
+        self._halt = Halt()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._voice_thread, self._voice.synthesise, chunk, self._halt
+        )
 
     async def _chunks(self, turn: Turn, chunker: Chunker) -> AsyncGenerator[str, None]:
         async with contextlib.aclosing(self._texts(turn)) as texts:

@@ -104,6 +104,7 @@ class Stage:
         """Speech to packet of the last 256 lines."""
         self.frames_sent = 0
         self.frames_left_out = 0
+        self._judged = (0, 0)
         self._threads = [
             threading.Thread(target=self._guarded(self._pace), name=f"pacer-{name}", daemon=True),
             threading.Thread(target=self._guarded(self._paint), name=f"painter-{name}", daemon=True),
@@ -187,6 +188,14 @@ class Stage:
     def quiet(self) -> bool:
         """Whether all that was to be said has been heard."""
         return self._quiet.is_set()
+
+    def quality(self) -> float:
+        """Percent of the frames that were to be drawn since the last call which were: 100 when the machine keeps up."""
+        sent, left_out = self.frames_sent, self.frames_left_out
+        due = sent + left_out - sum(self._judged)
+        drawn = sent - self._judged[0]
+        self._judged = (sent, left_out)
+        return 100.0 * drawn / due if due > 0 else 100.0
 
     def request_key_frame(self) -> None:
         """The next picture is a key frame."""

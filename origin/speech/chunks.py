@@ -1,7 +1,7 @@
 """Text that is still being written -> clauses to be spoken, the first one short so that the voice starts at once.
 
 The voice speaks one chunk while the next one is made. A chunk may hold more words than the one before by as much as the voice
-is faster than real time, so the listener never waits: 8 words, then 12, 18, ... Cuts are at sentence ends,
+is faster than real time, so that the listener does not wait: 8 words, then up to 12, 18, ... Cuts are at sentence ends,
 else at clause ends, else before a word that starts a phrase; never inside a number, an address or after an abbreviation.
 """
 
@@ -29,6 +29,7 @@ class Chunker:
 
     def __init__(self, first_words: int = FIRST_WORDS, most_words: int = MOST_WORDS) -> None:
         self._text = ""
+        self._first_words = first_words
         self._limit = float(first_words)
         self._most = most_words
         self._is_first = True
@@ -51,7 +52,7 @@ class Chunker:
             if chunk:
                 chunks.append(chunk)
                 self._is_first = False
-                self._limit = min(self._most, self._limit * _GROWTH)
+                self._limit = min(self._most, max(self._first_words, len(chunk.split()) * _GROWTH))
         return chunks
 
     def _place(self, *, ended: bool) -> int | None:

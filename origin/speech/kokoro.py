@@ -19,7 +19,7 @@ import numpy as np
 from origin.speech import timing
 from origin.speech.g2p import PUNCTUATION, Phrase, pronouncer
 from origin.speech.inference import outputs, resampled, session
-from origin.speech.voice import Pcm, Speech, VoiceError
+from origin.speech.voice import Halt, Pcm, Speech, VoiceError
 
 SAMPLE_RATE: Final = 24_000
 _UNIT: Final = 1200
@@ -76,7 +76,7 @@ class Kokoro:
         self._session = session(model_bytes(path), _DURATIONS)
         self._pronouncer = pronouncer()
 
-    def synthesise(self, text: str) -> Speech:
+    def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
         """`text` (a clause or a few sentences) as Speech. VoiceError when it is too long or the model fails."""
         phrase = self._pronouncer.phrase(text)
         symbols = _symbols(phrase)
@@ -92,7 +92,7 @@ class Kokoro:
             "style": self._styles[len(numbers) - 1][None],
             "speed": self._speed,
         }
-        audio, units = outputs(self._session, feed)
+        audio, units = outputs(self._session, feed, halt)
         lengths = np.asarray(units, np.float64).ravel() * _UNIT
         timed = [timing.Symbol(",", -1, lengths[0])]
         timed += [

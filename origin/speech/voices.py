@@ -15,7 +15,7 @@ from typing import Final
 
 from common.log import log
 from origin.speech import kokoro, piper
-from origin.speech.voice import Speech, Voice, VoiceError
+from origin.speech.voice import Halt, Speech, Voice, VoiceError
 
 FAST_ENOUGH: Final = 0.9
 """Most core-seconds per second of speech for which `auto` takes Kokoro."""
@@ -101,14 +101,14 @@ class Cached:
     def name(self) -> str:
         return self._voice.name
 
-    def synthesise(self, text: str) -> Speech:
+    def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
         """As the voice does; a text that it said lately costs nothing."""
         with self._lock:
             known = self._said.get(text)
             if known is not None:
                 self._said.move_to_end(text)
                 return known
-        said = self._voice.synthesise(text)
+        said = self._voice.synthesise(text, halt)
         with self._lock:
             if text not in self._said:
                 self._said[text] = said

@@ -15,7 +15,7 @@ from origin.dialogue.brain import BrainError, Question, Speaker
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import QueueFull
 from origin.performer import Performer
-from origin.speech.voice import Speech, VoiceError
+from origin.speech.voice import Halt, Speech, VoiceError
 from origin.speech_buffer import BufferState
 from tests.harness.speaking import spoken
 
@@ -67,7 +67,7 @@ class WordVoice:
 
     name = "words"
 
-    def synthesise(self, text: str) -> Speech:
+    def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
         if "unspeakable" in text:
             raise VoiceError("cannot say that")
         return spoken(text, WORD_MS * len(text.split()))
