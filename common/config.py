@@ -81,7 +81,7 @@ class Media(_Settings):
         ge=0,
         le=256,
         validation_alias=_env("AVACAST_WORKERS", "SFU_WORKERS", "MEDIASOUP_NUM_WORKERS", "workers"),
-        description="Core threads of the SFU; 0 is one a CPU core.",
+        description="Core threads of the SFU; 0 is one for every two CPU cores.",
     )
     public_ip: CommaList = Field(
         default_factory=list,
