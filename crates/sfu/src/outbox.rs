@@ -88,8 +88,8 @@ impl Outbox {
         self.sealed.iter().map(|s| (s.to, &self.bytes[s.offset..s.offset + s.len]))
     }
 
-    /// The datagrams grouped to trains of at most `most_segments` and `most_bytes` (kernel limits: 64 segments before 6.9, 65,507 bytes),
-    /// in order.
+    /// The datagrams grouped to trains of at most `most_segments` and `most_bytes` (kernel limits: 64 segments before 6.9,
+    /// 65,507 bytes), in order.
     pub fn trains(&self, most_segments: usize, most_bytes: usize) -> impl Iterator<Item = Train> + '_ {
         let mut rest = self.sealed.as_slice();
         std::iter::from_fn(move || {

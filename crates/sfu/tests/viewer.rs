@@ -140,6 +140,24 @@ fn a_pli_is_answered_from_the_cache() {
 }
 
 #[test]
+fn a_lost_first_packet_costs_little_more_than_the_viewers_patience() {
+    let mut world = World::new(Setup::default());
+    let connected = |world: &World| world.event(|event| *event == SubscriberEvent::Connected).is_some();
+    assert!(world.run_until(ms(100), connected));
+    // nothing of the burst arrives; 200 ms later the viewer asks
+    world.down.change(Conditions::lossy(1.0, ms(1)));
+    world.run(ms(60));
+    world.down.change(Conditions::lossy(0.0, ms(1)));
+    world.run(ms(140));
+    world.viewer.request_key_frame();
+    world.run(ms(60));
+    assert_eq!(world.subscriber.stats(world.now).replays, 2, "the start does not count as an answer");
+    world.viewer.request_key_frame();
+    world.run(ms(60));
+    assert_eq!(world.subscriber.stats(world.now).replays, 2);
+}
+
+#[test]
 fn an_empty_cache_asks_for_a_key_frame() {
     let mut world = World::new(Setup { warm_up: Duration::ZERO, ..Setup::default() });
     world.source.tick = 11; // no key frame in sight for 1.5 s

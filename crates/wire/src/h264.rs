@@ -309,7 +309,9 @@ mod tests {
         }
 
         #[test]
-        fn any_payloads_are_taken_quietly(payloads in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..60), 0..20)) {
+        fn any_payloads_are_taken_quietly(
+            payloads in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..60), 0..20)
+        ) {
             let mut depacketizer = Depacketizer::default();
             for payload in &payloads {
                 let _ = starts_key_frame(payload);

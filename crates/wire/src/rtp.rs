@@ -170,7 +170,8 @@ pub fn abs_send_time(ntp: u64) -> [u8; 3] {
     [(value >> 16) as u8, (value >> 8) as u8, value as u8]
 }
 
-/// Extends counters of `BITS` bits that wrap to 64 bits. The first value starts in the second lap, so that values from before it fit too.
+/// Extends counters of `BITS` bits that wrap to 64 bits. The first value starts in the second lap, so that values from
+/// before it fit too.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Unwrapper<const BITS: u32> {
     newest: Option<u64>,

@@ -96,6 +96,7 @@ pub(super) struct Forwarder {
     /// Lately repaired, not to be repaired again within a round trip.
     repaired: VecDeque<(u64, Instant)>,
     last_replay: Option<Instant>,
+    pli_answered: bool,
     /// Replays on end that were followed by another PLI.
     unhelped: u32,
     first_frame: FirstFrame,
@@ -134,6 +135,7 @@ impl Forwarder {
             repairs: VecDeque::new(),
             repaired: VecDeque::new(),
             last_replay: None,
+            pli_answered: false,
             unhelped: 0,
             first_frame: FirstFrame::Awaited,
             wishes: Vec::new(),
@@ -232,13 +234,18 @@ impl Forwarder {
     /// The viewer cannot decode: replays the cache, at most every `replay_interval`.
     pub(super) fn handle_pli(&mut self, now: Instant, cache: &StreamCache) {
         self.stats.plis += 1;
-        let recent = |span| self.last_replay.is_some_and(|last| now.saturating_duration_since(last) < span);
-        // a viewer that asks again soon after a replay was not helped by it: it gets a new key frame, and fewer replays
-        if recent(self.config.replay_interval * (1 << self.unhelped)) {
+        let interval = self.config.replay_interval;
+        let since = self.last_replay.map(|last| now.saturating_duration_since(last));
+        let recent = |span: Duration| since.is_some_and(|since| since < span);
+        // The start is no answer to a PLI: when its first packet was lost, browsers ask after 200 ms. Later, a viewer that asks
+        // again soon after a replay was not helped by it: it gets a new key frame, and fewer replays.
+        let least = if self.pli_answered { interval * (1 << self.unhelped) } else { interval / 3 };
+        if recent(least) {
             return;
         }
-        let helped = !recent(self.config.replay_interval * (4 << self.unhelped));
+        let helped = !self.pli_answered || !recent(4 * interval * (1 << self.unhelped));
         self.unhelped = if helped { 0 } else { (self.unhelped + 1).min(MOST_UNHELPED) };
+        self.pli_answered = true;
         self.replay(now, cache);
         if self.is_waiting() || !helped {
             self.wishes.push(Wish::KeyFrame(self.layer));
