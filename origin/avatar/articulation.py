@@ -63,7 +63,7 @@ def _articulator(unit: str) -> Articulator:
 
 ARTICULATOR_OF_UNIT: Final = np.array([_articulator(unit) for unit in FACE_UNITS])
 
-REST: Final = weights(mouthSmile=0.10)
+REST: Final = weights(mouthSmile=0.15, mouthPress=0.05)
 """The mouth that says nothing: closed, a trace of a smile."""
 
 # Set by eye at 854x480 (docs/pictures/contact.jpg shows them all).

@@ -4,8 +4,11 @@ Hair comes from the layers of the nearest bucket of head turn; while the head pa
 are mixed, so that nothing pops.
 """
 
+# Kernels are Python only in looks: float(0.0) declares a variable, there is no `in`, and `and` evaluates both sides.
+# ruff: noqa: UP018
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 
@@ -14,7 +17,12 @@ import warp as wp
 from origin.avatar.face import FIXED, Face, face_pixel, packed, unpacked
 from origin.avatar.shading import Lights
 
-wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w -mllvm -inline-threshold=5000", "enable_backward": False})
+wp.set_module_options(
+    {
+        "cpu_compiler_flags": "-march=native -ffast-math -w -mllvm -inline-threshold=5000",
+        "enable_backward": False,
+    }
+)
 
 
 EDGE_STEP = wp.constant(1562 << 14)
@@ -140,10 +148,14 @@ def shade_tiles(
                     c = wp.vec3(float(q[0]), float(q[1]), float(q[2])) * 0.00392157
                     h = wp.vec4(0.0, 0.0, 0.0, 0.0)
                     if has_back:
-                        h = layer_at(back.layers, b, float(x) - bf.x - bf.dx * fx, float(y) - bf.y - bf.dy * fx)
+                        h = layer_at(
+                            back.layers, b, float(x) - bf.x - bf.dx * fx, float(y) - bf.y - bf.dy * fx
+                        )
                     if mix > 0.0:
                         nf = row_flow(back.next_flow, ty, tx, fy)
-                        hn = layer_at(back.layers, nb, float(x) - nf.x - nf.dx * fx, float(y) - nf.y - nf.dy * fx)
+                        hn = layer_at(
+                            back.layers, nb, float(x) - nf.x - nf.dx * fx, float(y) - nf.y - nf.dy * fx
+                        )
                         h = h * (1.0 - mix) + hn * mix
                     out[i] = packed(c * (1.0 - h[3]) + wp.vec3(h[0], h[1], h[2]))
                 else:
@@ -156,7 +168,9 @@ def luminance(c: wp.vec3) -> float:
 
 
 @wp.func
-def along_edge(colours: wp.array(dtype=wp.uint32), i: int, x: int, y: int, width: int, height: int) -> wp.vec3:
+def along_edge(
+    colours: wp.array(dtype=wp.uint32), i: int, x: int, y: int, width: int, height: int
+) -> wp.vec3:
     """Four taps along the edge through a pixel: smooths a staircase without blurring across it."""
     nw = luminance(unpacked(colours[i - width - 1]))
     ne = luminance(unpacked(colours[i - width + 1]))
@@ -218,7 +232,9 @@ def final_colour(
     if has_front:
         h = layer_at(layers, b, float(x) - row.x - row.dx * fx, float(y) - row.y - row.dy * fx)
     if mix > 0.0:
-        hn = layer_at(layers, nb, float(x) - next_row.x - next_row.dx * fx, float(y) - next_row.y - next_row.dy * fx)
+        hn = layer_at(
+            layers, nb, float(x) - next_row.x - next_row.dx * fx, float(y) - next_row.y - next_row.dy * fx
+        )
         h = h * (1.0 - mix) + hn * mix
     c = wp.vec3(h[0], h[1], h[2])
     if h[3] < 0.996:
@@ -238,7 +254,13 @@ def final_colour(
 @wp.func
 def luma_of(c: wp.vec3, grain: wp.uint8) -> wp.uint8:
     """BT.601 Y with grain, which has no colour."""
-    return wp.uint8(wp.clamp(16.5 + 0.256788 * c[0] + 0.504129 * c[1] + 0.097906 * c[2] + (float(grain) - 128.0) * 0.01, 16.0, 235.0))
+    return wp.uint8(
+        wp.clamp(
+            16.5 + 0.256788 * c[0] + 0.504129 * c[1] + 0.097906 * c[2] + (float(grain) - 128.0) * 0.01,
+            16.0,
+            235.0,
+        )
+    )
 
 
 @wp.kernel(enable_backward=False)
@@ -282,14 +304,46 @@ def write_tiles(
             x = tx * 8 + xp * 2
             px = box_x + x
             fx = float(xp) * 2.0
-            l = front.layers
-            c0 = final_colour(x, y, fx, r0, n0, has_front, colours, depth, material, l, b, nb, mix, width, height)
-            c1 = final_colour(
-                x + 1, y, fx + 1.0, r0, n0, has_front, colours, depth, material, l, b, nb, mix, width, height
+            ahead = front.layers
+            c0 = final_colour(
+                x, y, fx, r0, n0, has_front, colours, depth, material, ahead, b, nb, mix, width, height
             )
-            c2 = final_colour(x, y + 1, fx, r1, n1, has_front, colours, depth, material, l, b, nb, mix, width, height)
+            c1 = final_colour(
+                x + 1,
+                y,
+                fx + 1.0,
+                r0,
+                n0,
+                has_front,
+                colours,
+                depth,
+                material,
+                ahead,
+                b,
+                nb,
+                mix,
+                width,
+                height,
+            )
+            c2 = final_colour(
+                x, y + 1, fx, r1, n1, has_front, colours, depth, material, ahead, b, nb, mix, width, height
+            )
             c3 = final_colour(
-                x + 1, y + 1, fx + 1.0, r1, n1, has_front, colours, depth, material, l, b, nb, mix, width, height
+                x + 1,
+                y + 1,
+                fx + 1.0,
+                r1,
+                n1,
+                has_front,
+                colours,
+                depth,
+                material,
+                ahead,
+                b,
+                nb,
+                mix,
+                width,
+                height,
             )
             luma[py, px] = luma_of(c0, noise[y, x])
             luma[py, px + 1] = luma_of(c1, noise[y, x + 1])

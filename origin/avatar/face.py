@@ -4,8 +4,11 @@ Only the key light sees the relief of the skin; ambient, fill and rims are compu
 of the head box, shaded by one thread.
 """
 
+# Kernels are Python only in looks: float(0.0) declares a variable, there is no `in`, and `and` evaluates both sides.
+# ruff: noqa: UP018, SIM109
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 
@@ -258,7 +261,9 @@ def face_pixel(x: int, y: int, t: int, face: Face, lights: Lights) -> wp.vec3:
             r = r + face.relief[ya + 1, xa] * w10 + face.relief[ya + 1, xa + 1] * w11
             n = wp.normalize(n - face.tangents[2 * t] * r[0] - face.tangents[2 * t + 1] * r[1])
             albedo = wp.vec3(s[0], s[1], s[2])
-            res = shading.skin_colour(n, v, albedo, s[3], r[2], ao * r[3], sd, diffuse * r[3], specular, lights)
+            res = shading.skin_colour(
+                n, v, albedo, s[3], r[2], ao * r[3], sd, diffuse * r[3], specular, lights
+            )
         else:
             rough = float(0.42)
             if m == TEETH:
@@ -270,7 +275,9 @@ def face_pixel(x: int, y: int, t: int, face: Face, lights: Lights) -> wp.vec3:
             res = shading.skin_colour(n, v, colour, rough, 0.0, ao, sd, diffuse, specular, lights)
             res = res * (wp.clamp(uv[0], 0.0, 1.0) * face.head[9][0])
     res = res * lights.exposure
-    return wp.vec3(film_channel(face.film, res[0]), film_channel(face.film, res[1]), film_channel(face.film, res[2]))
+    return wp.vec3(
+        film_channel(face.film, res[0]), film_channel(face.film, res[1]), film_channel(face.film, res[2])
+    )
 
 
 @wp.func
@@ -324,4 +331,6 @@ def draw_lashes(
                 z = a * p0[2] + b * p1[2] + c * p2[2]
                 if int(z * KEY_DEPTHS) >= (depth[y * width + x] >> KEY_BITS):
                     alpha = wp.clamp(lash_alpha(uv[f[0]] * a + uv[f[1]] * b + uv[f[2]] * c), 0.0, 0.95)
-                    colours[y * width + x] = packed(unpacked(colours[y * width + x]) * (1.0 - alpha) + ink * alpha)
+                    colours[y * width + x] = packed(
+                        unpacked(colours[y * width + x]) * (1.0 - alpha) + ink * alpha
+                    )

@@ -4,8 +4,10 @@ Every node of a grid knows the rest position of the hair near it. Projecting tha
 the node's picture belongs; inverting the map (three fixed-point steps) gives, for every pixel, where to look.
 """
 
+
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 

@@ -3,8 +3,11 @@
 What GPUs run, and what bakes the layers of the light tier. Steps: pose, shadow map, visibility, shading, resolve.
 """
 
+# Kernels are Python only in looks: float(0.0) declares a variable, there is no `in`, and `and` evaluates both sides.
+# ruff: noqa: UP018, SIM102, SIM109
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 
 from origin.avatar import shading
 from origin.avatar.arrays import floats, ints, triples, vec, vectors
-from origin.avatar.camera import Array, Camera, portrait_camera, unit
+from origin.avatar.camera import Camera, portrait_camera, unit
 from origin.avatar.headstate import head_rows
 from origin.avatar.materials import Material
 from origin.avatar.person import Avatar, Floats, Ints
@@ -68,7 +71,13 @@ def project_shadow(world: wp.array(dtype=wp.vec3), s: ShadowFrame, out: wp.array
 
 @wp.func
 def lit(
-    depth: wp.array(dtype=wp.int64), s: ShadowFrame, p: wp.vec3, radius: float, turn: float, bias: float, taps: int
+    depth: wp.array(dtype=wp.int64),
+    s: ShadowFrame,
+    p: wp.vec3,
+    radius: float,
+    turn: float,
+    bias: float,
+    taps: int,
 ) -> float:
     """How much of the key reaches a point, 0-1, over taps on a spiral."""
     q = p - s.centre
@@ -95,11 +104,13 @@ def probe_shadow(
     normal: wp.array(dtype=wp.vec3),
     s: ShadowFrame,
     radius: float,
+    chin: float,
     out: wp.array(dtype=float),
 ):
     """Shadow at given points, for baking."""
     i = wp.tid()
-    out[i] = lit(depth, s, world[i] + normal[i] * 0.012, radius, 0.0, 0.0022, 48)
+    wide = radius + 11.0 * wp.clamp((chin - world[i][1]) * 3.0, 0.0, 1.0)
+    out[i] = lit(depth, s, world[i] + normal[i] * 0.012, wide, 0.0, 0.0022, 48)
 
 
 @wp.func
@@ -191,7 +202,9 @@ def shade_samples(
         e1 = world[f[1]] - world[f[0]]
         e2 = world[f[2]] - world[f[0]]
         nb = bumped(n, e1, e2, uv[f[1]] - uv[f[0]], uv[f[2]] - uv[f[0]], bt)
-        sd = lit(shadow_depth, s, pos + n * 0.012, 7.0, rnd, 0.0022, taps)
+        # below the chin what casts is further away: a softer edge
+        wide = 7.0 + 11.0 * wp.clamp((head[3][1] + 0.2 - pos[1]) * 3.0, 0.0, 1.0)
+        sd = lit(shadow_depth, s, pos + n * 0.012, wide, rnd, 0.0022, taps)
         cav = ao * bt[3]
         a1 = tx[3] * tx[3]
         diffuse = shading.soft_diffuse(nb, cav, harmonics, lights)
@@ -221,13 +234,14 @@ def shade_samples(
         res = wp.cw_mul(col, shading.ambient(harmonics, n) + lights.key * 0.4)
     elif m == CLOTH:
         sd = lit(shadow_depth, s, pos + n * 0.03, 7.0, rnd, 0.004, taps)
-        # fine threads in rest space; folds come from the mesh and its occlusion
-        weave = wp.sin(q2[0] * 900.0) * wp.sin(q2[1] * 900.0) * 0.03 + 0.09 * (rnd - 0.5)
-        res = shading.cloth_colour(n, v, col * (1.0 + weave), 0.13, ao, sd, harmonics, lights)
+        # threads are finer than pixels: a little noise; folds come from the mesh and its occlusion
+        res = shading.cloth_colour(n, v, col * (1.0 + 0.09 * (rnd - 0.5)), 0.13, ao, sd, harmonics, lights)
     else:
         r = tangent[f[0]] * a + tangent[f[1]] * b + tangent[f[2]] * c
         follow = turn[f[0]]
-        r = wp.normalize(r + (wp.vec3(wp.dot(head[0], r), wp.dot(head[1], r), wp.dot(head[2], r)) - r) * follow)
+        r = wp.normalize(
+            r + (wp.vec3(wp.dot(head[0], r), wp.dot(head[1], r), wp.dot(head[2], r)) - r) * follow
+        )
         sd = lit(shadow_depth, s, pos + n * 0.03, 9.0, rnd, 0.006, taps)
         st = texel(strands, q2[0], q2[1])
         res = shading.hair_colour(n, v, r, st, col[0], ao, sd, harmonics, lights)
@@ -371,7 +385,16 @@ class FullTier:
         self._head.assign(rows)
         self._weights.assign(np.asarray(pose.weights, np.float32))
         lens = lens_of(self.camera, self.samples, self.origin)
-        inputs = [self._rest, self._unit_start, self._unit, self._offset, self._weights, self._turn, self._head, lens]
+        inputs = [
+            self._rest,
+            self._unit_start,
+            self._unit,
+            self._offset,
+            self._weights,
+            self._turn,
+            self._head,
+            lens,
+        ]
         wp.launch(pose_vertices, self.count, [*inputs, self._world, self._screen])
         wp.launch(face_normals, len(self._body_faces), [self._world, self._body_faces, self._face_normal])
         ring = [self._face_normal, self._ring_start, self._ring, self._rest_normal, self._turn, self._head]
@@ -381,7 +404,15 @@ class FullTier:
         """Draws the shadow map of the posed person."""
         self._shadow_depth.zero_()
         wp.launch(project_shadow, self.count, [self._world, self.shadow_frame, self._shadow_screen])
-        inputs = [self._shadow_screen, self._faces, self._material, self._uv, self._strands, SHADOW_SIZE, SHADOW_SIZE]
+        inputs = [
+            self._shadow_screen,
+            self._faces,
+            self._material,
+            self._uv,
+            self._strands,
+            SHADOW_SIZE,
+            SHADOW_SIZE,
+        ]
         wp.launch(draw_triangles, len(self._faces), [*inputs, 2, 1, self._shadow_depth])
 
     def draw(self, selected: NDArray[np.bool_] | None = None, shade: bool = True) -> Drawing:
@@ -410,15 +441,39 @@ class FullTier:
         return Drawing(owner, depth, colour)
 
     def _shade(self, faces: wp.array, material: wp.array, width: int, height: int) -> None:
-        vertex = [self._screen, self._world, self._normal, self._tangent, self._turn, self._occlusion, self._colour]
+        vertex = [
+            self._screen,
+            self._world,
+            self._normal,
+            self._tangent,
+            self._turn,
+            self._occlusion,
+            self._colour,
+        ]
         maps = [self._surface, self._relief, self._strands, self._harmonics, self._depth, self._shadow_depth]
-        last = [self.shadow_frame, self._backdrop, self._head, self.lights, width, self._set_frame, self.taps, self._colours]
+        last = [
+            self.shadow_frame,
+            self._backdrop,
+            self._head,
+            self.lights,
+            width,
+            self._set_frame,
+            self.taps,
+            self._colours,
+        ]
         wp.launch(shade_samples, width * height, [*vertex, self._uv, faces, material, *maps, *last])
 
-    def shadow_at(self, points: Array, normals: Array, radius: float = 9.0) -> Floats:
+    def shadow_at(self, points: Floats, normals: Floats, radius: float = 9.0) -> Floats:
         """How much of the key reaches points (n, 3), 0-1, from the last shadow map."""
         out = wp.zeros(len(points), dtype=float)
-        inputs = [self._shadow_depth, vectors(points), vectors(normals), self.shadow_frame, radius]
+        inputs = [
+            self._shadow_depth,
+            vectors(points),
+            vectors(normals),
+            self.shadow_frame,
+            radius,
+            self.avatar.traits.pivot[1] + 0.2,
+        ]
         wp.launch(probe_shadow, len(points), [*inputs, out])
         result: Floats = out.numpy()
         return result

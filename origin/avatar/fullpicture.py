@@ -49,5 +49,8 @@ class FullPicture:
         self._full.picture(Pose())
         progress("Compiling the renderer", 1.0)
 
+    def cut(self) -> None:
+        """Every picture stands alone here."""
+
     def render(self, pose: Pose) -> Picture:
         return to_i420(self._full.picture(pose), self._grain)

@@ -19,7 +19,14 @@ _JAW, _UPPER, _FUNNEL = UNIT["jawOpen"], UNIT["mouthUpperUpLeft"], UNIT["mouthFu
 
 def rotation(yaw: float, pitch: float, roll: float) -> Array:
     """Head rotation (3, 3): roll, then pitch, then yaw."""
-    cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+    cy, sy, cp, sp, cr, sr = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(roll),
+        np.sin(roll),
+    )
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
@@ -31,7 +38,9 @@ def head_rows(pose: Pose, traits: Traits, camera: Camera, out: Floats) -> None:
     turn = rotation(*pose.head)
     pivot = np.asarray(traits.pivot)
     lift = pose.breath * BREATH_LIFT
-    eyes = [(np.asarray(e) - pivot) @ turn.T + pivot + [0, lift, 0] for e in (traits.eye_left, traits.eye_right)]
+    eyes = [
+        (np.asarray(e) - pivot) @ turn.T + pivot + [0, lift, 0] for e in (traits.eye_left, traits.eye_right)
+    ]
     toward = unit(camera.position - (eyes[0] + eyes[1]) / 2) + np.array([pose.gaze[0], pose.gaze[1], 0.0])
     look = unit(unit(toward) * 0.8 + turn[:, 2] * 0.2)
     inward = turn @ [CONVERGENCE, 0.0, 0.0]

@@ -40,7 +40,12 @@ class LayerBake:
     """One bake. `samples` is the side of the supersampling square of hair and set: 4 offline, 2 on first start."""
 
     def __init__(
-        self, avatar: Avatar, width: int, height: int, samples: int = 4, progress: Progress = lambda s, d: None
+        self,
+        avatar: Avatar,
+        width: int,
+        height: int,
+        samples: int = 4,
+        progress: Progress = lambda s, d: None,
     ) -> None:
         self._avatar, self._width, self._height, self._samples = avatar, width, height, samples
         self._progress = progress
@@ -80,7 +85,9 @@ class LayerBake:
                 nodes[side, b], origins[side, b] = self._flow_nodes(fine, drawing, pose, grid)
         opened = self._shadows(fine, Pose(weights(jawOpen=0.5)), texels)
         closed = self._shadows(fine, Pose(), texels)
-        vertex_jaw, shadow_jaw = (2 * (o.astype(np.float32) - c) / 255 for o, c in zip(opened, closed, strict=True))
+        vertex_jaw, shadow_jaw = (
+            2 * (o.astype(np.float32) - c) / 255 for o, c in zip(opened, closed, strict=True)
+        )
         self._progress("Baking hair", 1.0)
         return Layers(
             box=box,
@@ -94,9 +101,9 @@ class LayerBake:
             origins=origins,
             texels=texels.ids,
             shadow=shadow,
-            shadow_jaw=shadow_jaw,
+            shadow_jaw=shadow_jaw.astype(np.float32),
             vertex_shadow=vertex_shadow,
-            vertex_jaw=vertex_jaw,
+            vertex_jaw=vertex_jaw.astype(np.float32),
             seen=seen,
             neck=neck,
             cylinder=cylinder,
@@ -104,7 +111,9 @@ class LayerBake:
 
     def _find_box(self, full: FullTier) -> Box:
         """Where head, hair and neck can be, on whole macroblocks of an encoder."""
-        moving = np.unique(np.concatenate([full.triangles[: self._body][self._moving].ravel(), self._hair_ids(full)]))
+        moving = np.unique(
+            np.concatenate([full.triangles[: self._body][self._moving].ravel(), self._hair_ids(full)])
+        )
         low, high = np.full(2, 1e9), np.full(2, -1e9)
         for yaw in (YAWS[0], 0.0, YAWS[-1]):
             for pitch in (-0.16, 0.16):
@@ -130,7 +139,7 @@ class LayerBake:
                     owner = full.draw(bald, shade=False).owner
                     seen[np.unique(owner[owner != BACKGROUND])] = True
         lash = self._avatar.geometry.material == Material.LASH
-        return seen[: self._body] & self._moving & ~lash
+        return np.asarray(seen[: self._body] & self._moving & ~lash)
 
     def _fixed(self, box: Box, coarse: FullTier) -> tuple[NDArray[np.uint8], Ints]:
         """Set, clothes and the resting neck; and the depth of what never moves, within the box."""
@@ -188,8 +197,15 @@ class LayerBake:
         k = NODE * self._samples
         hair = (drawing.owner != BACKGROUND) & (full.material[drawing.owner] == Material.HAIR)
         centre = full.rest[full.triangles].mean(1)
-        values = np.concatenate([centre[drawing.owner], np.ones((*hair.shape, 1), np.float32)], 2) * hair[..., None]
-        pad = [(k // 2, k * rows - k // 2 - hair.shape[0]), (k // 2, k * columns - k // 2 - hair.shape[1]), (0, 0)]
+        values = (
+            np.concatenate([centre[drawing.owner], np.ones((*hair.shape, 1), np.float32)], 2)
+            * hair[..., None]
+        )
+        pad = [
+            (k // 2, k * rows - k // 2 - hair.shape[0]),
+            (k // 2, k * columns - k // 2 - hair.shape[1]),
+            (0, 0),
+        ]
         total = np.pad(values, pad).reshape(rows, k, columns, k, 4).sum((1, 3))
         near = total[..., 3] > 0
         near = sum(np.roll(near, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)) > 0
@@ -241,5 +257,3 @@ class ShadowTexels:
     def at(self, values: Floats) -> Floats:
         """Per-vertex values (n, 3) at the texels."""
         return np.asarray((values[self._corners] * self._share[..., None]).sum(1), np.float32)
-
-

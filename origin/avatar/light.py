@@ -41,7 +41,7 @@ from origin.avatar.full import downsample, lens_of, lights_of, rings, vignette
 from origin.avatar.fullpicture import grain, to_i420
 from origin.avatar.headstate import head_rows
 from origin.avatar.layerbake import LayerBake
-from origin.avatar.layers import NECK_SPAN, NODE, SHADOW_HEIGHT, SHADOW_WIDTH, Layers
+from origin.avatar.layers import NODE, SHADOW_HEIGHT, SHADOW_WIDTH, Layers
 from origin.avatar.materials import Material
 from origin.avatar.person import Avatar, Floats, Ints, PersonError
 from origin.avatar.pose import Pose
@@ -131,7 +131,7 @@ class SharedScene:
         self.nodes = [vectors(a, wp.vec4) for a in layers.nodes]
         self.origins = [vectors(a) for a in layers.origins]
         picture = layers.fixed.astype(np.float32) / 255
-        self.fixed_i420 = to_i420(picture, grain(width, height))
+        self.fixed_i420 = to_i420(picture.astype(np.float32), grain(width, height))
         inside = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
         self.noise = octets(np.round(grain(width, height)[inside] * 100 + 128))
         shade = np.round(vignette(width, height)[inside][..., None] * 255)
@@ -139,8 +139,12 @@ class SharedScene:
         self.fixed = octets(with_vignette.reshape(-1, 4), wp.vec4ub)
         self.film = floats(film_table())
         if len(drawn) >= int(FIXED):
-            raise PersonError(f"{avatar.name} shows {len(drawn)} triangles, the light tier can draw {int(FIXED)}")
-        self.fixed_depth = (((layers.fixed_depth >> 5) << int(KEY_BITS)) + int(FIXED)).astype(np.int32).ravel()
+            raise PersonError(
+                f"{avatar.name} shows {len(drawn)} triangles, the light tier can draw {int(FIXED)}"
+            )
+        self.fixed_depth = (
+            (((layers.fixed_depth >> 5) << int(KEY_BITS)) + int(FIXED)).astype(np.int32).ravel()
+        )
 
     def _select_units(self, avatar: Avatar, ids: NDArray[np.int64]) -> None:
         u = avatar.units
@@ -228,6 +232,7 @@ class LightTier:
         self._pool = ThreadPoolExecutor(1, "avatar-tiles") if threads == 2 else None
         self._ready = False
         self._box = Box(0, 0, width, height)
+        self._choice = BucketChoice()
 
     @property
     def head_box(self) -> Box:
@@ -247,6 +252,9 @@ class LightTier:
         self.render(Pose())
         self._choice = BucketChoice()
         progress("Compiling the renderer", 1.0)
+
+    def cut(self) -> None:
+        self._choice = BucketChoice()
 
     def render(self, pose: Pose) -> Picture:
         if not self._ready:
@@ -303,7 +311,6 @@ class LightTier:
         row, column = np.mgrid[0 : self._tiles_down, 0 : self._tiles_across]
         self._tile_code = row * 1024 + column
         self._tiles_before = np.ones((self._tiles_down, self._tiles_across), bool)
-        self._choice = BucketChoice()
         self._picture: Picture = scene.fixed_i420.copy()
         h, w = self._height, self._width
         luma = wp.array(self._picture[:h], dtype=wp.uint8, device="cpu", copy=False)
@@ -314,9 +321,24 @@ class LightTier:
         def record(kernel: Any, dim: Any, inputs: list[Any]) -> Any:
             return wp.launch(kernel, dim=dim, inputs=inputs, device="cpu", record_cmd=True)
 
-        units = [scene.unit_start, scene.unit, scene.offset, self._weights, scene.turn, self._head, scene.lens]
+        units = [
+            scene.unit_start,
+            scene.unit,
+            scene.offset,
+            self._weights,
+            scene.turn,
+            self._head,
+            scene.lens,
+        ]
         blend = [self._bucket, self._share, self._head]
-        vertex = [ring_normals, scene.ring_start, scene.ring, self._world, scene.occlusion, scene.vertex_shadow]
+        vertex = [
+            ring_normals,
+            scene.ring_start,
+            scene.ring,
+            self._world,
+            scene.occlusion,
+            scene.vertex_shadow,
+        ]
         lit = [scene.vertex_jaw, *blend, scene.harmonics, scene.lights, scene.uv, vertices]
         texels = [scene.texels, scene.texel_shadow, scene.texel_jaw, *blend, shadow_map.flatten()]
         self._commands: dict[str, list[Any]] = {
@@ -324,14 +346,26 @@ class LightTier:
             "light": [
                 record(face_normals, len(ring_normals), [self._world, scene.ring_faces, ring_normals]),
                 record(light_vertices, n, [*vertex, *lit]),
-                record(tangent_frames, len(scene.triangles), [self._world, scene.triangles, scene.uv_inverse, tangents]),
+                record(
+                    tangent_frames,
+                    len(scene.triangles),
+                    [self._world, scene.triangles, scene.uv_inverse, tangents],
+                ),
             ],
             "shadow": [record(blend_shadow, len(scene.texels), texels)],
         }
         self._flow_commands = []
         for side in (0, 1):
             for slot in (0, 1):
-                nodes = [scene.nodes[side], scene.origins[side], self._bucket, slot, self._head, scene.lens, moved]
+                nodes = [
+                    scene.nodes[side],
+                    scene.origins[side],
+                    self._bucket,
+                    slot,
+                    self._head,
+                    scene.lens,
+                    moved,
+                ]
                 target = flows[side * 2 + slot]
                 pair = [record(move_nodes, grid, nodes), record(invert_flow, grid, [moved, target])]
                 self._flow_commands.append((slot, pair))
@@ -345,12 +379,33 @@ class LightTier:
             top, bottom = box.height * part // parts, box.height * (part + 1) // parts
             rows = [self._screen, scene.triangles, box.width, top, bottom, planes, depth]
             self._commands["visibility"].append(record(draw_rows, len(scene.triangles), rows))
-            shade = [self._tiles, 0, face, scene.lights, depth, scene.fixed, back, front, self._bucket, self._share]
+            shade = [
+                self._tiles,
+                0,
+                face,
+                scene.lights,
+                depth,
+                scene.fixed,
+                back,
+                front,
+                self._bucket,
+                self._share,
+            ]
             tile_count = len(self._tile_code.ravel())
             self._commands["shading"].append(
                 record(shade_tiles, tile_count, [*shade, box.width, box.height, colours])
             )
-            write = [self._tiles, 0, colours, depth, scene.material, front, self._bucket, self._share, scene.noise]
+            write = [
+                self._tiles,
+                0,
+                colours,
+                depth,
+                scene.material,
+                front,
+                self._bucket,
+                self._share,
+                scene.noise,
+            ]
             size = [box.width, box.height, box.x, box.y, luma, chroma]
             self._commands["writing"].append(record(write_tiles, tile_count, [*write, *size]))
 
@@ -379,7 +434,9 @@ class LightTier:
         self._bucket_view[:] = (choice.shown, max(choice.coming, 0), k, k + across, k + 1, k + across + 1)
         mix = choice.mix * choice.mix * (3 - 2 * choice.mix) if fading else 0.0
         self._share_view[:] = (mix, (1 - fy) * (1 - fp), fy * (1 - fp), (1 - fy) * fp, fy * fp)
-        self._commands["flow"] = [c for slot, pair in self._flow_commands if slot == 0 or fading for c in pair]
+        self._commands["flow"] = [
+            c for slot, pair in self._flow_commands if slot == 0 or fading for c in pair
+        ]
         self._fading = fading
 
     def _choose_tiles(self) -> int:

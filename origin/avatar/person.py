@@ -139,7 +139,7 @@ def read(folder: Path) -> Avatar:
             hair = _hair(z)
         surface = _surface(folder)
         relief = _relief(folder)
-        backdrop = np.square(_picture(folder / "backdrop.webp")) * BACKDROP_RANGE
+        backdrop = (np.square(_picture(folder / "backdrop.webp")) * BACKDROP_RANGE).astype(np.float32)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise PersonError(f"{folder} holds no readable person: {error}") from error
     return Avatar(folder.name, folder, traits, geometry, units, hair, surface, relief, backdrop)
@@ -181,7 +181,9 @@ def write(avatar: Avatar, folder: Path) -> None:
     s, r = avatar.surface, avatar.relief
     _save(folder / "surface.webp", np.sqrt(s[..., :3]), 88)
     _save(folder / "detail.webp", np.dstack([s[..., 3], r[..., 2], r[..., 3]]), 80)
-    _save(folder / "relief.webp", np.dstack([_squash(r[..., 0]), _squash(r[..., 1]), s[..., 3] * 0 + 0.5]), 80)
+    _save(
+        folder / "relief.webp", np.dstack([_squash(r[..., 0]), _squash(r[..., 1]), s[..., 3] * 0 + 0.5]), 80
+    )
     _save(folder / "backdrop.webp", np.sqrt(avatar.backdrop / BACKDROP_RANGE), 90)
 
 
@@ -203,7 +205,7 @@ def _save(path: Path, picture: Floats, quality: int) -> None:
 
 def _picture(path: Path) -> Floats:
     with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"), np.float32) / 255
+        return np.asarray(np.asarray(picture.convert("RGB"), np.float32) / np.float32(255), np.float32)
 
 
 def _surface(folder: Path) -> Floats:

@@ -1,7 +1,9 @@
 """Posing: face units, head turn, projection and normals, one Warp thread a vertex or triangle."""
 
+
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ class Box:
 class TierRenderer(Protocol):
     """What a tier must do."""
 
-    head_box: Box
+    @property
+    def head_box(self) -> Box: ...
+
+    def cut(self) -> None: ...
 
     def warm(self, progress: Progress) -> None: ...
 
@@ -80,6 +83,10 @@ class Renderer:
     def warm(self, progress: Progress = lambda step, done: None) -> None:
         """Compiles kernels (3 s once, then cached) and bakes what is missing; after it `render` never stalls."""
         self._tier.warm(progress)
+
+    def cut(self) -> None:
+        """The next picture does not follow from the last one: no fade of hair between them."""
+        self._tier.cut()
 
     def render(self, pose: Pose) -> Picture:
         """The picture of a pose. The array is valid until the next call. A broken pose is clamped, never drawn."""

@@ -3,8 +3,10 @@
 No pow anywhere: it is an order of magnitude slower than what stands in for it on a CPU.
 """
 
+
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc,valid-type,no-any-return,attr-defined,operator,index"
-# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg,untyped-decorator,return-value,var-annotated"
+# mypy: disable-error-code="assignment,arg-type,call-arg,union-attr,call-overload,type-arg"
+# mypy: disable-error-code="untyped-decorator,return-value,var-annotated"
 
 from __future__ import annotations
 
@@ -64,13 +66,13 @@ def ambient(harmonics: wp.array(dtype=wp.vec3), n: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def ggx(n: wp.vec3, l: wp.vec3, v: wp.vec3, a: float) -> float:
+def ggx(n: wp.vec3, toward: wp.vec3, v: wp.vec3, a: float) -> float:
     """Specular lobe times n.l for dielectrics; a is roughness squared."""
-    h = wp.normalize(l + v)
+    h = wp.normalize(toward + v)
     nh = wp.max(wp.dot(n, h), 0.0)
-    nl = wp.max(wp.dot(n, l), 0.0)
+    nl = wp.max(wp.dot(n, toward), 0.0)
     nv = wp.max(wp.dot(n, v), 0.05)
-    lh = wp.max(wp.dot(l, h), 0.0)
+    lh = wp.max(wp.dot(toward, h), 0.0)
     a2 = a * a
     d = nh * nh * (a2 - 1.0) + 1.0
     k = a * 0.5
@@ -81,13 +83,13 @@ def ggx(n: wp.vec3, l: wp.vec3, v: wp.vec3, a: float) -> float:
 
 
 @wp.func
-def two_lobes(n: wp.vec3, l: wp.vec3, v: wp.vec3, nl: float, a: float, gloss: float) -> float:
+def two_lobes(n: wp.vec3, toward: wp.vec3, v: wp.vec3, nl: float, a: float, gloss: float) -> float:
     """Skin's gloss: three quarters a broad lobe, one quarter (and all gloss) a tight one. Shares what both need."""
-    h = l + v
+    h = toward + v
     ih = 1.0 / wp.max(wp.dot(h, h), 1.0e-6)
     nh = wp.max(wp.dot(n, h), 0.0)
     nh2 = nh * nh * ih
-    f1 = 1.0 - wp.dot(l, h) * wp.sqrt(ih)
+    f1 = 1.0 - wp.dot(toward, h) * wp.sqrt(ih)
     f2 = f1 * f1
     nv = wp.max(wp.dot(n, v), 0.05)
     a2 = a * a
@@ -124,13 +126,16 @@ def soft_diffuse(n: wp.vec3, ao: float, harmonics: wp.array(dtype=wp.vec3), ligh
     w = wp.clamp((wp.dot(n, lights.fill_dir) + 0.4) / 1.4, 0.0, 1.0)
     left = wp.max(wp.dot(n, lights.rim_left_dir), 0.0)
     right = wp.max(wp.dot(n, lights.rim_right_dir), 0.0)
-    return wp.vec3(amb[0] * red, amb[1] * ao, amb[2] * ao) + (
-        lights.fill * w + lights.rim_left * left + lights.rim_right * right
-    ) * ao
+    return (
+        wp.vec3(amb[0] * red, amb[1] * ao, amb[2] * ao)
+        + (lights.fill * w + lights.rim_left * left + lights.rim_right * right) * ao
+    )
 
 
 @wp.func
-def soft_specular(n: wp.vec3, v: wp.vec3, a: float, harmonics: wp.array(dtype=wp.vec3), lights: Lights) -> wp.vec3:
+def soft_specular(
+    n: wp.vec3, v: wp.vec3, a: float, harmonics: wp.array(dtype=wp.vec3), lights: Lights
+) -> wp.vec3:
     """Gloss of fill, rims and surroundings; a is roughness squared."""
     f = 1.0 - wp.max(wp.dot(n, v), 0.0)
     f2 = f * f
@@ -193,7 +198,9 @@ def eye_colour(
     iy = ly - wp.dot(v, up) / vz * depth
     r = wp.sqrt(ix * ix + iy * iy)
     corner = wp.clamp((wp.sqrt(lx * lx + ly * ly) - 0.55) * 2.2, 0.0, 1.0)
-    sclera = wp.vec3(0.50 * (1.0 - 0.06 * corner), 0.455 * (1.0 - 0.26 * corner), 0.42 * (1.0 - 0.28 * corner))
+    sclera = wp.vec3(
+        0.50 * (1.0 - 0.06 * corner), 0.455 * (1.0 - 0.26 * corner), 0.42 * (1.0 - 0.28 * corner)
+    )
     th = wp.atan2(iy, ix)
     fibre = 0.3 + 0.3 * wp.sin(th * 31.0 + wp.sin(r * 34.0) * 1.4 + wp.sin(th * 7.0) * 2.0)
     fibre = fibre + 0.4 * (0.5 + 0.5 * wp.sin(th * 67.0 + r * 40.0))
@@ -256,20 +263,24 @@ def hair_colour(
     r2 = wp.exp(-second * second * 16.0)
     white = wp.vec3(1.0, 0.93, 0.85)
     gleam = white * (0.055 * r1) + wp.cw_mul(base, wp.vec3(1.1, 1.0, 0.9)) * (1.5 * r2 * shade)
-    res = res + wp.cw_mul(lights.key, gleam) * (wp.clamp(nl * 2.5 + 0.4, 0.0, 1.0) * shadow * occ * shade * 1.5)
+    res = res + wp.cw_mul(lights.key, gleam) * (
+        wp.clamp(nl * 2.5 + 0.4, 0.0, 1.0) * shadow * occ * shade * 1.5
+    )
     tf = wp.dot(tangent, wp.normalize(lights.fill_dir + v)) + shift
     soft = white * (0.04 * wp.exp(-tf * tf * 40.0)) + base * (0.8 * wp.exp(-tf * tf * 10.0))
     res = res + wp.cw_mul(lights.fill, soft) * occ
     for k in range(2):
-        l = lights.rim_left_dir
+        toward = lights.rim_left_dir
         c = lights.rim_left
         if k == 1:
-            l = lights.rim_right_dir
+            toward = lights.rim_right_dir
             c = lights.rim_right
-        rl = wp.dot(tangent, l)
-        tb = wp.dot(tangent, wp.normalize(l + v)) + shift
-        through = base * (wp.sqrt(wp.max(1.0 - rl * rl, 0.0)) * 1.2) + white * (0.10 * wp.exp(-tb * tb * 20.0))
-        res = res + wp.cw_mul(c, through) * (wp.clamp(wp.dot(n, l) * 1.3 + 0.25, 0.0, 1.0) * occ)
+        rl = wp.dot(tangent, toward)
+        tb = wp.dot(tangent, wp.normalize(toward + v)) + shift
+        through = base * (wp.sqrt(wp.max(1.0 - rl * rl, 0.0)) * 1.2) + white * (
+            0.10 * wp.exp(-tb * tb * 20.0)
+        )
+        res = res + wp.cw_mul(c, through) * (wp.clamp(wp.dot(n, toward) * 1.3 + 0.25, 0.0, 1.0) * occ)
     return res
 
 
@@ -293,5 +304,9 @@ def cloth_colour(
     lit = lights.key * (w * shadow) + (amb + lights.fill * wf) * ao
     lit = lit + (lights.rim_left * wp.max(left, 0.0) + lights.rim_right * wp.max(right, 0.0)) * ao
     f = 1.0 - wp.max(wp.dot(n, v), 0.0)
-    fuzz = amb + lights.rim_left * wp.clamp(left + 0.3, 0.0, 1.0) + lights.rim_right * wp.clamp(right + 0.3, 0.0, 1.0)
+    fuzz = (
+        amb
+        + lights.rim_left * wp.clamp(left + 0.3, 0.0, 1.0)
+        + lights.rim_right * wp.clamp(right + 0.3, 0.0, 1.0)
+    )
     return wp.cw_mul(albedo, lit) + fuzz * (f * f * f * sheen * ao)

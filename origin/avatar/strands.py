@@ -48,10 +48,14 @@ def atlas(width: int = 64, height: int = 256, seed: int = 4) -> Floats:
             start = rng.uniform(0.10, 0.90) * width if dense else rng.normal(0.5, 0.2) * width
             end = rng.uniform(0.92, 1.0) if blunt else rng.uniform(0.68, 1.0)
             pinch = 0.5 + (start / width - 0.5) * (1 - (0.12 if blunt else 0.45) * _ramp(0.55, 1, v))
-            wave = rng.normal(0, 2.2) * np.sin(v * rng.uniform(2, 5) + rng.uniform(0, 6)) + rng.normal(0, 3) * v
+            wave = (
+                rng.normal(0, 2.2) * np.sin(v * rng.uniform(2, 5) + rng.uniform(0, 6)) + rng.normal(0, 3) * v
+            )
             centre = pinch * width + wave
             thick = rng.uniform(0.8, 1.7) if dense else rng.uniform(0.7, 1.4)
-            half = thick * (1 - _ramp(end - 0.35, end, v) * 0.8) * _ramp(-0.02, 0.03 + rng.uniform(0, 0.12), v)
+            half = (
+                thick * (1 - _ramp(end - 0.35, end, v) * 0.8) * _ramp(-0.02, 0.03 + rng.uniform(0, 0.12), v)
+            )
             a = np.clip((half - np.abs(x - centre)) / 0.9 + 0.3, 0, 1) * (v < end)
             strand = a > 0.15
             round_ = 1 - 0.35 * np.clip(np.abs(x - centre) / half.clip(0.3), 0, 1)
@@ -87,7 +91,7 @@ def ribbons(hair: HairGuides) -> Ribbons:
     root = np.where(np.isin(hair.card, THIN), 0.03, 0.14)[:, None, None]
     v = np.broadcast_to(root + (0.99 - root) * np.linspace(0, 1, rows)[None, :, None], u.shape)
     base = np.arange(guides)[:, None, None] * rows * 2 + np.arange(rows - 1)[None, :, None] * 2
-    triangles = np.concatenate([base + [0, 1, 2], base + [1, 3, 2]], 2).reshape(-1, 3)
+    triangles = np.concatenate([base + np.array([0, 1, 2]), base + np.array([1, 3, 2])], 2).reshape(-1, 3)
     f = np.float32
     return Ribbons(
         points=edges.reshape(-1, 3).astype(f),

@@ -6,13 +6,12 @@ import argparse
 import time
 from pathlib import Path
 
+from origin.avatar import layers
 from origin.avatar.bake.assembly import Assembly
 from origin.avatar.bake.people import RECIPES
 from origin.avatar.bake.sources import fetch
-from origin.avatar import layers
 from origin.avatar.layerbake import LayerBake
 from origin.avatar.person import PEOPLE, read, write
-
 
 WIDTH, HEIGHT = 854, 480
 """The size whose layers are shipped; other sizes are baked on first start."""
@@ -24,7 +23,9 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, default=Path.home() / ".cache" / "avacast" / "bake")
     parser.add_argument("--layers-only", action="store_true", help="bake only the light tier's layers anew")
     parser.add_argument("--no-layers", action="store_true", help="leave the light tier's layers as they are")
-    parser.add_argument("--samples", type=int, default=4, help="side of the supersampling square of the layers")
+    parser.add_argument(
+        "--samples", type=int, default=4, help="side of the supersampling square of the layers"
+    )
     parser.add_argument("--out", type=Path, default=None, help="folder of the person (default: people/NAME)")
     arguments = parser.parse_args()
     started = time.monotonic()

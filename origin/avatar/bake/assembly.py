@@ -25,6 +25,9 @@ from origin.avatar.person import Avatar, FaceUnitTable, Geometry, Traits
 LEAST_OFFSET = 4e-4
 """Face-unit offsets below this (decimetres) are dropped: a twentieth of a pixel."""
 
+UNIT_GAIN = {"eyeBlinkLeft": 1.07, "eyeBlinkRight": 1.07}
+"""With a gain of one, closed lids leave a sliver of the eye."""
+
 
 @dataclass(slots=True)
 class Part:
@@ -57,7 +60,14 @@ class Assembly:
 
     def avatar(self, folder: Path) -> Avatar:
         """The finished person. Takes some ten seconds on one core."""
-        parts = [self._skin(), *self._eyes(), *self._teeth(), self._tongue(), self._lashes(), *self._clothes()]
+        parts = [
+            self._skin(),
+            *self._eyes(),
+            *self._teeth(),
+            self._tongue(),
+            self._lashes(),
+            *self._clothes(),
+        ]
         geometry, units = self._join(parts)
         maps = self._paint()
         body = self.base.group("body")
@@ -68,7 +78,9 @@ class Assembly:
         choice = self.recipe.backdrop
         panorama = self.sources.panorama(choice.panorama)
         backdrop = from_panorama(panorama, choice.corner, choice.span, choice.gain, choice.tint)
-        return Avatar(self.name, folder, self._traits(), geometry, units, hair, maps.surface, maps.relief, backdrop)
+        return Avatar(
+            self.name, folder, self._traits(), geometry, units, hair, maps.surface, maps.relief, backdrop
+        )
 
     def _traits(self) -> Traits:
         k, r = self.marks, self.recipe
@@ -80,7 +92,7 @@ class Assembly:
             eye_left=three(k.eye_left),
             eye_right=three(k.eye_right),
             eye_radius=round(k.eye_radius, 5),
-            pivot=three(k.neck + [0, 0.35, 0.15]),
+            pivot=three(k.neck + np.array([0.0, 0.35, 0.15])),
             iris_outer=r.iris_colours[0],
             iris_inner=r.iris_colours[1],
             hair_dark=r.hair_colours[0],
@@ -99,14 +111,16 @@ class Assembly:
             np.tile(colour, (len(vertex), 1)),
             self.shape.head_turn(points),
             vertex,
-            [self.shape.unit(name)[vertex] for name in FACE_UNITS],
+            [self.shape.unit(name)[vertex] * UNIT_GAIN.get(name, 1.0) for name in FACE_UNITS],
         )
 
     def _skin(self) -> Part:
         body = self.base.group("body")
         corners = self.shape.points[body[:, :, 0]]
         keep = (corners[:, :, 1].max(1) > self.marks.eye_y - 2.1) & (np.abs(corners[:, :, 0]).max(1) < 0.9)
-        ears = sample(self.base.mask("ears"), self.base.uvs[body[:, :, 1]]).min(1) > 0.5  # they lie under the hair
+        ears = (
+            sample(self.base.mask("ears"), self.base.uvs[body[:, :, 1]]).min(1) > 0.5
+        )  # they lie under the hair
         uvs, _ = island_uv(self.base.uvs)
         return self._from_base(Material.SKIN, body[keep & ~ears], uvs, (1.0, 1.0, 1.0))
 
@@ -115,7 +129,9 @@ class Assembly:
         return [self._from_base(Material.EYE, g, self.base.uvs, (0.8, 0.8, 0.8)) for g in groups]
 
     def _tongue(self) -> Part:
-        part = self._from_base(Material.MOUTH, self.base.group("helper-tongue"), self.base.uvs, (0.42, 0.13, 0.12))
+        part = self._from_base(
+            Material.MOUTH, self.base.group("helper-tongue"), self.base.uvs, (0.42, 0.13, 0.12)
+        )
         z = part.points[:, 2]
         front = smoothstep(z.max() - 0.55, z.max(), z)
         part.uv = np.stack([0.25 + 0.5 * front, front], 1)
@@ -134,7 +150,9 @@ class Assembly:
             half = float(rest[:, 0].max())
             front_z = float(rest[:, 2].max())
             mouth = self.marks.mouth_y
-            edge = np.array([0.0, mouth + (-0.024 if upper else -0.040), front_z + (0.026 if upper else -0.030)])
+            edge = np.array(
+                [0.0, mouth + (-0.024 if upper else -0.040), front_z + (0.026 if upper else -0.030)]
+            )
             crown = 0.118 if upper else 0.085
             made = arch(UPPER if upper else LOWER, edge, half * 0.84, half * 1.35, crown, upper)
             offsets = [affine_fit(rest, self.shape.unit(name)[helper], made.points) for name in FACE_UNITS]

@@ -52,7 +52,11 @@ def from_panorama(
     x0, y0 = int(corner[0] * width), int(corner[1] * height)
     crop = np.roll(panorama, -x0, 1)[y0 : y0 + crop_height, :crop_width].astype(float)
     planes = [
-        np.asarray(Image.fromarray(np.minimum(crop[..., k], 3).astype(np.float32)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
+        np.asarray(
+            Image.fromarray(np.minimum(crop[..., k], 3).astype(np.float32)).resize(
+                (WIDTH, HEIGHT), Image.Resampling.BICUBIC
+            )
+        )
         for k in range(3)
     ]
     picture = blur(np.maximum(np.dstack(planes).astype(float), 0), radius)
@@ -67,4 +71,4 @@ def from_panorama(
             at = (x + rng.uniform()) * WIDTH / crop_width, (y + rng.uniform()) * HEIGHT / crop_height
             disc(picture, *at, 11 * rng.uniform(0.8, 1.2), np.minimum(crop[y, x], 5) * 0.10)
             drawn += 1
-    return (picture * gain * np.array(tint)).astype(np.float32)
+    return np.asarray(picture * gain * np.array(tint), np.float32)

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from origin.avatar.bake.mesh import Index, Shape, vertex_normals
-from origin.avatar.bake.noise import Array, smoothstep
+from origin.avatar.bake.noise import Array, fractal_noise, smoothstep
 from origin.avatar.bake.subdivision import LoopStep
 from origin.avatar.bake.surface import Surface
+
+BUTTON = ((0.040, 0.0), (0.040, 0.014), (0.034, 0.020), (0.024, 0.016))
+"""Radius and height of the rings of a button, outside in."""
+BUTTON_COLOUR = (0.34, 0.35, 0.36)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,8 @@ class ShirtCut:
 
     back: float = -1.10  # height of the neckline behind the neck
     slope: float = 0.47  # how fast it falls towards the front
-    opening_end: float = -2.02  # lowest point of the open front
-    opening_slope: float = 0.52  # half width of the opening per height
+    opening_end: float = -1.84  # lowest point of the open front
+    opening_slope: float = 0.60  # half width of the opening per height
     ease: float = 0.055  # distance of the cloth from the body
     hem: float = 0.030
 
@@ -62,10 +66,20 @@ class Shirt:
         return np.asarray(np.minimum(below, beside))
 
     def pieces(self) -> list[Garment]:
-        """The shell with its hem, and the collar."""
+        """The shell with its hem, the collar, the placket and its buttons."""
         shell = hemmed(self._points, self._triangles, self._cut.hem)
         collar = self._collar()
-        return [self._garment(*shell, 1.0), self._garment(*collar, 1.04)]
+        shirt = [
+            self._garment(*shell, 1.0),
+            self._garment(*collar, 1.04),
+            self._garment(*self._placket(), 1.03),
+        ]
+        top = self._eye + self._cut.opening_end - 0.09
+        buttons = [self._garment(*self._button(top - 0.28 * k), 1.0) for k in range(2)]
+        pale = [
+            Garment(b.points, b.triangles, b.uv, np.tile(BUTTON_COLOUR, (len(b.points), 1))) for b in buttons
+        ]
+        return shirt + pale
 
     def _garment(self, points: Array, triangles: Index, shade: float) -> Garment:
         uv = np.stack([points[:, 0] * 0.11 + 0.5, points[:, 1] * 0.11 - 0.2], 1)
@@ -78,14 +92,49 @@ class Shirt:
         shape = self._shape
         triangles = shape.base.group("helper-tights")
         corners = shape.points[triangles[:, :, 0]]
-        keep = (corners[:, :, 1].max(1) > self._eye - 2.75) & (np.abs(corners[:, :, 0]).max(1) < 2.7)
+        keep = (corners[:, :, 1].max(1) > self._eye - 2.45) & (np.abs(corners[:, :, 0]).max(1) < 2.5)
         step = LoopStep(triangles[keep], len(shape.points))
-        used, compact = np.unique(step.triangles[:, :, 0], return_inverse=True)
-        points = step.points(shape.points)[used]
+        again = LoopStep(step.triangles, step.vertex_count)
+        used, compact = np.unique(again.triangles[:, :, 0], return_inverse=True)
         faces = compact.reshape(-1, 3)
-        points = smoothed(points, faces, 14)
+        coarse = np.unique(step.triangles[:, :, 0], return_inverse=True)
+        points = step.points(shape.points)
+        points[coarse[0]] = smoothed(points[coarse[0]], coarse[1].reshape(-1, 3), 14)
+        points = again.points(points)[used]
         points = points + vertex_normals(points, faces) * self._cut.ease
-        return pushed_out(points, self._body, self._cut.ease * 0.8), faces
+        points = pushed_out(points, self._body, self._cut.ease * 0.8)
+        # folds: long ones that hang from the collar, fine ones across
+        hang = fractal_noise(points * [5.0, 1.3, 3.5], 2, 11) - 0.5
+        fine = fractal_noise(points * [7.0, 3.4, 6.0], 2, 12) - 0.5
+        return points + vertex_normals(points, faces) * (0.16 * hang + 0.05 * fine)[:, None], faces
+
+    def _placket(self) -> tuple[Array, Index]:
+        """The strip that closes the front below the opening."""
+        c = self._cut
+        x, y = np.meshgrid(
+            np.linspace(-0.082, 0.082, 7), np.linspace(c.opening_end + 0.05, -2.6, 16) + self._eye
+        )
+        flat = np.stack([x.ravel(), y.ravel(), np.full(x.size, 3.0)], 1)
+        distance = self._cloth.hit(flat, np.tile([0.0, 0.0, -1.0], (x.size, 1)))
+        flat[:, 2] += 0.020 - distance
+        i = (np.arange(15)[:, None] * 7 + np.arange(6)[None]).ravel()
+        faces = np.concatenate([np.stack([i, i + 7, i + 1], 1), np.stack([i + 1, i + 7, i + 8], 1)])
+        return thickened(flat, faces, 0.03)
+
+    def _button(self, height: float) -> tuple[Array, Index]:
+        """A rounded disc on the placket."""
+        distance = self._cloth.hit(np.array([[0.0, height, 3.0]]), np.array([[0.0, 0.0, -1.0]]))
+        angle = np.linspace(0, 2 * np.pi, 18)[:-1]
+        rings = [np.stack([np.cos(angle) * r, np.sin(angle) * r, np.full(17, z)], 1) for r, z in BUTTON]
+        points = np.concatenate([*rings, [[0.0, 0.0, BUTTON[-1][1] - 0.004]]])
+        faces = []
+        for ring in range(len(BUTTON) - 1):
+            for k in range(17):
+                a, b = ring * 17 + k, ring * 17 + (k + 1) % 17
+                faces += [[a, b, a + 17], [b, b + 17, a + 17]]
+        last = (len(BUTTON) - 1) * 17
+        faces += [[last + k, last + (k + 1) % 17, len(points) - 1] for k in range(17)]
+        return points + np.array([0.0, height, 3.02 - float(distance[0])]), np.array(faces)
 
     def _collar(self) -> tuple[Array, Index]:
         """A strip of columns along the neckline; rows run from the inner base over the fold to the outer edge."""
@@ -99,11 +148,15 @@ class Shirt:
         drop = np.interp(along, [0, 0.5, 0.85, 1.0], [1.05, 1.0, 0.72, 0.62])[:, None]
         spread = np.interp(along, [0, 0.5, 0.85, 1.0], [0.50, 0.62, 0.85, 1.0])[:, None]
         edge = fold + (outward * spread - down * drop) * width[:, None]
-        stand = [base + (fold - base) * t + outward * (0.012 * np.sin(np.pi * t)) for t in np.linspace(0, 1, 4)[:-1]]
+        stand = [
+            base + (fold - base) * t + outward * (0.012 * np.sin(np.pi * t))
+            for t in np.linspace(0, 1, 4)[:-1]
+        ]
         roll = np.linspace(0, 1, 10)
         bulge = [np.sin(np.pi * t) ** 0.7 * 0.035 for t in roll]
         fall = [
-            fold + (edge - fold) * t + (outward * 0.8 + down * 0.6) * b for t, b in zip(roll, bulge, strict=True)
+            fold + (edge - fold) * t + (outward * 0.8 + down * 0.6) * b
+            for t, b in zip(roll, bulge, strict=True)
         ]
         grid = np.stack(stand + fall, 1)
         flat = grid.reshape(-1, 3)
@@ -114,10 +167,16 @@ class Shirt:
         away = np.maximum(gap - found.distances, 0) * lies
         flat = flat + found.normals * away[:, None]
         # the free edge lies on the shoulder instead of floating over it
-        float_ = np.maximum(found.distances - gap, 0) * lies * smoothstep(rows * 0.45, rows - 1.0, np.tile(np.arange(rows), count).astype(float))
+        float_ = (
+            np.maximum(found.distances - gap, 0)
+            * lies
+            * smoothstep(rows * 0.45, rows - 1.0, np.tile(np.arange(rows), count).astype(float))
+        )
         flat = flat - found.normals * (float_ * 0.8)[:, None]
         i = (np.arange(count - 1)[:, None] * rows + np.arange(rows - 1)[None]).ravel()
-        faces = np.concatenate([np.stack([i, i + 1, i + rows], 1), np.stack([i + 1, i + rows + 1, i + rows], 1)])
+        faces = np.concatenate(
+            [np.stack([i, i + 1, i + rows], 1), np.stack([i + 1, i + rows + 1, i + rows], 1)]
+        )
         return thickened(flat, faces, 0.022)
 
     def _collar_line(self, count: int) -> tuple[Array, Array, Array]:
@@ -137,7 +196,7 @@ class Shirt:
         half_at = np.maximum(ring[:, 1] - (self._eye + c.opening_end), 0) * c.opening_slope
         ring = ring[(np.abs(ring[:, 0]) > half_at) | (ring[:, 2] < 0.15)]
         corner = ring[-1]
-        y = np.linspace(corner[1], self._eye + c.opening_end + 0.30, 26)[1:]
+        y = np.linspace(corner[1], self._eye + c.opening_end + 0.13, 26)[1:]
         front = np.stack([(y - (self._eye + c.opening_end)) * c.opening_slope, y, np.full(25, 3.0)], 1)
         distance = self._cloth.hit(front, np.tile([0.0, 0.0, -1.0], (25, 1)))
         front[:, 2] -= distance
@@ -196,7 +255,7 @@ def border_edges(triangles: Index) -> Index:
     """Directed edges (n, 2) that belong to one triangle only."""
     edges = np.concatenate([triangles[:, p] for p in ([0, 1], [1, 2], [2, 0])])
     _, inverse, count = np.unique(np.sort(edges, 1), axis=0, return_inverse=True, return_counts=True)
-    return edges[count[inverse.ravel()] == 1]
+    return np.asarray(edges[count[inverse.ravel()] == 1])
 
 
 def clip(points: Array, triangles: Index, field: Array) -> tuple[Array, Index]:

@@ -62,7 +62,7 @@ class Scalp:
         away = p - k.head_centre
         outer = (away * self.surface.nearest(p).normals).sum(1) > 0.2 * np.linalg.norm(away, axis=1)
         ear = (np.abs(p[:, 0]) > 0.70) & (p[:, 1] < k.eye_y + 0.14) & (p[:, 2] > -0.12) & (p[:, 2] < 0.45)
-        return p[outer & ~ear][:count]
+        return np.asarray(p[outer & ~ear][:count])
 
     def grow(
         self,
@@ -141,7 +141,8 @@ class Bob:
         Layer(420, 0.02, (0.085, 0.135), 0.16, (0, 1, 2, 3, 6), 1.0, jitter=0.015),
         Layer(480, 0.0, (0.110, 0.160), 0.075, (2, 3, 4, 6), 1.05, jitter=0.022, twist=0.15, end=-0.02),
         Layer(300, 0.0, (0.015, 0.060), 0.050, (3, 4, 5), 0.95, jitter=0.02, band=0.10),
-        Layer(420, 0.0, (0.030, 0.070), 0.110, (1, 2, 3), 0.90, jitter=0.015, parting=0.16),
+        Layer(380, 0.0, (0.030, 0.070), 0.110, (1, 2, 3), 0.90, jitter=0.015, parting=0.16),
+        Layer(340, 0.0, (0.020, 0.050), 0.100, (0, 1), 0.70, jitter=0.015, parting=0.07),
     )
 
     def grow(self, scalp: Scalp, seed: int) -> HairGuides:
@@ -200,7 +201,9 @@ class Bob:
         n = len(roots)
         end = eye + self.end
         near = 1 - smoothstep(0, 0.6, np.abs(roots[:, 0] - self.parting))
-        length = (roots[:, 1] - end) * 1.02 + 0.42 * smoothstep(eye + 0.3, eye + 1.0, roots[:, 1]) * (1 + 0.5 * near)
+        length = (roots[:, 1] - end) * 1.02 + 0.42 * smoothstep(eye + 0.3, eye + 1.0, roots[:, 1]) * (
+            1 + 0.5 * near
+        )
         length = np.clip(length, 0.25, 3.2) * 1.35 + 0.2
         length = length * rng.uniform(0.85, 1.1, n)
         offset = rng.uniform(*layer.offset, n)
@@ -214,8 +217,12 @@ class Bob:
         points, normals = cut_at(points, normals, end + layer.end + rng.uniform(-0.05, 0.03, n))
         points = np.stack([smoothed_line(guide, 4) for guide in points]) if n else points
         points = scalp.lifted(points, offset)
-        opening = np.interp(points[..., 1] - eye, [-0.9, -0.1, 0.12, 0.26, 0.36], [0.50, 0.60, 0.50, 0.26, 0.0])
-        over_face = (points[..., 2] > 0.60) & (points[..., 1] < eye + 0.36) & (np.abs(points[..., 0]) < opening)
+        opening = np.interp(
+            points[..., 1] - eye, [-0.9, -0.1, 0.12, 0.28, 0.40], [0.50, 0.60, 0.62, 0.56, 0.34]
+        )
+        over_face = (
+            (points[..., 2] > 0.60) & (points[..., 1] < eye + 0.40) & (np.abs(points[..., 0]) < opening)
+        )
         flicked = np.abs(points[:, -1, 0]) > 1.0
         good = ~(over_face.any(1) | flicked)
         points, normals = points[good], normals[good]

@@ -14,7 +14,6 @@ from PIL import Image
 
 from origin.avatar.bake.noise import Array, smoothstep
 from origin.avatar.bake.sources import Sources
-from origin.avatar.faceunits import FACE_UNITS
 
 Index = NDArray[np.int64]
 
@@ -53,11 +52,13 @@ class BaseMesh:
     def __init__(self, sources: Sources) -> None:
         self._folder = sources.mesh
         self._details = np.load(sources.targets, allow_pickle=True)
-        self.vertices, self.uvs, self.triangles, self.groups = read_obj(self._folder / "mpfb2/3dobjs/base.obj")
+        self.vertices, self.uvs, self.triangles, self.groups = read_obj(
+            self._folder / "mpfb2/3dobjs/base.obj"
+        )
 
     def group(self, name: str) -> Index:
         """Triangles (n, 3, [vertex, uv]) of a group."""
-        return self.triangles[self.groups == name]
+        return np.asarray(self.triangles[self.groups == name])
 
     def macro(self, name: str) -> Array:
         """Offsets (v, 3) of a macro target such as `caucasian-female-young`."""
@@ -99,7 +100,7 @@ def sample(mask: NDArray[np.float32], uv: Array) -> NDArray[np.float32]:
     height, width = mask.shape
     y = np.clip((1 - uv[..., 1]) * (height - 1), 0, height - 1).astype(int)
     x = np.clip(uv[..., 0] * (width - 1), 0, width - 1).astype(int)
-    return mask[y, x]
+    return np.asarray(mask[y, x])
 
 
 def rotation(axis: tuple[float, float, float], angle: float) -> Array:

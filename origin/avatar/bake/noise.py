@@ -23,7 +23,9 @@ def value_noise(points: Array, seed: int = 0) -> Array:
     for corner in range(8):
         offset = np.array([corner & 1, corner >> 1 & 1, corner >> 2 & 1])
         q = cell + offset
-        h = (q[:, 0] * 374761393 + q[:, 1] * 668265263 + q[:, 2] * 2147483647 + seed * 1274126177) & 0xFFFFFFFF
+        h = (
+            q[:, 0] * 374761393 + q[:, 1] * 668265263 + q[:, 2] * 2147483647 + seed * 1274126177
+        ) & 0xFFFFFFFF
         h = ((h ^ (h >> 13)) * 1274126177) & 0xFFFFFFFF
         value = ((h ^ (h >> 16)) & 0xFFFF) / 65535.0
         total += value * np.prod(np.where(offset, f, 1 - f), axis=1)

@@ -80,11 +80,11 @@ AVA: Final = PersonRecipe(
         tone=(0.55, 0.35, 0.255),
         lips=(0.46, 0.155, 0.145),
         brow_colour=(0.07, 0.04, 0.025),
-        root_colour=(0.055, 0.031, 0.020),
-        lip_strength=0.72,
+        root_colour=(0.020, 0.011, 0.007),
+        lip_strength=0.80,
         freckles=0.25,
         liner=0.55,
-        blush=0.55,
+        blush=0.72,
         moles=3,
         roughness=0.47,
         brow={"thick": 0.056, "k": 0.85, "y": 0.175},
@@ -94,7 +94,7 @@ AVA: Final = PersonRecipe(
     iris_colours=((0.075, 0.085, 0.055), (0.15, 0.11, 0.055)),
     shirt=ShirtCut(),
     shirt_colour=(0.045, 0.085, 0.13),
-    backdrop=SetChoice("lobby", (0.47, 0.28), 0.36, 0.30, (0.78, 0.93, 1.22)),
+    backdrop=SetChoice("lobby", (0.53, 0.27), 0.30, 0.60, (0.80, 0.95, 1.20)),
     lights=DAYLIGHT,
 )
 

@@ -171,7 +171,9 @@ class Painter:
         cheeks = np.clip(cheeks + 0.35 * self.spot(0, my - 0.36, 0.2, 0.14), 0, 1)
         self.tint(cheeks * (0.55 + 0.9 * self.middle), p.red, p.blush)
         self.tint(self.spot(0, ey + 0.5, 0.6, 0.25), (1.04, 1.02, 0.90), 0.6)
-        under = self.spot(ex * 0.9, ey - er * 1.25, 0.20, 0.065) + 0.8 * self.spot(ex * 0.62, ey - 0.02, 0.08, 0.12)
+        under = self.spot(ex * 0.9, ey - er * 1.25, 0.20, 0.065) + 0.8 * self.spot(
+            ex * 0.62, ey - 0.02, 0.08, 0.12
+        )
         self.tint(np.clip(under, 0, 1), p.dark, p.under_eyes)
         lids = np.clip(self.spot(ex, ey + er * 1.05, 0.24, 0.10), 0, 1)
         self.tint(lids, np.array(p.dark) * [1.05, 0.98, 0.98], p.lids)
@@ -228,7 +230,9 @@ class Painter:
         margin = smoothstep(1.22, 1.06, distance)
         liner = margin * (self.paint.liner * upper + 0.25 * (1 - upper))
         self.albedo *= ((1 - liner) * (1 - 0.15 * margin))[:, None]
-        crease = np.exp(-(((distance - 1.42) / 0.07) ** 2)) * smoothstep(k.eye_y + 0.06, k.eye_y + 0.12, self.y)
+        crease = np.exp(-(((distance - 1.42) / 0.07) ** 2)) * smoothstep(
+            k.eye_y + 0.06, k.eye_y + 0.12, self.y
+        )
         self.tint(crease * self.front, (0.72, 0.60, 0.58), 0.55)
         nostril = ((self.side - 0.085) / 0.045) ** 2 + ((self.y - (float(k.nose[1]) - 0.105)) / 0.035) ** 2
         self.tint(np.exp(-nostril) * self.front, (0.45, 0.3, 0.3), 0.7)
@@ -274,7 +278,8 @@ class Painter:
         line += 0.09 * (value_noise(self.points * [55, 18, 55], self.seed + 81) - 0.5)
         mask = smoothstep(-0.02, 0.10, line) * (1 - self.masks["ears"]) * self.paint.undercoat
         self.cover(mask, self.paint.root_colour)
-        self.rough += 0.15 * mask
+        self.rough += 0.35 * mask
+        self.cavity *= 1 - 0.7 * mask
 
     def mouth_interior(self) -> None:
         mask = self.masks["inside-mouth"]

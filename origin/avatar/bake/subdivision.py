@@ -19,9 +19,7 @@ class LoopStep:
         pairs = [(0, 1), (1, 2), (2, 0)]
         edges = np.concatenate([corner[:, p] for p in pairs])
         opposite = np.concatenate([corner[:, 2], corner[:, 0], corner[:, 1]])
-        unique, inverse, count = np.unique(
-            np.sort(edges, 1), axis=0, return_inverse=True, return_counts=True
-        )
+        unique, inverse, count = np.unique(np.sort(edges, 1), axis=0, return_inverse=True, return_counts=True)
         inverse = inverse.ravel()
         self._vertex_count, edge_count = vertex_count, len(unique)
         middle = vertex_count + np.arange(edge_count)

@@ -80,7 +80,11 @@ def arch(
             narrow = 0.80 + 0.20 * smoothstep(0.0, 0.55, v + 0 * u)
             s = middle + u * half * narrow
             centre, outward = on_arch(s)
-            bulge = 0.040 * np.sqrt(np.clip(1 - 0.72 * u**4, 0, 1)) * (0.60 + 0.40 * np.sin(np.pi * (0.15 + 0.75 * v)))
+            bulge = (
+                0.040
+                * np.sqrt(np.clip(1 - 0.72 * u**4, 0, 1))
+                * (0.60 + 0.40 * np.sin(np.pi * (0.15 + 0.75 * v)))
+            )
             curl = 0.045 * smoothstep(0.80, 1.0, v + 0 * u)
             ground = centre + outward * (bulge - curl)[..., None]
             edge = 0.12 * np.abs(u) ** 3 + (0.22 * np.abs(u) if number == 2 else 0.0)
@@ -108,4 +112,4 @@ def affine_fit(rest: Array, offset: Array, points: Array) -> Array:
     centre = rest.mean(0)
     basis = np.concatenate([rest - centre, np.ones((len(rest), 1))], 1)
     solution, *_ = np.linalg.lstsq(basis, offset, rcond=None)
-    return np.concatenate([points - centre, np.ones((len(points), 1))], 1) @ solution
+    return np.asarray(np.concatenate([points - centre, np.ones((len(points), 1))], 1) @ solution)
