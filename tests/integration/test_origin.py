@@ -1,0 +1,182 @@
+"""An origin as the orchestrator uses it: a pushed directory brings an avatar to life, lines make it speak to a WHEP viewer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import av
+import numpy as np
+import pytest
+
+import origin.app
+from common.auth import Audience, Tokens
+from common.config import OriginConfig
+from common.http import Site
+from sfu.record import record_file
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+SECRET = "a secret of more than thirty-two characters"
+
+
+@dataclass
+class Running:
+    """An origin that is served. `node` is the header of a node."""
+
+    base: str
+    http: aiohttp.ClientSession
+    started: origin.app.Origin
+    node: dict[str, str]
+    version: int = 0
+
+    async def direct(self, *broadcasts: dict[str, Any]) -> int:
+        """Pushes a directory with these broadcasts."""
+        self.version += 1
+        body = {"version": self.version, "broadcasts": {b["id"]: b for b in broadcasts}}
+        url = f"{self.base}/api/v1/node/directory"
+        async with self.http.post(url, json=body, headers=self.node) as answer:
+            return answer.status
+
+    async def line(self, verb: str, text: str, broadcast: str = "demo") -> tuple[int, dict[str, Any]]:
+        url = f"{self.base}/api/v1/node/{verb}"
+        async with self.http.post(
+            url, json={"broadcast": broadcast, "text": text}, headers=self.node
+        ) as answer:
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    config = OriginConfig(
+        node_id="origin",
+        data=tmp_path,
+        cluster_secret=SECRET,
+        media_host="127.0.0.1",
+        media_port=0,
+        voice="piper",
+        orchestrators=[],
+    )
+    started = await origin.app.start(config)
+    site = Site(started.app, "127.0.0.1", 0)
+    await site.start()
+    token = Tokens(SECRET).issue(Audience.NODE, "orchestrator", ttl_s=600)
+    async with aiohttp.ClientSession() as http:
+        yield Running(f"http://127.0.0.1:{site.port}", http, started, {"Authorization": f"Bearer {token}"})
+    await site.close()
+    await started.close()
+
+
+DEMO = {"id": "demo", "public": True, "avatar": "ava", "persona": "ava", "viewers": 1}
+
+
+async def until(reached: Callable[[], Awaitable[bool]], limit_s: float = 20.0) -> None:
+    """Asks again and again until it is so: what is asked lives behind HTTP or in threads."""
+    async with asyncio.timeout(limit_s):
+        while not await reached():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+async def live(running: Running) -> None:
+    """Waits until the avatar takes lines."""
+    assert await running.direct(DEMO) == 204
+
+    async def takes_lines() -> bool:
+        return (await running.line("interrupt", "-"))[0] == 202
+
+    await until(takes_lines, 90)
+
+
+async def test_an_avatar_speaks_to_a_viewer_with_captions(running: Running, tmp_path: Path) -> None:
+    await live(running)
+    out = tmp_path / "seen.mp4"
+    recording = asyncio.create_task(
+        record_file(f"{running.base}/whep/demo", out, token=None, seconds=6.0, report=lambda _d, _t: None)
+    )
+    viewers = running.started._node.viewers
+
+    async def joined() -> bool:
+        return bool(viewers.of("demo"))
+
+    await until(joined)
+    (viewer,) = viewers.of("demo")
+    status, told = await running.line("say", "Hello dear viewer, can you see my lips?")
+    assert status == 202 and told["waiting"] >= 1
+    async with asyncio.timeout(20):
+        heard = ""
+        while "see my lips?" not in heard:
+            message = await viewer.waiting.get()
+            assert message is not None
+            if message.startswith(b"event: caption"):
+                caption = json.loads(message.split(b"data: ", 1)[1])
+                heard += " " + caption["text"]
+                assert caption["end_ms"] > caption["start_ms"] > 0
+    await recording
+    with av.open(str(out)) as file:
+        pictures = [f.to_ndarray(format="gray") for f in file.decode(video=0)]
+    with av.open(str(out)) as file:
+        pcm = np.concatenate([f.to_ndarray().reshape(-1) for f in file.decode(audio=0)])
+    assert pictures[0].shape == (480, 854) and len(pictures) > 40
+    assert np.abs(pcm).max() > 0.1, "the voice is heard"
+    assert np.abs(pictures[-1].astype(int) - pictures[0]).max() > 20, "the picture lives"
+
+
+async def test_an_interruption_says_what_was_heard(running: Running) -> None:
+    await live(running)
+    await running.line("say", "One two three four five six seven eight nine ten eleven twelve.")
+    avatars = running.started.avatars
+    assert avatars is not None
+
+    async def three_were_heard() -> bool:
+        return "three" in avatars.avatar("demo").stage.heard()
+
+    await until(three_were_heard)
+    status, told = await running.line("interrupt", "-")
+    assert status == 202 and "three" in told["heard"] and "twelve" not in told["heard"]
+
+
+async def test_lines_for_nobody_and_from_nobody_are_refused(running: Running) -> None:
+    assert (await running.line("say", "Hello", "elsewhere"))[1]["code"] == "avatar_unknown"
+    assert (await running.line("say", ""))[0] == 422
+    url = f"{running.base}/api/v1/node/say"
+    async with running.http.post(url, json={"broadcast": "demo", "text": "x"}) as answer:
+        assert answer.status == 401
+    viewer = Tokens(SECRET).issue(Audience.VIEWER, "demo", ttl_s=60)
+    async with running.http.post(
+        url, json={"broadcast": "demo", "text": "x"}, headers={"Authorization": f"Bearer {viewer}"}
+    ) as answer:
+        assert answer.status in (401, 403)
+
+
+async def test_the_queue_of_lines_answers_429_when_it_is_full(running: Running) -> None:
+    await live(running)
+    answers = [await running.line("say", f"Line number {n}.") for n in range(30)]
+    assert answers[0][0] == 202
+    assert answers[-1][0] == 429 and answers[-1][1]["code"] == "avatar_busy"
+
+
+async def test_an_avatar_that_cannot_run_says_why(running: Running) -> None:
+    await running.direct({**DEMO, "persona": "nobody"})
+
+    async def decided() -> bool:
+        return (await running.line("say", "Hello"))[1]["code"] != "avatar_preparing"
+
+    await until(decided, 60)
+    told = await running.line("say", "Hello")
+    assert told[0] == 503 and told[1]["code"] == "avatar_failed" and "nobody" in told[1]["detail"]
+
+
+async def test_an_avatar_ends_with_its_broadcast(running: Running) -> None:
+    await live(running)
+    assert running.started.worker.live("demo")
+    await running.direct()
+
+    async def gone() -> bool:
+        return (await running.line("say", "Hello"))[0] == 404
+
+    await until(gone)
+    assert running.started.avatars is not None and running.started.avatars.live == []
