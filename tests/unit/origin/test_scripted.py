@@ -73,9 +73,7 @@ def test_yes_takes_what_was_offered(brain: ScriptedBrain) -> None:
 
 def test_an_unknown_question_gets_changing_fallbacks(brain: ScriptedBrain) -> None:
     answers = [ask(brain, "What is the capital of France?") for _ in range(6)]
-    assert set(answers) <= set(AVA.fallback) and all(
-        a != b for a, b in itertools.pairwise(answers)
-    )
+    assert set(answers) <= set(AVA.fallback) and all(a != b for a, b in itertools.pairwise(answers))
 
 
 @given(st.text(max_size=300))
