@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,15 +73,18 @@ async def stream(request: web.Request, feed: Feed, broadcast: str | None, first:
             "X-Accel-Buffering": "no",
         }
     )
-    with feed.reader(broadcast) as queue:
+    # A page that is closed takes its stream with it: no error of ours.
+    with feed.reader(broadcast) as queue, suppress(ConnectionResetError):
         await response.prepare(request)
         await response.write(first.encode())
         while True:
             try:
-                event = await asyncio.wait_for(queue.get(), KEEP_ALIVE_S)
+                async with asyncio.timeout(KEEP_ALIVE_S):
+                    event = await queue.get()
             except TimeoutError:
                 await response.write(b": still here\n\n")
                 continue
             if event is None:
                 return response
             await response.write(event.encode())
+    return response
