@@ -60,6 +60,19 @@ fn a_backlog_is_paced() {
 }
 
 #[test]
+fn lossy_and_distant_viewers_connect() {
+    for seed in 0..20 {
+        let conditions = Conditions { loss: 0.15, delay: ms(150), ..Conditions::default() };
+        let mut world = World::new(Setup { seed, conditions, ..Setup::default() });
+        assert!(
+            world.run_until(ms(15_000), |world| !world.viewer.pictures().is_empty()),
+            "seed {seed}: {:?}",
+            world.events
+        );
+    }
+}
+
+#[test]
 fn loss_is_repaired() {
     for (percent, seed) in [(1, 11), (5, 12), (10, 13), (20, 14)] {
         let conditions = Conditions::lossy(f64::from(percent) / 100.0, ms(20));
