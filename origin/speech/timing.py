@@ -27,6 +27,8 @@ _CLOSING: Final = frozenset({".", ",", "!", "?", ";", ":", "…", "...", ")", "]
 _FALL: Final = 0.06
 """Part of the loudest sample below which the last phoneme before a pause has died away."""
 _SHORTEST: Final = 30 * MILLISECOND
+_KNEE: Final = 0.75
+"""Level above which peaks are bent."""
 _FADE: Final = 4 * MILLISECOND
 _FAINT: Final = 0.02
 """Part of the loudest sample below which a sample counts as silence (-34 dB)."""
@@ -42,17 +44,20 @@ class Symbol:
     """Duration in samples at 48 kHz."""
 
 
-def speech(phrase: Phrase, pcm: Pcm, symbols: Sequence[Symbol], *, early_ms: float = 0.0) -> Speech:
+def speech(
+    phrase: Phrase, pcm: Pcm, symbols: Sequence[Symbol], *, early_ms: float = 0.0, gain: float = 1.0
+) -> Speech:
     """`pcm` (48 kHz) that a model made from `symbols`, trimmed, with its marks.
 
-    `early_ms`: how much earlier a phoneme is heard than the durations say; measured, see the voices.
+    `early_ms`: how much earlier a phoneme is heard than the durations say; `gain`: what brings the voice to -18 LUFS.
+    Both are measured, see the voices.
     """
     phonemes = _phonemes(symbols, -early_ms * MILLISECOND)
     spoken = [p for p in phonemes if p.token >= 0]
     if not spoken or not pcm.size:
         return Speech(phrase.text, np.zeros(0, np.float32), [], [])
     start, end = _cut(pcm, spoken[0].start, spoken[-1].end, _pause(phrase))
-    pcm = _faded(np.pad(pcm[start:end], (0, max(0, end - pcm.size))))
+    pcm = _levelled(np.pad(pcm[start:end], (0, max(0, end - pcm.size))), gain)
     phonemes = _ended(
         [
             PhonemeMark(p.phoneme, max(0, p.start - start), min(pcm.size, p.end - start), p.token, p.stressed)
@@ -127,8 +132,12 @@ def _cut(pcm: Pcm, first: int, last: int, pause: int) -> tuple[int, int]:
     return max(0, onset - LEAD), offset + pause
 
 
-def _faded(pcm: Pcm) -> Pcm:
-    pcm = pcm.copy()
+def _levelled(pcm: Pcm, gain: float) -> Pcm:
+    """`pcm` louder by `gain`, its peaks bent below full scale, its ends faded."""
+    pcm = pcm * np.float32(gain)
+    over = np.abs(pcm) > _KNEE
+    room = 1.0 - _KNEE
+    pcm[over] = np.sign(pcm[over]) * (_KNEE + room * np.tanh((np.abs(pcm[over]) - _KNEE) / room))
     n = min(_FADE, pcm.size // 2)
     ramp = np.linspace(0, 1, n, dtype=np.float32)
     pcm[:n] *= ramp
