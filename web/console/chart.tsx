@@ -49,7 +49,13 @@ function make(host: HTMLElement): uPlot {
         y: { range: (_chart, _from, to) => [0, Math.max(4, Math.ceil(to * 1.15))] },
       },
       axes: [
-        { ...axis, space: 90, size: 30, values: (_chart, ticks) => ticks.map((tick) => clock(tick)) },
+        {
+          ...axis,
+          space: 90,
+          size: 30,
+          incrs: [60, 120, 300, 600],
+          values: (_chart, ticks) => ticks.map((tick) => clock(tick)),
+        },
         { ...axis, size: 40, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000] },
       ],
       series: [
