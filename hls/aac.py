@@ -49,6 +49,8 @@ def _encoder(bitrate_bps: int) -> AudioCodecContext:
     context.format = av.AudioFormat("fltp")
     context.layout = av.AudioLayout("stereo")
     context.bit_rate = bitrate_bps
+    # Against the default search: 2.3 times as quick, and nearer to the original at both of our bitrates (docs/decisions.md).
+    context.options = {"aac_coder": "fast"}
     context.open()
     return context
 

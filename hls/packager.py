@@ -404,6 +404,8 @@ class Packager:
             self._show_index()
 
     def _put(self, rendition: Rendition, events: list[Event], *, ended: bool = False) -> None:
+        if not (events or ended):
+            return
         reports = [one.report for one in self._renditions() if one is not rendition and one.report]
         snapshot = rendition.snapshot(events, reports, ended=ended)
         if snapshot:
