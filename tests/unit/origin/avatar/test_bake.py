@@ -12,8 +12,8 @@ from origin.avatar.bake.clothes import border_edges, clip, thickened
 from origin.avatar.bake.noise import fractal_noise
 from origin.avatar.bake.subdivision import LoopStep
 from origin.avatar.bake.teeth import UPPER, affine_fit, arch
-from origin.avatar.light import layer_file
 from origin.avatar.person import PersonError, load, read, write
+from origin.avatar.scene import layer_file
 
 SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 FACES = np.array([[0, 1, 2], [0, 2, 3]])

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from origin.avatar import Animator, Pose, VisemeMark
 from origin.avatar.articulation import REST, SHAPES
+from origin.avatar.buckets import FADE_FRAMES, BucketChoice
 from origin.avatar.faceunits import weights
 from origin.avatar.full import FullTier
-from origin.avatar.light import FADE_FRAMES, BucketChoice
 from origin.avatar.person import PersonError, load
 from origin.avatar.renderer import Renderer
 from origin.avatar.sheet import to_rgb

@@ -1,0 +1,155 @@
+"""The light tier's scene: what all light renderers of a person and size share, on the CPU, never changed."""
+
+# mypy: disable-error-code="no-untyped-call,no-any-return,type-arg,var-annotated"
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import warp as wp
+from numpy.typing import NDArray
+
+from origin.avatar import layers as layerstore
+from origin.avatar.arrays import floats, ints, octets, triples, vectors
+from origin.avatar.camera import portrait_camera
+from origin.avatar.face import FILM_FIRST, FILM_STEPS, FIXED, KEY_BITS
+from origin.avatar.full import downsample, lens_of, lights_of, rings, vignette
+from origin.avatar.fullpicture import grain, to_i420
+from origin.avatar.layerbake import LayerBake
+from origin.avatar.layers import Layers
+from origin.avatar.materials import Material
+from origin.avatar.person import Avatar, Floats, Ints, PersonError
+from origin.avatar.renderer import Progress
+
+
+def layer_file(avatar: Avatar, width: int, height: int) -> Path:
+    """Where the layers of a size are: shipped beside the person, or in the cache folder."""
+    name = f"layers-{width}x{height}.npz"
+    shipped = avatar.folder / name
+    if shipped.exists():
+        return shipped
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "avacast" / "avatar" / avatar.name / name
+
+
+def layers_for(avatar: Avatar, width: int, height: int, progress: Progress) -> Layers:
+    """Layers of a size: read, or baked once (some 20 s) and kept in the cache folder."""
+    path = layer_file(avatar, width, height)
+    if not path.exists():
+        layerstore.save(LayerBake(avatar, width, height, 2, progress).run(), path)
+    return layerstore.load(path)
+
+
+_scenes: dict[tuple[Path, int, int], SharedScene] = {}
+_loading = threading.Lock()
+
+
+def shared_scene(avatar: Avatar, width: int, height: int, progress: Progress) -> SharedScene:
+    """The scene of a person and size, made once a process; renderers on other threads wait for it."""
+    key = (avatar.folder, width, height)
+    with _loading:
+        if key not in _scenes:
+            layers = layers_for(avatar, width, height, progress)
+            progress("Loading the person", 0.0)
+            _scenes[key] = SharedScene(avatar, layers, width, height)
+        return _scenes[key]
+
+
+class SharedScene:
+    """Arrays that never change, on the CPU, shared by all light renderers of a person and size."""
+
+    def __init__(self, avatar: Avatar, layers: Layers, width: int, height: int) -> None:
+        g, box = avatar.geometry, layers.box
+        self.avatar, self.layers, self.box = avatar, layers, box
+        self.camera = portrait_camera(avatar.traits.eye_left[1], width, height)
+        self.lights = lights_of(avatar, self.camera)
+        self.lens = lens_of(self.camera, 1, (box.x, box.y))
+        drawn = g.triangles[layers.seen]
+        lashes = g.triangles[g.material == Material.LASH]
+        core = np.zeros(len(g.rest), bool)
+        core[drawn] = True
+        core[lashes] = True
+        welded = np.zeros(int(g.weld.max()) + 1, bool)
+        welded[g.weld[core]] = True
+        soft = ~np.isin(g.material, (Material.CLOTH, Material.LASH))
+        around = welded[g.weld[g.triangles]].any(1) & soft
+        used = core.copy()
+        used[g.triangles[around]] = True
+        ids = np.nonzero(used)[0]
+        self.count = len(ids)
+        compact = np.full(len(g.rest), -1)
+        compact[ids] = np.arange(len(ids))
+        self._select_units(avatar, ids)
+        self.rest, self.turn = vectors(g.rest[ids]), floats(g.turn[ids])
+        ring_faces: Ints = compact[g.triangles[around]].astype(np.int32)
+        self.ring_faces = triples(ring_faces)
+        start, ring = rings(_dense(g.weld[ids]), ring_faces)
+        self.ring_start, self.ring = ints(start), ints(ring)
+        self.occlusion, self.colour = floats(g.occlusion[ids]), vectors(g.colour[ids])
+        self.uv = vectors(g.uv[ids], wp.vec2)
+        self.cylinder = vectors(layers.cylinder[ids], wp.vec2)
+        material = np.where(layers.neck, int(Material.NECK), g.material)[layers.seen]
+        self.triangles = triples(compact[drawn])
+        self.lashes = triples(compact[lashes])
+        self.material = ints(material)
+        self.uv_inverse = vectors(_uv_inverse(g.uv[drawn]), wp.vec4)
+        half = tuple(s // 2 * 2 for s in avatar.surface.shape[:2])
+        # half-size maps are as good at this size, and stay in the cache
+        self.surface, self.relief = (
+            vectors(downsample(m[: half[0], : half[1]], 2), wp.vec4) for m in (avatar.surface, avatar.relief)
+        )
+        self.vertex_shadow = octets(layers.vertex_shadow[:, ids])
+        self.vertex_jaw = floats(layers.vertex_jaw[ids])
+        self.texels, self.texel_shadow = ints(layers.texels), octets(layers.shadow)
+        self.texel_jaw = floats(layers.shadow_jaw)
+        self.harmonics = vectors(avatar.traits.lights.ambient)
+        self.front, self.back = (octets(a, wp.vec4ub) for a in (layers.front, layers.back))
+        self.nodes = [vectors(a, wp.vec4) for a in layers.nodes]
+        self.origins = [vectors(a) for a in layers.origins]
+        picture = layers.fixed.astype(np.float32) / 255
+        self.fixed_i420 = to_i420(picture.astype(np.float32), grain(width, height))
+        inside = np.s_[box.y : box.y + box.height, box.x : box.x + box.width]
+        self.noise = octets(np.round(grain(width, height)[inside] * 100 + 128))
+        shade = np.round(vignette(width, height)[inside][..., None] * 255)
+        with_vignette = np.concatenate([layers.fixed[inside], shade], 2)
+        self.fixed = octets(with_vignette.reshape(-1, 4), wp.vec4ub)
+        self.film = floats(film_table())
+        if len(drawn) >= int(FIXED):
+            raise PersonError(
+                f"{avatar.name} shows {len(drawn)} triangles, the light tier can draw {int(FIXED)}"
+            )
+        self.fixed_depth = (
+            (((layers.fixed_depth >> 5) << int(KEY_BITS)) + int(FIXED)).astype(np.int32).ravel()
+        )
+
+    def _select_units(self, avatar: Avatar, ids: NDArray[np.int64]) -> None:
+        u = avatar.units
+        counts = np.diff(u.start)[ids]
+        chosen = np.concatenate([np.arange(u.start[i], u.start[i + 1]) for i in ids])
+        self.unit_start = ints(np.concatenate([[0], np.cumsum(counts)]))
+        self.unit, self.offset = ints(u.unit[chosen]), vectors(u.offset[chosen])
+
+
+def film_table() -> Floats:
+    """The film curve at the middle of each step of a float's exponent and eight bits of mantissa; see face.py."""
+    first = (int(FILM_FIRST) + np.arange(int(FILM_STEPS), dtype=np.int32)) << 15
+    x = (first + (1 << 14)).view(np.float32).astype(float)
+    x[0] = 0.0
+    y = np.sqrt(np.clip((x * (2.51 * x + 0.03)) / (x * (2.43 * x + 0.59) + 0.14), 0, 1))
+    return np.asarray(0.85 * y + 0.15 * np.sqrt(y), np.float32)
+
+
+def _dense(weld: Ints) -> Ints:
+    return np.unique(weld, return_inverse=True)[1].astype(np.int32)
+
+
+def _uv_inverse(uv: Floats) -> Floats:
+    """Inverse of each triangle's matrix of UV edges (t, 4)."""
+    d1, d2 = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
+    det = d1[:, 0] * d2[:, 1] - d2[:, 0] * d1[:, 1]
+    inverse = np.where(np.abs(det) > 1e-9, 1 / np.where(det == 0, 1, det), 0)
+    rows = np.stack([d2[:, 1], -d1[:, 1], -d2[:, 0], d1[:, 0]], 1)
+    return np.asarray(rows * inverse[:, None], np.float32)
