@@ -178,11 +178,12 @@ def reloads(count: int = 5000) -> None:
         peer.sendall(request)
     while edge.stats()["waiters"] < count:
         time.sleep(0.01)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     edge.put("bench", "v0", msn=10, part=1, live=b"#" * 3300)
     while edge.stats()["waiters"]:
         time.sleep(0.0005)
     took_ms = (time.perf_counter() - began) * 1000
+    cpu_us = (time.process_time() - cpu) * 1e6 / count
     statuses = {peer.recv(4096)[9:12] for peer in peers}
     for peer in peers:
         peer.close()
@@ -191,7 +192,7 @@ def reloads(count: int = 5000) -> None:
     if statuses != {b"200"}:
         raise RuntimeError(f"blocked reloads were answered {statuses}")
     goal_ms = 50 * count / 10_000
-    against = f"goal 50 ms for 10,000, so {goal_ms:.0f}: {goal_ms / took_ms:.2f}x"
+    against = f"goal 50 ms for 10,000, so {goal_ms:.0f}: {goal_ms / took_ms:.2f}x; {cpu_us:.1f} us CPU each"
     line(f"HLS, {count:,} blocked reloads released", f"{took_ms:.1f}", "ms after the part", against)
 
 
