@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.speech.chunks import FIRST_WORDS, MOST_WORDS, Chunker
@@ -51,6 +51,7 @@ def test_blank_text_is_none() -> None:
     assert chunks("  \n ") == []
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab ,.!?;\n-", max_size=400), st.integers(1, 9))
 def test_nothing_is_lost_or_too_long(text: str, step: int) -> None:
     found = chunks(text, step)

@@ -6,7 +6,7 @@ import json
 from importlib import resources
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.speech.g2p import Pronouncer, ipa, pronouncer
@@ -56,12 +56,14 @@ def test_mixed_case_is_split(english: Pronouncer) -> None:
     assert len(said(english, "WebRTC")) == 2
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"[a-z]{2,18}", fullmatch=True))
 def test_every_word_has_sounds_that_the_voice_knows(word: str) -> None:
     phonemes = pronouncer().word(word)
     assert phonemes and set(phonemes) <= SYMBOLS
 
 
+@settings(deadline=None)
 @given(st.text(max_size=120))
 def test_any_text_makes_a_phrase(text: str) -> None:
     phrase = pronouncer().phrase(text)

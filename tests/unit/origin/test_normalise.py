@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.speech import numbers
@@ -52,12 +52,14 @@ def test_captions_keep_what_was_written() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_read_without_error(text: str) -> None:
     for piece in pieces(text):
         assert not any(c.isdigit() and c.isascii() for c in piece.spoken)
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=10**19))
 def test_numbers_become_words_only(number: int) -> None:
     assert all(c.isalpha() or c in " -" for c in numbers.cardinal(number))

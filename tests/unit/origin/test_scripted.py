@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.dialogue import arithmetic
@@ -76,6 +76,7 @@ def test_an_unknown_question_gets_changing_fallbacks(brain: ScriptedBrain) -> No
     assert set(answers) <= set(AVA.fallback) and all(a != b for a, b in itertools.pairwise(answers))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_question_gets_an_answer(text: str) -> None:
     answer = ScriptedBrain(AVA, seed=1).answer(Question(text, AT))
@@ -87,6 +88,7 @@ async def test_the_answer_streams_by_sentences(brain: ScriptedBrain) -> None:
     assert len(parts) > 1 and "".join(parts).strip().endswith(".")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789+-*/^(). rpx", max_size=80))
 def test_sums_of_garbage_are_none_or_a_number(text: str) -> None:
     value = arithmetic.answer(text)
