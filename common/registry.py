@@ -18,7 +18,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import fakeredis
 import redis.asyncio as aioredis
@@ -94,26 +94,20 @@ redis.call('SET', KEYS[1], string.format('%.0f', wanted))
 return string.format('%.0f', wanted)
 """
 
+# Each report sweeps a few of those that fell silent, so that a broadcast's keys stay as large as its audience.
 _REPORT_VIEWER = (
     _NOW
     + """
+for i = 1, 2 do
+  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now, 'LIMIT', 0, 20)) do
+    redis.call('ZREM', KEYS[i], gone) redis.call('HDEL', KEYS[3], gone)
+  end
+end
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
 for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[4]) end
 return 1
-"""
-)
-
-_COUNT_VIEWERS = (
-    _NOW
-    + """
-for i = 1, 2 do
-  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now)) do
-    redis.call('ZREM', KEYS[i], gone) redis.call('HDEL', KEYS[3], gone)
-  end
-end
-return {redis.call('ZCARD', KEYS[1]), redis.call('ZCARD', KEYS[2])}
 """
 )
 
@@ -170,6 +164,11 @@ def _padded(epoch: int) -> str:
     return f"{epoch:020d}"
 
 
+def _milliseconds(clock: Any) -> int:
+    """Of the answer to TIME: seconds, microseconds."""
+    return int(clock[0]) * 1000 + int(clock[1]) // 1000
+
+
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
@@ -195,7 +194,6 @@ class Registry:
         self._put_fenced = client.register_script(_PUT_FENCED)
         self._bump = client.register_script(_BUMP)
         self._report_viewer = client.register_script(_REPORT_VIEWER)
-        self._count_viewers = client.register_script(_COUNT_VIEWERS)
 
     @classmethod
     def connect(cls, url: str = "", *, namespace: str = "avacast") -> Registry:
@@ -291,7 +289,7 @@ class Registry:
         for name in ("epochs", "nodes", "drains", "deliveries", "origins", "orders"):
             pipe.hgetall(self._live(name))
         clock, _, memory, leases, *hashes = await self._call(pipe.execute())
-        now_ms = int(clock[0]) * 1000 + int(clock[1]) // 1000
+        now_ms = _milliseconds(clock)
         epochs, nodes, drains, deliveries, origins, orders = map(_texts, hashes)
         found = tuple(
             NodeLease(node, int(epochs.get(node, "0")), nodes[node], int(deadline) - now_ms)
@@ -315,18 +313,24 @@ class Registry:
         names = list(broadcasts)
         if not names:
             return {}
+        now_ms = _milliseconds(await self._call(self._client.time()))
         pipe = self._client.pipeline(transaction=False)
         for name in names:
-            keys = [self._of(name, key) for key in ("hls", "webrtc", "viewers")]
-            await self._count_viewers(keys, [], client=pipe)
-        counts = await self._call(pipe.execute())
-        return {name: (int(hls), int(webrtc)) for name, (hls, webrtc) in zip(names, counts, strict=True)}
+            pipe.zcount(self._of(name, "hls"), f"({now_ms}", "+inf")
+            pipe.zcount(self._of(name, "webrtc"), f"({now_ms}", "+inf")
+        counts = [int(count) for count in await self._call(pipe.execute())]
+        return {name: (counts[2 * at], counts[2 * at + 1]) for at, name in enumerate(names)}
 
     async def viewers(self, broadcast: str) -> dict[str, str]:
-        """Viewer -> what it reported last."""
-        await self.count_viewers([broadcast])
-        reply = self._client.hgetall(self._of(broadcast, "viewers"))
-        return _texts(await self._call(cast(Awaitable[dict[Any, Any]], reply)))
+        """Viewer -> what it reported last, of those that have not fallen silent."""
+        now_ms = _milliseconds(await self._call(self._client.time()))
+        pipe = self._client.pipeline(transaction=False)
+        pipe.zrangebyscore(self._of(broadcast, "hls"), f"({now_ms}", "+inf")
+        pipe.zrangebyscore(self._of(broadcast, "webrtc"), f"({now_ms}", "+inf")
+        pipe.hgetall(self._of(broadcast, "viewers"))
+        hls, webrtc, documents = await self._call(pipe.execute())
+        kept = {_text(viewer) for viewer in (*hls, *webrtc)}
+        return {viewer: text for viewer, text in _texts(documents).items() if viewer in kept}
 
     async def forget_broadcast(self, broadcast: str) -> None:
         """Removes the viewers and the order of a broadcast that is over."""

@@ -80,6 +80,15 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
     )
 
 
-def essence(found: directory.Directory) -> str:
-    """What must be pushed at once when it changes: all but the counts, which may wait for the next heartbeat."""
-    return found.model_dump_json(exclude={"version": True, "broadcasts": {"__all__": {"viewers"}}})
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A directory ready to be sent. `essence` is all of it but the counts: only when that changes it must be pushed at once."""
+
+    body: bytes
+    essence: bytes
+
+
+def told(found: directory.Directory) -> Told:
+    """The directory as JSON, and the digest of what must not wait for the next heartbeat."""
+    kept = found.model_dump_json(exclude={"version": True, "broadcasts": {"__all__": {"viewers"}}})
+    return Told(found.model_dump_json().encode(), hashlib.sha1(kept.encode()).digest())

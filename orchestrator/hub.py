@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from common import directory
 from common.config import OrchestratorConfig
 from common.directory import NodeReport, Role
 from common.errors import Conflict
@@ -31,7 +30,7 @@ from common.registry import Duty, Registry, RegistryDown, Snapshot, StaleEpoch
 from orchestrator import delivery
 from orchestrator.broadcasts import Broadcast, Broadcasts, NewBroadcast
 from orchestrator.delivery import Audience, Force, Policy, State, Switch
-from orchestrator.directory import View, directory_of, packager_of
+from orchestrator.directory import Told, View, directory_of, packager_of, told
 from orchestrator.feed import Feed
 from orchestrator.nodes import LEASE_S, Node, Nodes
 from orchestrator.placement import Request
@@ -93,6 +92,7 @@ class Hub:
         self._live_on: dict[str, str] = {}
         """Broadcast -> the origin on which it is live."""
         self._view: View | None = None
+        self._relays_told: dict[bool, tuple[View, Told]] = {}
         self._orders: dict[str, Force] = {}
         self._drains: set[str] = set()
         self._hls: dict[str, int] = {}
@@ -104,6 +104,7 @@ class Hub:
         self._refreshed_at = float("-inf")
         self._wake = asyncio.Event()
         self._ticking = asyncio.Lock()
+        self._closing = False
         self._outlined = _Outline()
         self._seen: dict[str, tuple[bool, Audience]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -118,6 +119,8 @@ class Hub:
 
     async def close(self) -> None:
         """Ends the tick and lets the duty go."""
+        self._closing = True  # a cancellation may meet a timeout inside of a call, and be taken for it
+        self._wake.set()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -132,9 +135,11 @@ class Hub:
         self._wake.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
+            # Not wait_for: Python 3.11's loses a cancellation that meets the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self.tick()
@@ -144,7 +149,7 @@ class Hub:
 
     # requests ---------------------------------------------------------------------------------------------------------
 
-    async def heartbeat(self, report: NodeReport) -> directory.Directory:
+    async def heartbeat(self, report: NodeReport) -> Told:
         """A node's report; answers with what it must know. Raises Conflict when the node was started again elsewhere."""
         known = self.nodes.find(report.id)
         before = _live_streams(known.report) if known is not None else frozenset()
@@ -168,7 +173,7 @@ class Hub:
             _log.info("node:registered", node=node.id, role=report.role, region=report.region, url=report.url)
             self.feed.publish("node", {"id": node.id, "change": "registered", "role": report.role})
             await self.tick()
-        return directory_of(node, self.view())
+        return self.tell(node)
 
     async def drain(self, node_id: str, wanted: bool) -> None:
         """Ops want a node drained, or no longer."""
@@ -274,6 +279,17 @@ class Hub:
             play_url=self.play_url,
         )
         return self._view
+
+    def tell(self, node: Node) -> Told:
+        """What a node must know, ready to be sent; all relays are told the same, so it is made once for them."""
+        view = self.view()
+        if node.report.role is not Role.RELAY:
+            return told(directory_of(node, view))
+        found = self._relays_told.get(node.drain)
+        if found is None or found[0] is not view:
+            found = view, told(directory_of(node, view))
+            self._relays_told[node.drain] = found
+        return found[1]
 
     # tick -------------------------------------------------------------------------------------------------------------
 

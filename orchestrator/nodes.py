@@ -24,7 +24,7 @@ LEASE_S = 10.0
 """A node that has not been heard of for this long has lost its lease: four heartbeats."""
 PROBE_FAILURES = 2
 """Probes that fail in a row before they count."""
-PROBE_FRESH_S = 5.0
+PROBE_FRESH_S = 30.0
 """How long a probe that was answered keeps a lapsed node."""
 _LOSS_WEIGHT = 5.0
 """Loss of 20 % among a node's viewers makes its performance 0."""

@@ -18,7 +18,6 @@ from common.directory import Line
 from common.errors import Problem, Unavailable
 from common.log import log
 from common.metrics import counter
-from orchestrator.directory import directory_of, essence
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
 
@@ -26,6 +25,8 @@ _log = log("orchestrator")
 
 PROBE_S = 1.0
 """Between two probes of a node, and the longest that one waits."""
+_PROBES_A_SECOND = 100
+"""With more nodes than this each is probed less often."""
 _PUSH_S = 1.0
 _LINE_S = 5.0
 _TOKEN_S = 60.0
@@ -43,9 +44,10 @@ class Outreach:
         self._hub = hub
         self._tokens = tokens
         self._http: aiohttp.ClientSession | None = None
-        self._pushed: dict[str, str] = {}
+        self._pushed: dict[str, bytes] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
 
     async def start(self) -> None:
         """Opens the client and begins."""
@@ -58,6 +60,7 @@ class Outreach:
 
     async def close(self) -> None:
         """Ends both and closes the client."""
+        self._closing = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -67,7 +70,9 @@ class Outreach:
     async def send_line(self, node: Node, verb: str, line: Line) -> dict[str, Any]:
         """Says, asks or interrupts on the origin that runs the avatar. Raises what the origin answers, or Unavailable."""
         try:
-            async with self._post(node, f"api/v1/node/{verb}", line.model_dump_json(), _LINE_S) as answer:
+            async with self._post(
+                node, f"api/v1/node/{verb}", line.model_dump_json().encode(), _LINE_S
+            ) as answer:
                 body = await answer.json(content_type=None) if answer.content_length != 0 else {}
                 if answer.status < 400:
                     return body if isinstance(body, dict) else {}
@@ -84,33 +89,34 @@ class Outreach:
                 f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
             ) from error
 
-    def _post(self, node: Node, path: str, body: str, limit_s: float) -> Any:
+    def _post(self, node: Node, path: str, body: bytes, limit_s: float) -> Any:
         assert self._http is not None, "start() opens the client before anything is sent"
         token = self._tokens.issue(Audience.NODE, node.id, ttl_s=_TOKEN_S)
         return self._http.post(
             f"{node.report.url.rstrip('/')}/{path}",
-            data=body.encode(),
+            data=body,
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=limit_s),
             allow_redirects=False,
         )
 
     async def _push_changes(self) -> None:
-        while True:
+        while not self._closing:
             await self._hub.changed.wait()
             self._hub.changed.clear()
-            view = self._hub.view()
-            due: list[tuple[Node, str]] = []
+            due: list[tuple[Node, bytes]] = []
             for node in self._hub.nodes:
-                found = directory_of(node, view)
-                if node.here and self._pushed.get(node.id) != essence(found):
-                    self._pushed[node.id] = essence(found)
-                    due.append((node, found.model_dump_json()))
+                if not node.here:
+                    continue
+                told = self._hub.tell(node)
+                if self._pushed.get(node.id) != told.essence:
+                    self._pushed[node.id] = told.essence
+                    due.append((node, told.body))
             for name in self._pushed.keys() - {node.id for node in self._hub.nodes}:
                 del self._pushed[name]
             await asyncio.gather(*(self._push(node, body) for node, body in due))
 
-    async def _push(self, node: Node, body: str) -> None:
+    async def _push(self, node: Node, body: bytes) -> None:
         async with self._slots:
             try:
                 async with self._post(node, "api/v1/node/directory", body, _PUSH_S) as answer:
@@ -123,10 +129,16 @@ class Outreach:
             _log.debug("push_failed", node=node.id, outcome=outcome)
 
     async def _probe_nodes(self) -> None:
-        while True:
+        while not self._closing:
             started = time.monotonic()
-            await asyncio.gather(*(self._probe(node) for node in list(self._hub.nodes)))
-            await asyncio.sleep(max(0.1, PROBE_S - (time.monotonic() - started)))
+            nodes = list(self._hub.nodes)
+            round_s = max(PROBE_S, len(nodes) / _PROBES_A_SECOND)
+            for at in range(0, len(nodes), _AT_ONCE):
+                await asyncio.gather(*(self._probe(node) for node in nodes[at : at + _AT_ONCE]))
+                due = started + round_s * min(1.0, (at + _AT_ONCE) / len(nodes))
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if not nodes:
+                await asyncio.sleep(PROBE_S)
 
     async def _probe(self, node: Node) -> None:
         assert self._http is not None, "start() opens the client before the prober runs"

@@ -116,7 +116,10 @@ async def _heartbeat(request: web.Request) -> web.Response:
         )
     if not report.url.startswith(("http://", "https://")):
         raise BadRequest("url: not an http or https URL", status=422, code="invalid_body")
-    return json(await at.hub.heartbeat(report))
+    told = await at.hub.heartbeat(report)
+    return web.Response(
+        body=told.body, content_type="application/json", headers={"Cache-Control": "no-store"}
+    )
 
 
 async def _list(request: web.Request) -> web.Response:
