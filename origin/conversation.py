@@ -2,8 +2,9 @@
 
     say/ask ─► Turns ─► Brain ─► Chunker ─► Voice (own thread) ─► Stage
 
-One task does it all, one turn at a time. While a clause is heard the next ones are made, at most AHEAD_S ahead: an interruption
-throws little away. A brain that fails or hangs gets a spoken apology; a voice that fails is logged and the line left out.
+One task does it all, one turn at a time. While a clause is heard the next ones are made, at most AHEAD_S ahead: an
+interruption throws little away. A line begins as soon as the voice can keep up with its listener (speech/pace.py). A brain
+that fails or hangs gets a spoken apology; a voice that fails is logged and the clause left out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final, Protocol
@@ -22,6 +24,7 @@ from origin.dialogue.brain import Brain, BrainError, Question
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import Kind, Turn, Turns
 from origin.speech.chunks import Chunker
+from origin.speech.pace import Pace
 from origin.speech.voice import Halt, Speech, Voice, VoiceError
 
 _log = log("conversation")
@@ -52,13 +55,44 @@ class Speaking(Protocol):
 
     def begin(self, epoch: int) -> None: ...
 
-    def push(self, speech: Speech, epoch: int) -> bool: ...
+    def push(self, speech: Speech, epoch: int, hold_s: float = 0.0) -> bool: ...
 
     def end(self, epoch: int) -> None: ...
 
     def interrupt(self, epoch: int) -> str: ...
 
     def heard(self) -> str: ...
+
+
+class _Clauses:
+    """The clauses of one line: those that wait to be made, while more may come."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[str] = deque()
+        self._complete = False
+        self._changed = asyncio.Event()
+
+    @property
+    def waiting(self) -> list[str]:
+        return list(self._waiting)
+
+    def add(self, clauses: Iterable[str]) -> None:
+        self._waiting.extend(clauses)
+        self._changed.set()
+
+    def complete(self) -> None:
+        """No more will come."""
+        self._complete = True
+        self._changed.set()
+
+    async def take(self) -> str | None:
+        """The next clause; None after the last."""
+        while not self._waiting:
+            if self._complete:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        return self._waiting.popleft()
 
 
 class Conversation:
@@ -89,6 +123,7 @@ class Conversation:
         self._wanted = asyncio.Event()
         self._interrupted = asyncio.Event()
         self._halt = Halt()
+        self._pace = Pace()
         self._resting = asyncio.Event()
         self._resting.set()
         self._task: asyncio.Task[None] | None = None
@@ -164,26 +199,41 @@ class Conversation:
 
     async def _perform(self, turn: Turn) -> str:
         """Speaks one line to its end or its interruption."""
+        self._stage.begin(turn.epoch)
+        clauses = _Clauses()
+        thought = asyncio.create_task(self._think(turn, clauses), name=f"line {turn.number} of {self.name}")
+        try:
+            end = await self._voiced(turn, clauses)
+            if end == "spoken":
+                await thought
+            return end
+        finally:
+            thought.cancel()
+            await asyncio.gather(thought, return_exceptions=True)
+
+    async def _voiced(self, turn: Turn, clauses: _Clauses) -> str:
+        """Makes and pushes clauses as they come, and waits until they have been heard."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        self._stage.begin(turn.epoch)
-        chunker = Chunker()
         first = True
-        async for chunk in self._chunks(turn, chunker):
+        while (clause := await clauses.take()) is not None:
             if self.turns.stale(turn):
                 return "interrupted"
+            asked = loop.time()
             try:
-                speech = await self._spoken(chunk)
+                speech = await self._spoken(clause)
             except VoiceError as error:
                 if self.turns.stale(turn):
                     return "interrupted"
                 _log.warning("voice:refused", avatar=self.name, reason=str(error))
                 continue
-            if not self._stage.push(speech, turn.epoch):
+            self._pace.made(speech.duration_s, loop.time() - asked)
+            hold_s = self._pace.head_start_s(speech.duration_s, clauses.waiting) if first else 0.0
+            if not self._stage.push(speech, turn.epoch, hold_s):
                 return "interrupted"
             if first and speech.pcm.size:
                 first = False
-                took = loop.time() - started
+                took = loop.time() - started + hold_s
                 _TEXT_TO_SPEECH.observe(took)
                 self.first_clause_s = [*self.first_clause_s[-255:], took]
             await self._until(lambda: self._stage.ahead_s < AHEAD_S)
@@ -194,20 +244,23 @@ class Conversation:
         self.turns.heard(self._stage.heard())
         return "spoken"
 
-    async def _spoken(self, chunk: str) -> Speech:
-        """`chunk` by the voice; an interruption ends it half way."""
+    async def _spoken(self, clause: str) -> Speech:
+        """`clause` by the voice; an interruption ends it half way."""
         self._halt = Halt()
         return await asyncio.get_running_loop().run_in_executor(
-            self._voice_thread, self._voice.synthesise, chunk, self._halt
+            self._voice_thread, self._voice.synthesise, clause, self._halt
         )
 
-    async def _chunks(self, turn: Turn, chunker: Chunker) -> AsyncGenerator[str, None]:
-        async with contextlib.aclosing(self._texts(turn)) as texts:
-            async for text in texts:
-                for chunk in chunker.push(text):
-                    yield chunk
-        for chunk in chunker.flush():
-            yield chunk
+    async def _think(self, turn: Turn, clauses: _Clauses) -> None:
+        """Puts the clauses of a line together as its text comes."""
+        chunker = Chunker()
+        try:
+            async with contextlib.aclosing(self._texts(turn)) as texts:
+                async for text in texts:
+                    clauses.add(chunker.push(text))
+            clauses.add(chunker.flush())
+        finally:
+            clauses.complete()
 
     async def _texts(self, turn: Turn) -> AsyncGenerator[str, None]:
         """The text of a line as it comes; an apology at the place where the brain failed."""

@@ -65,9 +65,9 @@ class Performer:
         if self.buffer.level == 0:
             self._present(Presence.THINKING)
 
-    def push(self, speech: Speech, epoch: int) -> bool:
-        """More speech of the line; False when it was interrupted meanwhile."""
-        return self.buffer.push(speech, epoch)
+    def push(self, speech: Speech, epoch: int, hold: int = 0) -> bool:
+        """More speech of the line; False when it was interrupted meanwhile. `hold` as in SpeechBuffer.push."""
+        return self.buffer.push(speech, epoch, hold)
 
     def end(self, epoch: int) -> None:
         """The line is complete."""

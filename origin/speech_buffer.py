@@ -87,6 +87,7 @@ class SpeechBuffer:
         self._waiting: deque[Speech] = deque()
         self._line: deque[Placed] = deque()
         self._ended = True
+        self._hold = 0
         self._fade: Pcm = np.zeros(0, np.float32)
         self._heard: list[str] = []
 
@@ -120,10 +121,15 @@ class SpeechBuffer:
         elif self.state is BufferState.IDLE:
             self.state = BufferState.PREBUFFER
 
-    def push(self, speech: Speech, epoch: int) -> bool:
-        """More speech of the line; False (and nothing done) when its epoch is over."""
+    def push(self, speech: Speech, epoch: int, hold: int = 0) -> bool:
+        """More speech of the line; False (and nothing done) when its epoch is over.
+
+        Speech that nothing is heard before begins `hold` samples later than it could: a head start for the voice.
+        """
         if epoch != self.epoch:
             return False
+        if self.level == 0:
+            self._hold = hold
         if speech.pcm.size:
             self._waiting.append(speech)
         return True
@@ -179,7 +185,8 @@ class SpeechBuffer:
             if not self._ended and self._waiting_samples < need * MILLISECOND:
                 return placed
             lead = self.settings.lead_ms * MILLISECOND
-            self._append(self.position + lead, placed)
+            self._append(self.position + lead + self._hold, placed)
+            self._hold = 0
             if self.state in (BufferState.IDLE, BufferState.GAP):
                 self.state = BufferState.PREBUFFER
         while self._waiting and self._line:

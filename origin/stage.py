@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from common import metrics
 from common.log import log
 from origin.avatar import Pose, Presence
+from origin.avatar.visemes import SAMPLE_RATE
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES, Clock, video_rtp_time
 from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings
 from origin.performer import Caption, Performer, Tick
@@ -141,12 +142,12 @@ class Stage:
             self._performer.begin(epoch)
             self._quiet.clear()
 
-    def push(self, speech: Speech, epoch: int) -> bool:
-        """More speech of a line; False when the line was interrupted."""
-        now = self._now_ns()
+    def push(self, speech: Speech, epoch: int, hold_s: float = 0.0) -> bool:
+        """More speech of a line; False when the line was interrupted. `hold_s`: the line's first speech waits so long."""
+        now = self._now_ns() + round(hold_s * 1e9)
         with self._lock:
             fresh = self._performer.buffer.level == 0
-            taken = self._performer.push(speech, epoch)
+            taken = self._performer.push(speech, epoch, round(hold_s * SAMPLE_RATE))
             if taken and fresh and speech.pcm.size:
                 self._pushed[id(speech)] = now
             return taken

@@ -49,7 +49,7 @@ class VirtualStage:
     def begin(self, epoch: int) -> None:
         self.performer.begin(epoch)
 
-    def push(self, speech: Speech, epoch: int) -> bool:
+    def push(self, speech: Speech, epoch: int, hold_s: float = 0.0) -> bool:
         return self.performer.push(speech, epoch)
 
     def end(self, epoch: int) -> None:
