@@ -127,7 +127,7 @@ fn another_upstream_goes_on_where_the_first_one_stopped() {
     let session = pull(&first, &downstream, "far");
     let mut tap = None;
     let mut times: Vec<u64> = Vec::new();
-    let mut read = |tap: &mut Option<_>, times: &mut Vec<u64>| {
+    let read = |tap: &mut Option<_>, times: &mut Vec<u64>| {
         if tap.is_none() {
             *tap = downstream.tap("far").ok();
         }
