@@ -472,8 +472,9 @@ fn a_publisher_that_comes_back_goes_on_where_it_left() {
     assert!(gap < ms(400), "{gap:?}");
 }
 
-/// A node's cache, its subscriber, and the ingest of the node that pulls from it.
-fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize) {
+/// A node's cache, its subscriber, and the ingest of the node that pulls from it, which asks for a key frame after a second. What came
+/// in, the number of video sections that are sent, and how often the upstream was asked.
+fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize, usize) {
     let start = Instant::now();
     let mut source = Source::new(start, clock(start), StreamDescription::h264_opus(true, true));
     let mut upstream = StreamCache::new(StreamDescription::h264_opus(true, true));
@@ -497,7 +498,7 @@ fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize) {
     incoming.ingest.accept(now, &answer.sdp).unwrap();
     let (mut down, mut up): (Link<Vec<u8>>, Link<Vec<u8>>) = (Link::new(1, near()), Link::new(2, near()));
     let mut outbox = Outbox::default();
-    let end = now + Duration::from_secs(seconds);
+    let (end, mut asks, mut asked) = (now + Duration::from_secs(seconds), Some(now + ms(1000)), 0);
     while now < end {
         let timers = [
             Some(source.next),
@@ -522,17 +523,23 @@ fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize) {
             incoming.ingest.handle_datagram(now, Peer::udp(server()), &datagram);
         }
         incoming.ingest.handle_timeout(now);
+        if asks.take_if(|at| now >= *at).is_some() {
+            incoming.ingest.request_key_frame(now, Layer::SINGLE);
+        }
+        while let Some(event) = subscriber.poll_event() {
+            asked += usize::from(matches!(event, SubscriberEvent::KeyFrameWanted { .. }));
+        }
         incoming.drain(now, &mut outbox);
         outbox.iter().for_each(|(_, datagram)| up.send(now, datagram.to_vec(), datagram.len()));
         outbox.clear();
     }
-    (incoming, sections)
+    (incoming, sections, asked)
 }
 
 #[test]
 fn a_node_pulls_from_a_node() {
     for layers_all in [true, false] {
-        let (incoming, sections) = pull(layers_all, 3);
+        let (incoming, sections, asked) = pull(layers_all, 3);
         assert_eq!(sections, 1, "the stream has one layer");
         assert!(incoming.has(&IngestEvent::Connected), "{:?}", incoming.events);
         let description = incoming.cache.description();
@@ -542,6 +549,9 @@ fn a_node_pulls_from_a_node() {
         assert!(frames > 100, "{frames} frames: the cached GOP and what followed");
         let first = incoming.packets.iter().find(|packet| packet.kind == Kind::Video).unwrap();
         assert!(first.key_frame_start);
+        let keys = incoming.packets.iter().filter(|packet| packet.key_frame_start).count();
+        // a node's wish goes on to the source; a viewer's is answered with the GOP once more
+        assert_eq!((asked, keys), if layers_all { (1, 3) } else { (0, 4) });
         // what left in equal packets arrives in equal packets
         assert!(incoming.packets.iter().filter(|packet| packet.payload.len() == 1152).count() > 300);
     }

@@ -234,6 +234,10 @@ impl Forwarder {
     /// The viewer cannot decode: replays the cache, at most every `replay_interval`.
     pub(super) fn handle_pli(&mut self, now: Instant, cache: &StreamCache) {
         self.stats.plis += 1;
+        if self.section.layer.is_some() {
+            // A node asks for viewers whom its own cache did not help. A replay would show all its viewers the past again.
+            return self.wishes.push(Wish::KeyFrame(self.layer));
+        }
         let interval = self.config.replay_interval;
         let since = self.last_replay.map(|last| now.saturating_duration_since(last));
         let recent = |span: Duration| since.is_some_and(|since| since < span);
