@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from origin.speech import numbers
+from origin.speech.short_forms import ABBREVIATIONS, MONEY, SCALE, SYMBOLS, UNITS
 
 MAX_CHARS: Final = 4_000
 """Longer texts are cut here: a line for an avatar is at most 2,000 characters, a reply is chunked before it gets here."""
@@ -29,154 +30,12 @@ class Piece:
 
 Say = Callable[["re.Match[str]"], str]
 
-ABBREVIATIONS: Final = {
-    "dr.": "doctor",
-    "mr.": "mister",
-    "mrs.": "missus",
-    "ms.": "miz",
-    "prof.": "professor",
-    "st.": "saint",
-    "jr.": "junior",
-    "sr.": "senior",
-    "vs.": "versus",
-    "vs": "versus",
-    "etc.": "et cetera",
-    "e.g.": "for example",
-    "i.e.": "that is",
-    "approx.": "approximately",
-    "dept.": "department",
-    "est.": "established",
-    "inc.": "incorporated",
-    "ltd.": "limited",
-    "co.": "company",
-    "corp.": "corporation",
-    "fig.": "figure",
-    "no.": "number",
-    "vol.": "volume",
-    "min.": "minutes",
-    "max.": "maximum",
-    "a.m.": "A M",
-    "p.m.": "P M",
-    "w/": "with",
-    "w/o": "without",
-}
-"""A point in one of these ends no sentence (chunks.py asks too)."""
 
 _MONTHS: Final = (
     "January February March April May June July August September October November December".split()
 )
 _MONTH: Final = "|".join(f"{m[:3]}(?:{m[3:]})?" if m != "May" else "May" for m in _MONTHS) + "|Sept"
 _WEEKDAYS: Final = {d[:3]: d for d in "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()}
-_MONEY: Final = {
-    "$": ("dollar", "cent"),
-    "€": ("euro", "cent"),
-    "£": ("pound", "penny"),
-    "¥": ("yen", ""),
-    "USD": ("dollar", "cent"),
-    "EUR": ("euro", "cent"),
-    "GBP": ("pound", "penny"),
-    "CHF": ("Swiss franc", "centime"),
-    "JPY": ("yen", ""),
-}
-_SCALE: Final = {
-    "k": "thousand",
-    "K": "thousand",
-    "m": "million",
-    "M": "million",
-    "bn": "billion",
-    "B": "billion",
-}
-_UNITS: Final = {
-    "ms": "millisecond",
-    "µs": "microsecond",
-    "us": "microsecond",
-    "s": "second",
-    "sec": "second",
-    "min": "minute",
-    "h": "hour",
-    "hr": "hour",
-    "hrs": "hour",
-    "fps": "frames per second",
-    "px": "pixel",
-    "kB": "kilobyte",
-    "KB": "kilobyte",
-    "MB": "megabyte",
-    "GB": "gigabyte",
-    "TB": "terabyte",
-    "MiB": "mebibyte",
-    "GiB": "gibibyte",
-    "kbps": "kilobit per second",
-    "kbit/s": "kilobit per second",
-    "Mbps": "megabit per second",
-    "Mbit/s": "megabit per second",
-    "Gbps": "gigabit per second",
-    "Gbit/s": "gigabit per second",
-    "Hz": "hertz",
-    "kHz": "kilohertz",
-    "MHz": "megahertz",
-    "GHz": "gigahertz",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
-    "km": "kilometer",
-    "km/h": "kilometer per hour",
-    "mph": "mile per hour",
-    "m/s": "meter per second",
-    "mi": "mile",
-    "ft": "foot",
-    "mg": "milligram",
-    "g": "gram",
-    "kg": "kilogram",
-    "lb": "pound",
-    "lbs": "pound",
-    "oz": "ounce",
-    "ml": "milliliter",
-    "l": "liter",
-    "L": "liter",
-    "W": "watt",
-    "kW": "kilowatt",
-    "kWh": "kilowatt hour",
-    "V": "volt",
-    "dB": "decibel",
-    "°C": "degree Celsius",
-    "°F": "degree Fahrenheit",
-    "°": "degree",
-    "%": "percent",
-}
-_SYMBOLS: Final = {
-    "&": "and",
-    "+": "plus",
-    "=": "equals",
-    "@": "at",
-    "%": "percent",
-    "~": "about",
-    "≈": "about",
-    "<": "less than",
-    ">": "greater than",
-    "≤": "at most",
-    "≥": "at least",
-    "×": "times",
-    "÷": "divided by",
-    "±": "plus or minus",
-    "→": "to",
-    "°": "degrees",
-    "§": "section",
-    "#": "number",
-    "/": "slash",
-    "—": ",",
-    "–": ",",
-    "…": "...",
-    "(": ",",
-    ")": ",",
-    "[": ",",
-    "]": ",",
-    ";": ";",
-    ":": ":",
-    ",": ",",
-    ".": ".",
-    "!": "!",
-    "?": "?",
-}
 _NUM: Final = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 
 
@@ -209,9 +68,9 @@ _SHORT: Final = frozenset("a an as at be by do go he hi if in is it me my no of 
 def _money(match: re.Match[str]) -> str:
     symbol = match["symbol"] or match["code"]
     amount, scale = match["amount1"] or match["amount2"], match["scale"] or ""
-    big, small = _MONEY[symbol]
+    big, small = MONEY[symbol]
     if scale:
-        return f"{numbers.number(amount)} {_SCALE.get(scale, scale)} {numbers.plural('2', big)}"
+        return f"{numbers.number(amount)} {SCALE.get(scale, scale)} {numbers.plural('2', big)}"
     whole, _, cents = amount.replace(",", "").partition(".")
     if len(cents) == 2 and small:
         said = f"{numbers.number(whole)} {numbers.plural(whole, big)}" if int(whole or 0) else ""
@@ -267,7 +126,7 @@ def _day_month(match: re.Match[str]) -> str:
 
 
 def _unit(match: re.Match[str]) -> str:
-    count, unit = match["count"], _UNITS[match["unit"]]
+    count, unit = match["count"], UNITS[match["unit"]]
     return f"{numbers.number(count)} {numbers.plural(count, unit)}"
 
 
@@ -340,7 +199,7 @@ _RULES: Final[list[tuple[str, Say]]] = [
         lambda m: f"{numbers.number(m['w'])} by {numbers.number(m['h'])}",
     ),
     (
-        rf"(?P<count>(?<![\w.])[-−]?(?:{_NUM}))\s?(?P<unit>{_any(_UNITS)})(?![\w/])",
+        rf"(?P<count>(?<![\w.])[-−]?(?:{_NUM}))\s?(?P<unit>{_any(UNITS)})(?![\w/])",
         _unit,
     ),
     (r"\b(?P<nth>\d+)(?:st|nd|rd|th)\b", lambda m: numbers.ordinal(int(m["nth"][:18]))),
@@ -366,7 +225,7 @@ _RULES: Final[list[tuple[str, Say]]] = [
     (r"\[(?P<label>[^\]\n]{1,200})\]\([^)\s]*\)", lambda m: _words(m["label"])),
     (r"\.{3,}", lambda m: "..."),
     (r"[A-Za-zÀ-ɏ]+(?:['’][A-Za-z]+)*", lambda m: _words(m.group())),
-    (r"\S", lambda m: _SYMBOLS.get(m.group(), "")),
+    (r"\S", lambda m: SYMBOLS.get(m.group(), "")),
 ]
 
 
