@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, DateTime, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
@@ -99,7 +99,10 @@ def _engine(url: str, data: Path) -> AsyncEngine:
     if not url:
         data.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{data / 'avacast.db'}"
-    parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    try:
+        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
+    except ArgumentError:
+        raise ValueError("DATABASE_URL is not of the form postgresql://user:password@host/name") from None
     kind = parsed.get_backend_name()
     if kind == "postgresql":
         return create_async_engine(

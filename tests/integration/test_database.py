@@ -1,0 +1,141 @@
+"""The database on SQLite and on a real PostgreSQL: migrations, and an outage that readers do not notice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection
+
+from common.database import Base, Database, DatabaseDown
+from orchestrator.broadcasts import Broadcasts, NewBroadcast
+from tests.harness.cluster import admin, orchestrator
+
+
+class Postgres:
+    """A PostgreSQL server of our own in a folder of its own. It refuses to run as root, so root gives it to its user."""
+
+    def __init__(self) -> None:
+        self._programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
+        assert self._programs, "PostgreSQL is missing: run `bash infra/setup/tools.sh test`"
+        self._folder = Path(tempfile.mkdtemp(prefix="pg"))
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        if self._as_user:
+            shutil.chown(self._folder, "postgres")
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
+        self._run("initdb", "-D", str(self._folder / "data"), "-U", "tester", "-A", "trust", "--no-sync")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        assert self._programs is not None
+        command = [*self._as_user, str(self._programs / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", timeout=60)
+
+    def start(self) -> None:
+        options = f"-p {self.port} -h 127.0.0.1 -k {self._folder} -F"
+        log = str(self._folder / "log")
+        self._run("pg_ctl", "start", "-w", "-D", str(self._folder / "data"), "-o", options, "-l", log)
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "stop", "-m", "immediate", "-D", str(self._folder / "data"))
+
+    def close(self) -> None:
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self.stop()
+        shutil.rmtree(self._folder)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    running = Postgres()
+    running.start()
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return str(request.getfixturevalue("server").url)
+
+
+async def test_migrations_make_what_the_models_say_and_run_once(url: str, tmp_path: Path) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
+
+    for _ in range(2):
+        database = await Database.open(url, tmp_path)
+        async with database.session() as session:
+            assert await (await session.connection()).run_sync(differences) == []
+        await database.close()
+
+
+async def test_broadcasts_are_kept_with_their_moment_in_utc(url: str, tmp_path: Path) -> None:
+    database = await Database.open(url, tmp_path)
+    first, second = Broadcasts(database), Broadcasts(database)
+    made = await first.create(NewBroadcast(title="Zwölf Boxkämpfer 🥊", public=True))
+    assert await second.refresh()
+    assert second.find(made.id) == made
+    assert second.require(made.id).created_at.tzinfo is not None
+    assert not await second.refresh()
+    await first.end(made.id)
+    assert await second.refresh()
+    assert second.find(made.id) is None
+    await database.close()
+
+
+async def test_several_orchestrators_may_start_on_an_empty_database(server: Postgres, tmp_path: Path) -> None:
+    empty = f"{server.url.rsplit('/', 1)[0]}/empty"
+    database = await Database.open(server.url, tmp_path)
+    engine = database._engine.execution_options(isolation_level="AUTOCOMMIT")
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql("CREATE DATABASE empty")
+    await database.close()
+    opened = await asyncio.gather(*(Database.open(empty, tmp_path) for _ in range(4)))
+    await asyncio.gather(*(one.close() for one in opened))
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "nonsense"])
+async def test_another_kind_of_database_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        await Database.open(url, tmp_path)
+
+
+async def test_a_database_that_is_not_there_is_said_to_be_down(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(DatabaseDown):
+        await Database.open(f"postgresql://x@127.0.0.1:{port}/x", tmp_path)
+
+
+@pytest.mark.slow
+async def test_while_sql_is_gone_what_is_there_goes_on_and_nothing_new_is_made(
+    server: Postgres, tmp_path: Path
+) -> None:
+    async with orchestrator(tmp_path, database_url=server.url) as hub:
+        await hub.ok("POST", "/api/broadcasts", json={"id": "stays", "public": True}, headers=admin())
+        server.stop()
+        began = time.monotonic()
+        await hub.ok("GET", "/api/broadcasts/stays")
+        assert (await hub.ok("GET", "/api/broadcasts"))["broadcasts"]
+        assert time.monotonic() - began < 1
+        status, body, headers = await hub.call("POST", "/api/broadcasts", json={"id": "new"}, headers=admin())
+        assert (status, body["code"]) == (503, "database_unavailable")
+        assert headers["Retry-After"]
+        server.start()
+        began = time.monotonic()
+        while (await hub.call("POST", "/api/broadcasts", json={"id": "new"}, headers=admin()))[0] != 201:
+            assert time.monotonic() - began < 10
+            await asyncio.sleep(0.1)
