@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,10 @@ _RETRY_S = 10.0
 """An avatar that could not be started is tried again after this."""
 
 
+_GREET_AGAIN_S = 60.0
+"""The first visitor after a time alone is greeted; one who only reloads the page is not."""
+
+
 class Outlet(Protocol):
     """What an avatar needs of the media core."""
 
@@ -67,7 +72,8 @@ class Avatar:
     broadcast: Broadcast
     stage: Stage
     conversation: Conversation
-    greeted: bool = False
+    watched: bool = False
+    greeted_at: float = float("-inf")
 
 
 class Avatars:
@@ -270,8 +276,9 @@ class Avatars:
                 _QUALITY.labels(name).set(avatar.stage.quality())
                 viewers = self._outlet.subscribers(name) + avatar.broadcast.viewers
                 avatar.stage.watched(viewers > 0)
-                if viewers and not avatar.greeted:
-                    avatar.greeted = True
+                arrived, avatar.watched = bool(viewers) and not avatar.watched, viewers > 0
+                if arrived and time.monotonic() - avatar.greeted_at > _GREET_AGAIN_S and avatar.stage.quiet:
+                    avatar.greeted_at = time.monotonic()
                     avatar.conversation.greet()
 
 
