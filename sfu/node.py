@@ -55,7 +55,7 @@ class MediaNode:
             role,
             lambda: stream_reports(worker, self.viewers, self.puller),
             stats=self._summary,
-            workers=len(worker.sfu.stats()["workers"]),
+            workers=len(worker.sfu.stats()["workers"]) if owns_worker else 0,  # each core is counted once
             avatar=avatar,
         )
         self.puller: Puller | None = None
