@@ -491,3 +491,14 @@ async def test_the_end_of_an_orchestrator_does_not_wait_for_those_who_listen(hub
         await hub.site.close()
     with pytest.raises((aiohttp.ClientError, web.HTTPException)):
         await hub.http.get("/health")
+
+
+async def test_an_orchestrator_ends_at_once_whatever_it_is_doing(tmp_path: Path) -> None:
+    for turn in range(10):
+        async with orchestrator(tmp_path) as hub:
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            hub.role.hub.wake()
+            hub.role.hub.changed.set()
+            async with asyncio.timeout(2):
+                await hub.close()
