@@ -87,7 +87,7 @@ lint: build $(STAMPS)/test-packages
 	@ruff format --check .
 	@ruff check .
 	@mypy
-	@lint-imports --no-timing
+	@lint-imports --no-logo
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	@cd web && npm run --silent lint
