@@ -38,7 +38,7 @@ def test_every_code_is_documented() -> None:
 
 
 def test_every_documented_code_exists() -> None:
-    sources = [path for path in (ROOT / "crates").rglob("*.rs")] + [
+    sources = list((ROOT / "crates").rglob("*.rs")) + [
         path for name in PYTHON for path in (ROOT / name).rglob("*.py")
     ]
     text = "\n".join(path.read_text() for path in sources if "node_modules" not in path.parts)
