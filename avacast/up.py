@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+
 import hls.app
 import orchestrator.app
 import origin.app
-
 from avacast.pages import add_pages
 from avacast.process import free_port
 from common.config import HlsConfig, OrchestratorConfig, OriginConfig
