@@ -63,6 +63,7 @@ class LayerBake:
         region = (box.x, box.y, box.width, box.height)
         seen = self._find_seen(FullTier(self._avatar, self._width, self._height, 2, region=region))
         fixed, fixed_depth = self._fixed(box, coarse)
+        lift = self._lift(coarse)
         neck, cylinder = self._neck_cylinder(seen)
         texels = ShadowTexels(self._avatar, seen, neck, cylinder)
         fine = FullTier(self._avatar, self._width, self._height, self._samples, region=region)
@@ -94,6 +95,7 @@ class LayerBake:
             yaws=np.array(YAWS, np.float32),
             pitches=np.array(PITCHES, np.float32),
             fixed=fixed,
+            lift=lift,
             fixed_depth=fixed_depth,
             front=layers[0],
             back=layers[1],
@@ -157,6 +159,24 @@ class LayerBake:
         still = np.concatenate([~self._moving, np.zeros(len(full.triangles) - self._body, bool)])
         depth = coarse.draw(still, shade=False).depth[box.y : box.y + box.height, box.x : box.x + box.width]
         return np.round(picture.clip(0, 1) * 255).astype(np.uint8), (depth >> 20).astype(np.int32)
+
+    def _lift(self, coarse: FullTier) -> Floats:
+        """Where clothes are, in cells of 8 pixels, spread and softened so that their outline moves with them."""
+        coarse.pose(Pose(REST))
+        cloth = coarse.material == Material.CLOTH
+        owner = coarse.draw(cloth, shade=False).owner != BACKGROUND
+        rows, columns = self._height // NODE, self._width // NODE
+        cells = (
+            owner[: rows * NODE, : columns * NODE]
+            .reshape(rows, NODE, columns, NODE)
+            .max((1, 3))
+            .astype(np.float32)
+        )
+        for grow in (True, True, False, False):
+            wide = np.pad(cells, 1, mode="edge")
+            near = np.stack([wide[i : i + rows, j : j + columns] for i in range(3) for j in range(3)])
+            cells = near.max(0) if grow else near.mean(0)
+        return np.asarray(cells, np.float32)
 
     def _neck_cylinder(self, seen: Flags) -> tuple[Flags, Floats]:
         """Neck triangles share one texel of the skin map, so their shadows live on a cylinder of their own."""

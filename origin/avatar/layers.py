@@ -21,7 +21,7 @@ from origin.avatar.renderer import Box
 
 Bytes = NDArray[np.uint8]
 
-VERSION: Final = 1
+VERSION: Final = 2
 NODE: Final = 8
 """Pixels between the nodes of a flow grid, and the side of a tile."""
 SHADOW_WIDTH: Final = 256
@@ -34,7 +34,8 @@ NECK_SPAN: Final = 1.28
 class Layers:
     """The bake of one person at one size. b buckets (yaw-major), h x w pixels of the head box, n vertices, t triangles.
 
-    fixed (H, W, 3): set, clothes and resting neck in display values; fixed_depth (h, w): depth of what never moves,
+    fixed (H, W, 3): set, clothes and resting neck in display values; lift (H / 8, W / 8): how far breath moves it, 0-1,
+    all of it at clothes, fading into the set; fixed_depth (h, w): depth of what never moves,
     in steps of visibility.py; front and back (b, h, w, 4) premultiplied; nodes (2, b, gh, gw, 4): rest position and
     turn, origins (2, b, gh, gw, 3): its place in the bucket and whether hair is near; shadow (b, texels) of the texels
     in `texels`; shadow_jaw (texels,): what a fully open jaw adds; vertex_shadow (b, n), vertex_jaw (n,); seen (t,):
@@ -45,6 +46,7 @@ class Layers:
     yaws: Floats
     pitches: Floats
     fixed: Bytes
+    lift: Floats
     fixed_depth: Ints
     front: Bytes
     back: Bytes
@@ -86,6 +88,7 @@ def save(layers: Layers, path: Path) -> None:
         "yaws": layers.yaws,
         "pitches": layers.pitches,
         "fixed": _encode(layers.fixed, 94),
+        "lift": np.round(layers.lift * 255).astype(np.uint8),
         "fixed_depth": (layers.fixed_depth >> 6).astype(np.uint16),
         "nodes": layers.nodes.astype(np.float16),
         "origins": np.round(layers.origins[..., :2] * 16).astype(np.int16),
@@ -143,6 +146,7 @@ def _read(z: Any) -> Layers:
         yaws=yaws,
         pitches=pitches,
         fixed=_decode(z["fixed"], "RGB"),
+        lift=z["lift"].astype(np.float32) / 255,
         fixed_depth=z["fixed_depth"].astype(np.int32) << 6,
         front=np.stack([_decode(z[f"front{k}"], "RGBA") for k in range(buckets)]),
         back=np.stack([_decode(z[f"back{k}"], "RGBA") for k in range(buckets)]),

@@ -17,6 +17,7 @@ import warp as wp
 
 from origin.avatar import compose, flow, posing
 from origin.avatar import face as face_module
+from origin.avatar.arrays import octets
 from origin.avatar.buckets import BucketChoice
 from origin.avatar.compose import Hair, shade_tiles, write_tiles
 from origin.avatar.face import Face, blend_shadow, draw_lashes, draw_rows, light_vertices, tangent_frames
@@ -77,6 +78,7 @@ class LightTier:
         """One of STEPS, in that order; apart so that each can be timed."""
         if name == "pose":
             self._set_state(pose)
+            self._breathe(pose.breath)
         elif name == "visibility":
             np.copyto(self._depth_view, self._scene.fixed_depth)
             tiles = self._choose_tiles()
@@ -127,9 +129,12 @@ class LightTier:
         self._tile_code = row * 1024 + column
         self._tiles_before = np.ones((self._tiles_down, self._tiles_across), bool)
         self._picture: Picture = scene.fixed_i420.copy()
+        self._phase = -1
+        fixed = octets(scene.fixed, wp.vec4ub)
+        self._fixed_view = fixed.numpy().reshape(box.height, box.width, 4)
         h, w = self._height, self._width
         luma = wp.array(self._picture[:h], dtype=wp.uint8, device="cpu", copy=False)
-        chroma_view = self._picture[h:].reshape(2, h // 2, w // 2)
+        chroma_view = self._chroma_view = self._picture[h:].reshape(2, h // 2, w // 2)
         chroma = wp.array(chroma_view, dtype=wp.uint8, device="cpu", copy=False)
         self._views(depth, flows)
 
@@ -200,7 +205,7 @@ class LightTier:
                 face,
                 scene.lights,
                 depth,
-                scene.fixed,
+                fixed,
                 back,
                 front,
                 self._bucket,
@@ -253,6 +258,20 @@ class LightTier:
             c for slot, pair in self._flow_commands if slot == 0 or fading for c in pair
         ]
         self._fading = fading
+
+    def _breathe(self, breath: float) -> None:
+        """Copies in the clothes of this phase of breath, when it is another one."""
+        phases = self._scene.phases
+        wanted = round(breath * (len(phases) - 1))
+        if wanted == self._phase:
+            return
+        self._phase, phase = wanted, phases[wanted]
+        h, top = self._height, phase.top
+        self._picture[top:h] = phase.luma
+        self._chroma_view[:, top // 2 :] = phase.chroma
+        self._fixed_view[self._box.height - len(phase.boxed) :, :, :3] = phase.boxed
+        # the box is always the kernels' work: their rounding differs from numpy's by a level here and there
+        self._tiles_before[:] = True
 
     def _choose_tiles(self) -> int:
         """Tiles that hold hair or a moved vertex now, or did in the last frame (those go back to the set)."""

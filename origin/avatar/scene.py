@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from origin.avatar import layers as layerstore
 from origin.avatar.arrays import floats, ints, octets, triples, vectors
+from origin.avatar.breath import phases
 from origin.avatar.camera import portrait_camera
 from origin.avatar.face import FILM_FIRST, FILM_STEPS, FIXED, KEY_BITS
 from origin.avatar.full import downsample, lens_of, lights_of, rings, vignette
@@ -115,8 +116,9 @@ class SharedScene:
         self.noise = octets(np.round(grain(width, height)[inside] * 100 + 128))
         shade = np.round(vignette(width, height)[inside][..., None] * 255)
         with_vignette = np.concatenate([layers.fixed[inside], shade], 2)
-        self.fixed = octets(with_vignette.reshape(-1, 4), wp.vec4ub)
+        self.fixed = np.round(with_vignette).astype(np.uint8).reshape(-1, 4)
         self.film = floats(film_table())
+        self.phases = phases(layers, grain(width, height))
         if len(drawn) >= int(FIXED):
             raise PersonError(
                 f"{avatar.name} shows {len(drawn)} triangles, the light tier can draw {int(FIXED)}"

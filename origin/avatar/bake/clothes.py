@@ -106,7 +106,10 @@ class Shirt:
         # folds: long ones that hang from the collar, fine ones across
         hang = fractal_noise(points * [5.0, 1.3, 3.5], 2, 11) - 0.5
         fine = fractal_noise(points * [7.0, 3.4, 6.0], 2, 12) - 0.5
-        return points + vertex_normals(points, faces) * (0.16 * hang + 0.05 * fine)[:, None], faces
+        normals = vertex_normals(points, faces)
+        # on top of the shoulders cloth lies flat
+        hangs = 1 - 0.75 * smoothstep(0.35, 0.85, normals[:, 1])
+        return points + normals * ((0.16 * hang + 0.05 * fine) * hangs)[:, None], faces
 
     def _placket(self) -> tuple[Array, Index]:
         """The strip that closes the front below the opening."""
