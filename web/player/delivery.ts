@@ -36,7 +36,7 @@ export type Action =
 export interface Limits {
   /** How long `/play` may take. */
   askMs: number;
-  /** How long a source may take to its first picture. */
+  /** How long a source may take to its first picture, and then to the pause in which it takes over. */
   openMs: number;
   /** First and longest wait between tries; each wait is drawn from the upper half of its step. */
   backoffMs: { first: number; longest: number; absentMs: number };
@@ -48,7 +48,7 @@ export interface Limits {
 
 export const LIMITS: Limits = {
   askMs: 6000,
-  openMs: 10000,
+  openMs: 12_000,
   backoffMs: { first: 400, longest: 10000, absentMs: 2500 },
   spreadMs: 250,
   hintMs: 1000,

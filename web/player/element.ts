@@ -14,10 +14,12 @@ import { messageOf } from "./messages.ts";
 import { type Mode, mergePlan, type Plan, parsePlan, type Role } from "./plan.ts";
 import type { Listener, Playback, Reading } from "./playback.ts";
 import { REPORT_MS, reportOf, sendReport } from "./report.ts";
+import { Seam } from "./seam.ts";
 import { latencyText, MODE_NAMES, rowsOf, type Stats, statsOf } from "./stats.ts";
 import { type Peer, preparePeer, WhepPlayback } from "./whep.ts";
 
 const STATS_MS = 1000;
+const SEAM_MS = 100;
 const SHUN_MS = 20_000;
 /** The server a script came from serves its broadcasts too, unless the page says otherwise. */
 const HOME = new URL(import.meta.url).origin;
@@ -277,7 +279,7 @@ export class AvacastPlayer extends HTMLElement {
     const listener: Listener = {
       ready: () => {
         this.failures.clear(source.target.mode);
-        this.act(this.delivery.handleReady(performance.now(), source.id));
+        void this.takeOver(source);
       },
       lost: (problem) => {
         const now = performance.now();
@@ -303,6 +305,23 @@ export class AvacastPlayer extends HTMLElement {
         : this.openPeer(video, source, listener);
     this.playbacks.set(source.id, playback);
     void playback.open();
+  }
+
+  /** Gives the screen to a source that has its picture: between WebRTC and HLS in a pause of the sound. */
+  private async takeOver(source: Source): Promise<void> {
+    const seam = new Seam(performance.now());
+    for (;;) {
+      const shown = this.delivery.shown;
+      const old =
+        shown?.alive && shown.target.mode !== source.target.mode ? this.playbacks.get(shown.id) : undefined;
+      const next = this.playbacks.get(source.id);
+      if (!old || !next) break;
+      const [oldMs, nextMs] = await Promise.all([old.sourceTimeMs(), next.sourceTimeMs()]);
+      const lagMs = oldMs === null || nextMs === null ? null : Math.abs(oldMs - nextMs);
+      if (seam.isHere(performance.now(), old.quietMs() ?? next.quietMs(), lagMs)) break;
+      await new Promise((resolve) => window.setTimeout(resolve, SEAM_MS));
+    }
+    this.act(this.delivery.handleReady(performance.now(), source.id));
   }
 
   private openPeer(video: HTMLVideoElement, source: Source, listener: Listener): WhepPlayback {

@@ -119,6 +119,10 @@ export class HlsPlayback implements Playback {
     return Promise.resolve(this.hls?.playingDate?.getTime() ?? null);
   }
 
+  quietMs(): null {
+    return null;
+  }
+
   private openWithHlsJs(Hls: typeof HlsJs): void {
     const { token } = this.target;
     const hls = new Hls({

@@ -49,6 +49,8 @@ export interface Playback {
   read(): Promise<Reading>;
   /** Wall-clock time (Unix ms, sender's clock) of the picture on screen; null when it is not known. */
   sourceTimeMs(): Promise<number | null>;
+  /** How long its sound has been silent; null when it cannot tell. */
+  quietMs(): number | null;
 }
 
 /** Resolves when the element shows its first frame, or plays sound when there is no picture or the page is hidden. */

@@ -11,6 +11,9 @@ const NTP_EPOCH_MS = 2_208_988_800_000;
 /** How often packets are counted. Silence is called after 2 s; this much later at most. */
 const WATCH_MS = 250;
 
+/** Mean square of what nobody hears: 50 dB below full scale. */
+const QUIET_POWER = 1e-5;
+
 /** A peer connection with its offer set. Made before the node is known, so that it costs no time later. */
 export interface Peer {
   connection: RTCPeerConnection;
@@ -43,6 +46,8 @@ export class WhepPlayback implements Playback {
   private readonly silence = new Silence();
   private resource: Resource | null = null;
   private timer = 0;
+  private heard: { energy: number; seconds: number } | null = null;
+  private soundAtMs: number | null = null;
 
   constructor(
     readonly video: HTMLVideoElement,
@@ -135,12 +140,8 @@ export class WhepPlayback implements Playback {
     return playoutTime(await this.peer.connection.getStats());
   }
 
-  /** Holds pictures and sound back by so much, to slide towards a later source; 0 for the least. */
-  holdBack(delayMs: number): void {
-    for (const receiver of this.peer.connection.getReceivers()) {
-      if ("jitterBufferTarget" in receiver)
-        receiver.jitterBufferTarget = Math.min(4000, Math.max(0, delayMs));
-    }
+  quietMs(): number | null {
+    return this.soundAtMs === null ? null : performance.now() - this.soundAtMs;
   }
 
   private handleConnection(): void {
@@ -157,13 +158,26 @@ export class WhepPlayback implements Playback {
   private async watch(): Promise<void> {
     let packets = 0;
     (await this.peer.connection.getStats()).forEach((entry) => {
-      if (entry.type === "inbound-rtp") packets += (entry as RTCInboundRtpStreamStats).packetsReceived ?? 0;
+      if (entry.type !== "inbound-rtp") return;
+      const inbound = entry as RTCInboundRtpStreamStats;
+      packets += inbound.packetsReceived ?? 0;
+      if (inbound.kind === "audio") this.hear(inbound);
     });
     if (this.ending.signal.aborted) return;
     const change = this.silence.handleCount(performance.now(), packets);
     if (change === "silent")
       this.listener.lost(new Problem(0, "silent", "Nothing has come from the node for 2 s."));
     if (change === "heard") this.listener.recovered();
+  }
+
+  /** Energy that came since the last look, as mean power; the first look begins the silence. */
+  private hear(inbound: RTCInboundRtpStreamStats): void {
+    const { totalAudioEnergy: energy, totalSamplesDuration: seconds } = inbound;
+    if (energy === undefined || seconds === undefined) return;
+    const before = this.heard ?? { energy, seconds };
+    const power = seconds > before.seconds ? (energy - before.energy) / (seconds - before.seconds) : 0;
+    if (this.soundAtMs === null || power > QUIET_POWER) this.soundAtMs = performance.now();
+    this.heard = { energy, seconds };
   }
 
   private handleEvent({ event, data }: ServerEvent): void {

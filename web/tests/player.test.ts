@@ -5,6 +5,7 @@ import { Failures } from "../player/failures.ts";
 import { mergePlan, type Plan, parsePlan, targetOf } from "../player/plan.ts";
 import type { Reading } from "../player/playback.ts";
 import { reportOf } from "../player/report.ts";
+import { Seam } from "../player/seam.ts";
 import { Silence } from "../player/silence.ts";
 import { bitrateText, latencyText, rowsOf, statsOf } from "../player/stats.ts";
 import { parseCaption } from "../player/whep.ts";
@@ -95,6 +96,20 @@ describe("silence", () => {
     expect(silence.handleCount(13_000, 5)).toBeNull();
     expect(silence.handleCount(13_500, 6)).toBe("heard");
     expect(silence.handleCount(14_000, 7)).toBeNull();
+  });
+});
+
+describe("a seam", () => {
+  test("is where the silence is as long as the way between the sources", () => {
+    const seam = new Seam(0);
+    expect(seam.isHere(100, 900, 1300)).toBe(false);
+    expect(seam.isHere(600, 1400, 1300)).toBe(true);
+  });
+
+  test("is taken in the middle of a word when no pause comes, or when nobody can tell", () => {
+    expect(new Seam(0).isHere(5000, 0, 1300)).toBe(true);
+    expect(new Seam(0).isHere(0, null, 1300)).toBe(true);
+    expect(new Seam(0).isHere(0, 0, null)).toBe(true);
   });
 });
 
