@@ -27,6 +27,8 @@ _log = log("link")
 _QUICK_S = 0.2
 """Time to the next attempt while no orchestrator has answered yet."""
 _TIMEOUT_S = 2.0
+_SILENT_S = 5.0
+"""Without an answer for so long it is said, once: a whole cluster that starts together takes a moment."""
 _REFRESH_S = 1.0
 """Least time between two heartbeats that an unknown broadcast asks for: a flood of them costs no more."""
 _TOKEN_TTL_S = 120.0
@@ -175,7 +177,7 @@ class Link:
         )
 
     async def _run(self) -> None:
-        silent = False
+        silent, started = False, time.monotonic()
         while True:
             try:
                 async with self._beat_lock:
@@ -183,11 +185,12 @@ class Link:
             except Exception as error:
                 _log.error("report_failed", exc_info=error)
                 answered = False
-            if answered == silent:  # it changed
-                silent = not answered
-                (_log.warning if silent else _log.info)(
-                    "orchestrators_silent" if silent else "orchestrator_answers"
-                )
+            if answered and silent:
+                silent = False
+                _log.info("orchestrator_answers")
+            elif not answered and not silent and time.monotonic() - max(self._heard_at, started) > _SILENT_S:
+                silent = True
+                _log.warning("orchestrators_silent", tried=self._config.orchestrators)
             wait = self._config.heartbeat_s if self.connected else _QUICK_S
             await asyncio.sleep(wait * random.uniform(0.9, 1.1))
 
