@@ -60,11 +60,15 @@ class HlsNode:
                 code="hls_listener_failed",
                 hint="another program may have the port: choose one with --hls-port",
             ) from None
-        self._shares_worker = worker is not None
+        try:
+            core = worker or Worker.open(config)
+        except Problem:
+            self.edge.stop()
+            raise
         self.node = MediaNode(
             config,
             Role.PACKAGER,
-            worker or Worker.open(config),
+            core,
             serves=False,
             pulls=worker is None,
             wanted=lambda stream: int(stream in self._feeds),

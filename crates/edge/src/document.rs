@@ -115,3 +115,41 @@ impl Media {
         slices
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(slices: &[Bytes]) -> Vec<u8> {
+        slices.concat()
+    }
+
+    #[test]
+    fn a_row_of_parts_is_sliced_like_one_run_of_bytes() {
+        let whole: Vec<u8> = (0..100).collect();
+        let parts = vec![Bytes::copy_from_slice(&whole[..10]), Bytes::new(), Bytes::copy_from_slice(&whole[10..])];
+        let media = Media::new("1.m4s", "v0", parts);
+        assert_eq!(media.length, 100);
+        for first in 0..100 {
+            for end in first..=100 {
+                assert_eq!(joined(&media.slice(first, end)), whole[first as usize..end as usize]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_bytes_have_the_same_tag_however_they_are_cut() {
+        let tag = |parts: Vec<Bytes>| Media::new("1.m4s", "v0", parts).headers[ETAG].clone();
+        let whole = tag(vec![Bytes::from_static(b"abcdef")]);
+        assert_ne!(whole, tag(vec![Bytes::from_static(b"abcdeg")]));
+        assert_eq!(tag(vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")]), whole);
+    }
+
+    #[test]
+    fn content_types_follow_names_and_renditions() {
+        assert_eq!(content_type("7.0.m4s", "v0"), "video/mp4");
+        assert_eq!(content_type("init-ab.mp4", "a128"), "audio/mp4");
+        assert_eq!(content_type("index.m3u8", "v0"), "application/vnd.apple.mpegurl");
+        assert_eq!(content_type("name", "v0"), "application/octet-stream");
+    }
+}

@@ -211,3 +211,27 @@ impl Drop for Edge {
         self.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advance_part_limit_is_three_seconds_of_parts_or_three() {
+        let limit = |part_target_ms| Grid { part_target_ms, target_duration_s: 2 }.advance_part_limit();
+        assert_eq!((limit(200), limit(320), limit(999), limit(1000), limit(0)), (15, 10, 4, 3, 3000));
+    }
+
+    #[test]
+    fn puts_and_closes_are_refused_where_nothing_is_open() {
+        let edge = Edge::start(&Config { threads: 1, ..Config::default() }).expect("a free port on loopback");
+        assert!(matches!(edge.put("none", Put::default()), Err(EdgeError::StreamUnknown(_))));
+        assert!(!edge.close("none"));
+        edge.open("live", Grid { part_target_ms: 320, target_duration_s: 2 });
+        let joined = vec![("1.m4s".to_owned(), vec!["1.0.m4s".to_owned()])];
+        let put = Put { rendition: "v0".into(), joined, ..Put::default() };
+        assert!(matches!(edge.put("live", put), Err(EdgeError::PartMissing(_))));
+        assert!(edge.close("live"));
+        assert_eq!(edge.stats(), Stats::default());
+    }
+}
