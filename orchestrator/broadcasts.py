@@ -16,14 +16,17 @@ from common.database import Base, Database, Instant
 from common.errors import Conflict, NotFound
 from common.ids import new_id, parse_broadcast_id
 
-BroadcastName = Annotated[str, AfterValidator(parse_broadcast_id)]
-AvatarName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$")]
+_NAME = r"^[a-z0-9](?:[a-z0-9_-]{0,62}[a-z0-9])?$"
+BroadcastName = Annotated[
+    str, AfterValidator(parse_broadcast_id), Field(json_schema_extra={"pattern": _NAME, "maxLength": 64})
+]
+AvatarName = Annotated[str, StringConstraints(pattern=_NAME)]
 
 
 class NewBroadcast(BaseModel):
     """A broadcast to be made."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     id: BroadcastName | None = Field(
         None, description="Name in URLs, 1 to 64 of a-z 0-9 _ -; made when missing.", examples=["town-hall"]

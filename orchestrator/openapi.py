@@ -37,6 +37,8 @@ _PARAMETERS = {
     "name": "A file's name.",
 }
 
+_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+
 _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
     Access.OPEN: [],
     Access.WATCH: [{}, {"viewer": []}, {"publisher": []}, {"admin": []}],
@@ -105,7 +107,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "in": "path",
             "required": True,
             "description": _PARAMETERS[name],
-            "schema": {"type": "string"},
+            "schema": _ID if name == "viewer" else {"type": "string"},
         }
         for name in _PARAMETER.findall(route.path)
     ]
@@ -115,7 +117,7 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": any(field.is_required() for field in route.body.model_fields.values()),
             "content": {"application/json": {"schema": _ref(route.body)}},
         }
     elif route.status == 307:

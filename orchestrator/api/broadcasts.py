@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Literal
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from common.auth import Audience
 from common.http import read_model
@@ -61,6 +61,8 @@ class Page(Query):
 
 class TokenRequest(BaseModel):
     """Which token."""
+
+    model_config = ConfigDict(strict=True)
 
     audience: Literal["viewer", "publisher"] = Field("viewer", description="What it allows.")
     ttl_s: float = Field(3600, ge=1, le=90 * 86400, description="Seconds that it is valid.")

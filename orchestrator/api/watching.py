@@ -26,7 +26,9 @@ TAG = "Watching"
 VIEWER_TOKEN_S = 6 * 3600.0
 _MAX_EXCLUDED = 8
 
-Id = Annotated[str, AfterValidator(parse_token_id)]
+Id = Annotated[
+    str, AfterValidator(parse_token_id), Field(json_schema_extra={"pattern": "^[A-Za-z0-9_-]{1,64}$"})
+]
 
 
 class PlayQuery(Query):
