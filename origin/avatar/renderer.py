@@ -77,7 +77,7 @@ class Renderer:
 
     @property
     def head_box(self) -> Box:
-        """The only part of the picture that changes much between frames: head, hair and neck."""
+        """Where head, hair and neck are. Outside it only the clothes move, by a pixel, as the person breathes."""
         return self._tier.head_box
 
     def warm(self, progress: Progress = lambda step, done: None) -> None:

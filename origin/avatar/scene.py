@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from pathlib import Path
@@ -28,19 +29,29 @@ from origin.avatar.renderer import Progress
 
 def layer_file(avatar: Avatar, width: int, height: int) -> Path:
     """Where the layers of a size are: shipped beside the person, or in the cache folder."""
-    name = f"layers-{width}x{height}.npz"
-    shipped = avatar.folder / name
+    shipped = avatar.folder / f"layers-{width}x{height}.npz"
     if shipped.exists():
         return shipped
+    # of another geometry, layers would be of no use: the name holds what they were baked from
+    made_from = hashlib.sha256()
+    for part in ("person.json", "geometry.npz", "hair.npz"):
+        made_from.update((avatar.folder / part).read_bytes())
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = f"layers-{width}x{height}-{made_from.hexdigest()[:12]}-v{layerstore.VERSION}.npz"
     return root / "avacast" / "avatar" / avatar.name / name
 
 
 def layers_for(avatar: Avatar, width: int, height: int, progress: Progress) -> Layers:
     """Layers of a size: read, or baked once (some 20 s) and kept in the cache folder."""
     path = layer_file(avatar, width, height)
-    if not path.exists():
-        layerstore.save(LayerBake(avatar, width, height, 2, progress).run(), path)
+    if path.exists():
+        try:
+            return layerstore.load(path)
+        except PersonError:
+            if path.parent == avatar.folder:
+                raise
+            # a broken file in the cache is made anew
+    layerstore.save(LayerBake(avatar, width, height, 2, progress).run(), path)
     return layerstore.load(path)
 
 
