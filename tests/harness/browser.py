@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, Route
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.harness.up import RunningUp
 
@@ -55,8 +56,11 @@ class Viewer:
 
     def wait_until(self, condition: str, timeout_s: float = 20.0) -> Any:
         """Waits until the JavaScript expression is truthy and returns its value. The page is asked at each animation frame."""
-        handle = self.page.wait_for_function(condition, timeout=timeout_s * 1000)
-        return handle.json_value()
+        try:
+            return self.page.wait_for_function(condition, timeout=timeout_s * 1000).json_value()
+        except PlaywrightTimeout:
+            told = "\n".join(json.dumps(event) for event in self.events()[-30:])
+        raise AssertionError(f"not within {timeout_s} s: {condition}\nthe player told:\n{told}")
 
     def watch_for(self, seconds: float) -> None:
         """Lets the page live for so long: a measurement over time, not a wait for something."""
@@ -74,10 +78,7 @@ class Viewer:
 
     def wait_for_mode(self, mode: str, timeout_s: float = 25.0) -> None:
         """Waits until the picture on screen comes by `mode`."""
-        try:
-            self.wait_until(f"document.querySelector('avacast-player').mode === '{mode}'", timeout_s)
-        except Exception as error:
-            raise AssertionError(f"not on {mode}: {json.dumps(self.events(), indent=1)}") from error
+        self.wait_until(f"document.querySelector('avacast-player').mode === '{mode}'", timeout_s)
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """What the player has told, oldest first."""
