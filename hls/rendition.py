@@ -13,7 +13,7 @@ from hls.grid import Grid
 from hls.playlist import DateRange, MediaPlaylist, PartLine, Report, Segment
 from hls.segmenter import Event, Part, SegmentEnd, SegmentStart
 
-_LEADING_GAPS = 3
+LEADING_GAPS = 3
 """Gap segments before the first one, so that the first playlist already spans three target durations."""
 _MEASURED_SEGMENTS = 6
 _PARTS_A_SEGMENT = 16
@@ -158,7 +158,7 @@ class Rendition:
 
     def _lead_in(self, event: SegmentStart) -> None:
         length = self._grid.segment_ticks(self.rate)
-        for back in range(min(_LEADING_GAPS, event.msn - 1), 0, -1):
+        for back in range(min(LEADING_GAPS, event.msn - 1), 0, -1):
             start = event.start - back * length
             gap = Segment(event.msn - back, start, self._init_uri, duration=length, gap=True)
             self.playlist.segments.append(gap)

@@ -347,6 +347,11 @@ class AudioSegmenter:
     def cursor(self) -> int:
         return self._track.cursor
 
+    def yield_lead(self) -> int:
+        """Follows from now on; returns the number of the segment after the open one, with which the new leader begins."""
+        self.leads = False
+        return self._track.msn + (self._track.segment_start is not None)
+
     def push(self, start: int, data: bytes) -> list[Event]:
         """Takes the next frame; `start` in samples on the timeline, 1024 after the one before."""
         self._waiting.append((start, data))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import av
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
@@ -38,7 +40,7 @@ def first_loud(heard: NDArray[np.float32], start: int = 0) -> int:
 
 
 def contiguous(frames: list[tuple[int, bytes]]) -> bool:
-    return all(b[0] - a[0] == 1024 for a, b in zip(frames, frames[1:], strict=False))
+    return all(b[0] - a[0] == 1024 for a, b in itertools.pairwise(frames))
 
 
 def test_priming_is_compensated_so_lips_are_not_late() -> None:

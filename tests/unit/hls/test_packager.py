@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import re
 
 import av
@@ -33,6 +34,12 @@ def init_of(broadcast: Live, rendition: str, segment: m3u8.Segment) -> bytes:
     return broadcast.shelf.media[rendition, segment.init_section.uri]
 
 
+def video_stats(broadcast: Live) -> dict[str, int]:
+    found = broadcast.packager.stats()["video"]
+    assert isinstance(found, dict)
+    return found
+
+
 def check_media(broadcast: Live, rendition: str) -> None:
     """Every segment decodes, times join without a hole, durations sum to EXTINF, and parts make segments."""
     shelf = broadcast.shelf
@@ -44,7 +51,7 @@ def check_media(broadcast: Live, rendition: str) -> None:
         rate = 48_000 if rendition.startswith("a") else 90_000
         read = packets(init_of(broadcast, rendition, segment), shelf.media[rendition, segment.uri])
         assert expected is None or read[0][0] == expected, "tfdt goes on where the segment before ended"
-        for (start, duration, _), (following, _, _) in zip(read, read[1:], strict=False):
+        for (start, duration, _), (following, _, _) in itertools.pairwise(read):
             assert start + duration == following
         expected = read[-1][0] + read[-1][1]
         assert sum(duration for _, duration, _ in read) / rate == pytest.approx(segment.duration, abs=1e-5)
@@ -81,7 +88,7 @@ def test_a_broadcast_is_packaged_so_that_every_part_decodes(part_s: float) -> No
         ]
         targets = {tuple(head) for head in heads}
         assert len(targets) == 1, "targets never change"
-    stats = broadcast.packager.stats()
+    stats = video_stats(broadcast)
     assert (stats["gap_parts"], stats["hard_cuts"], stats["dropped_pictures"]) == (0, 0, 0)
 
 
@@ -148,7 +155,7 @@ def test_a_stalled_source_becomes_gaps_and_the_playlist_goes_on() -> None:
     broadcast.run(6)
     broadcast.stall(5)
     during = broadcast.shelf.of("v0")
-    waits = [b.at_ms - a.at_ms for a, b in zip(during[20:], during[21:], strict=False)]
+    waits = [b.at_ms - a.at_ms for a, b in itertools.pairwise(during)]
     assert max(waits) <= 3 * 320, "a new part at least every three part targets, stall or not"
     assert "GAP=YES" in during[-1].live
     broadcast.run(6)
@@ -185,8 +192,8 @@ def test_another_resolution_is_one_discontinuity_in_all_renditions() -> None:
         rows = segments(broadcast, rendition)
         marked = [segment.uri for segment in rows if segment.discontinuity]
         assert len(marked) == 1, rendition
-    picture = [segment for segment in segments(broadcast, "v0") if segment.discontinuity][0]
-    sound = [segment for segment in segments(broadcast, "a128") if segment.discontinuity][0]
+    picture = next(segment for segment in segments(broadcast, "v0") if segment.discontinuity)
+    sound = next(segment for segment in segments(broadcast, "a128") if segment.discontinuity)
     assert picture.uri == sound.uri, "at the same number"
     assert picture.init_section.uri != segments(broadcast, "v0")[3].init_section.uri
     check_media(broadcast, "v0")
@@ -212,7 +219,7 @@ def test_lost_pictures_are_left_out_until_a_key_frame() -> None:
     for unit in units:
         broadcast.packager.push(unit, broadcast.now_ms)
     broadcast.run(4)
-    assert broadcast.packager.stats()["dropped_pictures"] >= 1
+    assert video_stats(broadcast)["dropped_pictures"] >= 1
     check_media(broadcast, "v0")
 
 
@@ -238,11 +245,57 @@ def test_pictures_alone_are_a_broadcast_and_sound_may_join_later() -> None:
     check_media(broadcast, "a128")
 
 
+def test_pictures_that_come_late_lead_from_then_on() -> None:
+    broadcast = live(video=False)
+    broadcast.run(6)
+    before = broadcast.shelf.last("a128").msn
+    broadcast.source = LiveSource(broadcast.now_ms, width=512, height=64)
+    broadcast.run(6)
+    assert "RESOLUTION=512x64" in broadcast.shelf.indexes["index.m3u8"]
+    check_media(broadcast, "a128")
+    check_media(broadcast, "v0")
+    immutable(broadcast.shelf.of("a128"))
+    video = {one.uri: one.program_date_time for one in segments(broadcast, "v0") if not one.gap_tag}
+    audio = {one.uri: one.program_date_time for one in segments(broadcast, "a128")}
+    assert min(video) > f"{before}.m4s"
+    for uri, date in video.items():
+        assert date is not None and audio[uri] is not None
+        assert 0 <= (audio[uri] - date).total_seconds() < 0.022, "the same numbers at the same times"
+
+
+def test_of_several_layers_the_largest_is_packaged() -> None:
+    broadcast = live()
+    small = LiveSource(START_MS, width=512, height=32, audio=False, gop=25)
+    for _ in range(300):
+        broadcast.run(0.02)
+        for unit in small.until(broadcast.now_ms - 30):
+            broadcast.packager.push(dataclasses.replace(unit, layer=1), broadcast.now_ms)
+    assert "RESOLUTION=512x64" in broadcast.shelf.indexes["index.m3u8"]
+    check_media(broadcast, "v0")
+    # The large one falls silent (a publisher whose uplink got thin): the small one takes its place.
+    broadcast.source = LiveSource(broadcast.now_ms, video=False)
+    for _ in range(300):
+        broadcast.run(0.02)
+        for unit in small.until(broadcast.now_ms - 30):
+            broadcast.packager.push(dataclasses.replace(unit, layer=1), broadcast.now_ms)
+    assert "RESOLUTION=512x32" in broadcast.shelf.indexes["index.m3u8"]
+    check_media(broadcast, "v0")
+
+
+def test_nothing_follows_the_end() -> None:
+    broadcast = live()
+    broadcast.run(3)
+    broadcast.packager.end()
+    count = len(broadcast.shelf.shown)
+    broadcast.run(3)
+    assert len(broadcast.shelf.shown) == count
+
+
 def test_a_publisher_that_ignores_key_frame_requests_is_packaged_all_the_same() -> None:
     broadcast = live()
     broadcast.deaf = True
     broadcast.run(10)
-    assert broadcast.packager.stats()["hard_cuts"] > 2
+    assert video_stats(broadcast)["hard_cuts"] > 2
     assert "INDEPENDENT-SEGMENTS" not in broadcast.shelf.indexes["index.m3u8"]
     check_media(broadcast, "v0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from hls.grid import ERA_MS, VIDEO_RATE, ticks
@@ -20,13 +21,13 @@ def test_jitter_of_arrival_does_not_move_pictures() -> None:
     draw = random.Random(1)
     clock = TrackClock(VIDEO_RATE)
     mapped = [clock.map(3600 * n, START + 40 * n + draw.uniform(-3, 3)) for n in range(500)]
-    assert all(b - a == 3600 for a, b in zip(mapped, mapped[1:], strict=False))
+    assert all(b - a == 3600 for a, b in itertools.pairwise(mapped))
 
 
 def test_a_first_report_that_moves_the_line_is_followed_slowly() -> None:
     clock = TrackClock(VIDEO_RATE)
     mapped = [clock.map(3600 * n, START + 40 * n + (80 if n >= 50 else 0)) for n in range(400)]
-    steps = [b - a - 3600 for a, b in zip(mapped, mapped[1:], strict=False)]
+    steps = [b - a - 3600 for a, b in itertools.pairwise(mapped)]
     assert max(abs(step) for step in steps) <= 45, "half a millisecond a picture"
     assert abs(mapped[-1] - ticks(START + 40 * 399 + 80, VIDEO_RATE)) <= 90
     assert clock.steps == 0
@@ -52,7 +53,7 @@ def test_another_source_is_taken_over_at_once() -> None:
 def test_one_wild_report_changes_nothing() -> None:
     clock = TrackClock(VIDEO_RATE)
     mapped = [clock.map(3600 * n, START + 40 * n + (900 if n == 60 else 0)) for n in range(100)]
-    assert all(b - a == 3600 for a, b in zip(mapped, mapped[1:], strict=False))
+    assert all(b - a == 3600 for a, b in itertools.pairwise(mapped))
 
 
 def test_a_publisher_with_a_wrong_clock_is_put_on_ours() -> None:
