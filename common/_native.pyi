@@ -3,7 +3,22 @@
 Every method returns within milliseconds and lets other threads run meanwhile. All classes may be used from any thread.
 """
 
-from typing import Literal, NotRequired, TypedDict, final
+from typing import Literal, NotRequired, Self, TypedDict, final, type_check_only
+
+__all__ = [
+    "AccessUnit",
+    "Answer",
+    "BadSdp",
+    "Edge",
+    "Full",
+    "SessionUnknown",
+    "Sfu",
+    "SfuError",
+    "StreamUnknown",
+    "Swarm",
+    "Tap",
+    "kernel_limit",
+]
 
 Kind = Literal["video", "audio"]
 SendRung = Literal["gso", "sendmmsg", "sendto"]
@@ -90,6 +105,7 @@ class Tap:
         """All access units that are there, in order."""
     def close(self) -> None: ...
 
+@type_check_only
 class Event(TypedDict):
     """Something that happened. Which fields are there depends on `type`."""
 
@@ -110,6 +126,7 @@ class Event(TypedDict):
     send: NotRequired[SendRung]
     """send_rung: the rung used from now on."""
 
+@type_check_only
 class Durations(TypedDict):
     """A distribution since the start; quantiles are exact to 19 %."""
 
@@ -120,6 +137,7 @@ class Durations(TypedDict):
     p99_ms: float | None
     max_ms: float
 
+@type_check_only
 class LayerStats(TypedDict):
     """One encoding of a track as it comes in."""
 
@@ -132,6 +150,7 @@ class LayerStats(TypedDict):
     gop_packets: int
     """Packets from the newest key frame on: what a new viewer starts from."""
 
+@type_check_only
 class SourceStats(TypedDict):
     """A WHIP publisher or a pull from an upstream."""
 
@@ -146,6 +165,7 @@ class SourceStats(TypedDict):
     plis_sent: int
     rtt_ms: float | None
 
+@type_check_only
 class StreamStats(TypedDict):
     """A stream. Rates are over the last second or so, counts since its start (those of its subscribers: of the present ones)."""
 
@@ -173,6 +193,7 @@ class StreamStats(TypedDict):
     replays: int
     """Starts and PLI answers out of the cache."""
 
+@type_check_only
 class WorkerStats(TypedDict):
     """A core thread, since its start."""
 
@@ -204,6 +225,7 @@ class WorkerStats(TypedDict):
     faults: int
     """Sessions ended by a panic. Anything but 0 is a fault of ours."""
 
+@type_check_only
 class SessionStats(TypedDict):
     """A subscriber, both tracks together."""
 
@@ -232,6 +254,7 @@ class SessionStats(TypedDict):
     first_frame_ms: float | None
     """From the answer to the first whole key frame sent."""
 
+@type_check_only
 class Stats(TypedDict):
     """One snapshot, at most 200 ms old."""
 
@@ -253,16 +276,16 @@ class Stats(TypedDict):
 class Sfu:
     """One media core: worker threads and one UDP port."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         host: str = "0.0.0.0",
         port: int = 0,
         workers: int = 0,
-        public_addresses: list[str] = [],
+        public_addresses: list[str] = ...,
         send: Literal["auto", "gso", "sendmmsg", "sendto"] = "auto",
         max_subscribers: int = 10_000,
-    ) -> None:
+    ) -> Self:
         """Binds UDP `port` (0: the kernel chooses) on `host` and starts `workers` threads (0: one for every two cores).
 
         `public_addresses` are told to peers instead of the interfaces' own. `send` is the highest rung of the send ladder.
@@ -313,6 +336,7 @@ class Sfu:
 
 # --- the HLS edge (crates/edge) ---------------------------------------------------------------------
 
+@type_check_only
 class EdgeStats(TypedDict):
     """Counts since the start; `connections` and `waiters` are now."""
 
@@ -337,8 +361,8 @@ class Edge:
     `put` is called once per part and rendition; requests are answered from what was put, and reloads for parts that are still to
     come wait for it, without Python."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         host: str = "127.0.0.1",
         port: int = 0,
@@ -347,7 +371,7 @@ class Edge:
         private_key: str | None = None,
         max_connections: int = 50_000,
         max_waiters: int = 50_000,
-    ) -> None:
+    ) -> Self:
         """Binds and serves. `threads` 0 is one a core, at most four; `certificate` and `private_key` are PEM files. Raises OSError when
         the port is taken, ValueError for a bad host or certificate."""
     @property
@@ -382,3 +406,37 @@ class Edge:
         """One snapshot over all threads."""
     def stop(self) -> None:
         """Closes every connection and ends the threads."""
+
+@type_check_only
+class ViewerReport(TypedDict):
+    """The books of one viewer of a `Swarm`, since the start or the last `restart()`."""
+
+    id: int
+    connected: bool
+    failed: bool
+    packets: int
+    missing: int
+    """Packets that never came, by the gaps in the sequence numbers."""
+    bytes: int
+    first_key_frame_ns: int | None
+    """When the first key frame was whole, on `CLOCK_MONOTONIC`."""
+
+@final
+class Swarm:
+    """WHEP viewers by the hundred in one thread, for measurements: they open every packet and decode none. HTTP is the caller's."""
+
+    def __new__(cls) -> Self: ...
+    def offer(self) -> tuple[int, str]:
+        """A new viewer: its number and its SDP offer."""
+    def accept(self, viewer: int, answer: str) -> None:
+        """The server's answer to a viewer's offer. Raises ValueError when it cannot be used."""
+    def remove(self, viewer: int) -> None:
+        """Ends a viewer."""
+    def restart(self) -> None:
+        """Starts all counts anew; connections stay."""
+    def reports(self) -> list[ViewerReport]: ...
+    def latencies_ms(self) -> list[tuple[float, int]]:
+        """Latencies of stamped packets over all viewers: (milliseconds, count), ascending."""
+
+def kernel_limit(*, gso: bool, viewers: int, seconds: float) -> float:
+    """Datagrams per CPU-second that the kernel alone allows to `viewers` addresses: one call each, or trains."""
