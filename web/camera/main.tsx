@@ -185,7 +185,7 @@ function Trouble() {
     <div class="notice" role="alert">
       <div>
         <strong>{now.message}</strong>
-        {now.hint}{" "}
+        {now.hint ?? hintOf(now)}{" "}
         {again && (
           <button type="button" class="button small" onClick={() => void prepare()}>
             Try again
@@ -194,6 +194,14 @@ function Trouble() {
       </div>
     </div>
   );
+}
+
+/** What helps here, when the server does not say. */
+function hintOf(now: Problem): string {
+  if (now.status === 401 || now.status === 403)
+    return "The console shows the publisher token when it makes a broadcast.";
+  if (now.status === 404) return "The console lists the broadcasts that there are.";
+  return "";
 }
 
 function Preview() {
