@@ -45,8 +45,7 @@ $(STAMPS)/test-packages: $(STAMPS)/run-packages requirements/test.txt
 
 $(STAMPS)/native: $(STAMPS)/run-packages pyproject.toml $(RUST)
 	@echo "• Rust core (a few minutes the first time)"
-	@maturin develop --release --locked --uv --quiet --skip-install
-	@uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@maturin develop --release --locked --uv
 	@touch $@
 
 $(STAMPS)/web-packages: $(STAMPS)/tools-build web/package.json web/package-lock.json
