@@ -10,7 +10,9 @@ import ipaddress
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)(?::\d{1,5})?")
+_HOST = re.compile(
+    r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)(?::\d{1,5})?"
+)
 
 
 def host_name(host: str | None) -> str | None:

@@ -150,9 +150,7 @@ def _say(brain: ScriptedBrain, _text: str, question: Question, _visitor: Visitor
         question.text,
         re.IGNORECASE | re.DOTALL,
     )
-    if not found or re.match(
-        r"(?:something|anything|it again|that again|more)\b", found[1], re.IGNORECASE
-    ):
+    if not found or re.match(r"(?:something|anything|it again|that again|more)\b", found[1], re.IGNORECASE):
         return None
     return found[1].strip(" \"'“”")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import av
+
 from hls.grid import Grid
 from hls.packager import Packager
 from tests.harness.live_source import LiveSource

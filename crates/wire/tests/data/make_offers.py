@@ -38,7 +38,12 @@ async def main() -> None:
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(
             executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+            ],
         )
         context = await browser.new_context(permissions=["camera", "microphone"])
         page = await context.new_page()
