@@ -195,7 +195,7 @@ def test_a_film_has_picture_and_sound_of_the_same_length(filmed: tuple[Film, Pat
         samples = sum(f.samples for f in file.decode(audio=0))
     assert pictures == made.frames
     assert abs(samples - made.frames * FRAME_SAMPLES) < 3 * 1024
-    assert [w.text for w in made.words][:3] == ["Papa", "mama", "Bob"]
+    assert [w.text for w in made.words][:3] == ["Papa,", "mama.", "Bob"]
 
 
 def test_lips_open_with_the_sound_within_45_ms(filmed: tuple[Film, Path]) -> None:
