@@ -48,7 +48,7 @@ def edge_with_objects() -> Edge:
     """An edge that serves one of each object."""
     edge = Edge(threads=1)
     edge.open("bench", part_target_ms=320, target_duration_s=2)
-    edge.put_index("bench", "index.m3u8", b"#" * OBJECTS["multivariant playlist"][1])
+    edge.put_index("bench", [("index.m3u8", b"#" * OBJECTS["multivariant playlist"][1])])
     size = OBJECTS["segment"][1] // 6
     parts = [(f"1000.{n}.m4s", bytes(range(256)) * (size // 256) + bytes(size % 256)) for n in range(6)]
     parts.append(("part.m4s", bytes(OBJECTS["part"][1])))

@@ -379,8 +379,8 @@ class Edge:
         """The bound port."""
     def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None:
         """Opens a stream, in place of one of that name: requests for its index wait from now on."""
-    def put_index(self, stream: str, name: str, body: bytes) -> None:
-        """Puts a document of the whole stream (`/hls/{stream}/{name}`). Raises KeyError when the stream is not open."""
+    def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:
+        """Puts documents of the whole stream (`/hls/{stream}/{name}`), all at once. Raises KeyError when the stream is not open."""
     def put(
         self,
         stream: str,

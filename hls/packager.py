@@ -32,7 +32,7 @@ class Shelf(Protocol):
 
     def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None: ...
 
-    def put_index(self, stream: str, name: str, body: bytes) -> None: ...
+    def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None: ...
 
     def put(
         self,
@@ -255,8 +255,11 @@ class Packager:
         if (self._picture and not video) or (self._sound and len(audios) < len(self._sound.renditions)):
             return
         independent = not (self._picture and self._picture.segmenter.hard_cuts)
-        for name in ("index.m3u8", "plain.m3u8"):
-            text = multivariant([video] if video else [], audios, name, independent=independent)
-            if self._indexes.get(name) != text:
-                self._indexes[name] = text
-                self._shelf.put_index(self.stream, name, text.encode())
+        videos = [video] if video else []
+        texts = {
+            name: multivariant(videos, audios, name, independent=independent)
+            for name in ("index.m3u8", "plain.m3u8")
+        }
+        if texts != self._indexes:
+            self._indexes = texts
+            self._shelf.put_index(self.stream, [(name, text.encode()) for name, text in texts.items()])

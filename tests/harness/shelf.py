@@ -43,9 +43,9 @@ class Shelf:
     def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None:
         self.opened[stream] = part_target_ms, target_duration_s
 
-    def put_index(self, stream: str, name: str, body: bytes) -> None:
+    def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:
         assert stream in self.opened
-        self.indexes[name] = body.decode()
+        self.indexes.update((name, body.decode()) for name, body in documents)
 
     def put(
         self,

@@ -146,7 +146,7 @@ async def test_bad_queries_are_400_with_a_code(
 
 
 async def test_lifetimes_and_headers_of_each_kind(edge: Edge, client: aiohttp.ClientSession) -> None:
-    edge.put_index("demo", "index.m3u8", b"#EXTM3U\n")
+    edge.put_index("demo", [("index.m3u8", b"#EXTM3U\n"), ("plain.m3u8", b"#EXTM3U\n")])
     put(edge, 100, 0, plain=LIVE)
     for path, lifetime, kind in (
         ("index.m3u8", "max-age=1", "application/vnd.apple.mpegurl"),
@@ -244,10 +244,13 @@ async def test_the_first_playlist_of_a_stream_is_waited_for(
     edge: Edge, client: aiohttp.ClientSession
 ) -> None:
     request = asyncio.create_task(client.get("index.m3u8"))
-    await until_waiting(edge, 1)
-    edge.put_index("demo", "index.m3u8", b"#EXTM3U\n")
+    other = asyncio.create_task(client.get("plain.m3u8"))
+    await until_waiting(edge, 2)
+    edge.put_index("demo", [("index.m3u8", b"#EXTM3U\n"), ("plain.m3u8", b"#EXTM3U\n")])
     async with await request as reply:
         assert (reply.status, await reply.read()) == (200, b"#EXTM3U\n")
+    async with await other as reply:
+        assert reply.status == 200, "both come at once"
 
 
 async def test_an_unknown_broadcast_is_404_and_a_closed_one_frees_who_waits(

@@ -165,12 +165,12 @@ impl Edge {
         self.desk.library.open(stream, grid);
     }
 
-    /// Puts a document of the whole stream, such as `index.m3u8`.
+    /// Puts documents of the whole stream by name, such as `index.m3u8`, all at once. Others stay as they are.
     ///
     /// # Errors
     /// [`EdgeError::StreamUnknown`].
-    pub fn put_index(&self, stream: &str, name: &str, body: Bytes) -> Result<(), EdgeError> {
-        self.desk.library.put_index(stream, name, body)
+    pub fn put_index(&self, stream: &str, documents: Vec<(String, Bytes)>) -> Result<(), EdgeError> {
+        self.desk.library.put_index(stream, documents)
     }
 
     /// Puts the next state of a rendition and releases who waits for it.

@@ -146,12 +146,18 @@ impl Library {
         self.stream(name).ok_or_else(|| EdgeError::StreamUnknown(name.to_owned()))
     }
 
-    /// Puts a document of the whole stream.
-    pub(crate) fn put_index(&self, stream: &str, name: &str, body: Bytes) -> Result<(), EdgeError> {
-        let document = Arc::new(Document::new(name, body));
+    /// Puts documents of the whole stream, all at once: who waits for one of them must not see the others alone.
+    pub(crate) fn put_index(&self, stream: &str, documents: Vec<(String, Bytes)>) -> Result<(), EdgeError> {
+        let made: Vec<(Box<str>, _)> = documents
+            .into_iter()
+            .map(|(name, body)| {
+                let document = Arc::new(Document::new(&name, body));
+                (name.into(), document)
+            })
+            .collect();
         self.open_stream(stream)?.indexes.send_modify(|shown| {
             let mut documents = shown.now().map_or_else(Documents::new, |now| Documents::clone(now));
-            documents.insert(name.into(), document);
+            documents.extend(made);
             *shown = Shown::Now(Arc::new(documents));
         });
         Ok(())

@@ -59,9 +59,10 @@ impl Edge {
         self.inner.open(stream, Grid { part_target_ms, target_duration_s });
     }
 
-    /// Puts a document of the whole stream.
-    fn put_index(&self, py: Python<'_>, stream: &str, name: &str, body: Vec<u8>) -> PyResult<()> {
-        py.detach(|| self.inner.put_index(stream, name, body.into())).map_err(python_error)
+    /// Puts documents of the whole stream, all at once.
+    fn put_index(&self, py: Python<'_>, stream: &str, documents: Vec<(String, Vec<u8>)>) -> PyResult<()> {
+        let documents = documents.into_iter().map(|(name, body)| (name, body.into())).collect();
+        py.detach(|| self.inner.put_index(stream, documents)).map_err(python_error)
     }
 
     /// Puts the next snapshot of a rendition and releases who waits for it.
