@@ -187,6 +187,7 @@ impl Swarm {
     pub fn offer(&self) -> Result<(ViewerId, String), SwarmError> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.set_nonblocking(true)?;
+        deepen(&socket);
         let local: SocketAddr = socket.local_addr()?;
         let mut seats = locked(&self.seats);
         let id = seats.next;
@@ -277,5 +278,20 @@ fn run(seats: &Mutex<Seats>, epoll: &Epoll, stop: &AtomicBool) {
             seats.handle_readable(event.u64, &mut buffer);
         }
         seats.handle_timers(Instant::now());
+    }
+}
+
+/// Viewers have a machine each; here hundreds share a thread, and what waits for it must not count as lost on the way.
+fn deepen(socket: &UdpSocket) {
+    let bytes: libc::c_int = 2 << 20;
+    // SAFETY: the option's value is a c_int that lives for the call. What the kernel does not grant it cuts down.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUF,
+            (&raw const bytes).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
     }
 }
