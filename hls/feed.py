@@ -117,4 +117,6 @@ class Feed:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
+            # First what has come: a loop that was held up must not take its own delay for a stall of the source.
+            self._drain()
             self.packager.tick(self._clock.now_ms())

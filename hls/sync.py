@@ -18,6 +18,8 @@ _SLEW_MS = 0.5
 """Most correction per access unit: below what eye or ear notice."""
 _FOREIGN_MS = 1000
 """A publisher whose clock is further off than this is put on ours."""
+_WILD_UNITS = 150
+"""So many access units in a row (two seconds) must say that the publisher's clock has changed: one held-up burst is not a new clock."""
 
 
 class WallClock:
@@ -25,11 +27,15 @@ class WallClock:
 
     def __init__(self) -> None:
         self.correction_ms: float | None = None
+        self._wild = 0
 
     def corrected(self, ntp_ms: float, now_ms: float) -> float:
         error = now_ms - ntp_ms
-        if self.correction_ms is None or abs(error - self.correction_ms) > 4 * _FOREIGN_MS:
+        if self.correction_ms is not None:
+            self._wild = self._wild + 1 if abs(error - self.correction_ms) > 2 * _FOREIGN_MS else 0
+        if self.correction_ms is None or self._wild >= _WILD_UNITS:
             self.correction_ms = error if abs(error) > _FOREIGN_MS else 0.0
+            self._wild = 0
         return ntp_ms + self.correction_ms
 
 

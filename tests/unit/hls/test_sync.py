@@ -60,5 +60,11 @@ def test_a_publisher_with_a_wrong_clock_is_put_on_ours() -> None:
     wall = WallClock()
     assert wall.corrected(START - 3_600_000, START) == START
     assert wall.corrected(START - 3_600_000 + 40, START + 55) == START + 40, "one correction for all tracks"
+    assert wall.corrected(START - 3_600_000 + 80, START + 9000) == START + 80, (
+        "a burst that was held up is no new clock"
+    )
+    for _ in range(200):
+        stepped = wall.corrected(START + 10_000, START + 10_020)
+    assert stepped == START + 10_000, "a publisher that has set its clock is believed in the end"
     near = WallClock()
     assert near.corrected(START - 150, START) == START - 150, "network delay is no error"
