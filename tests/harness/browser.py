@@ -60,6 +60,7 @@ class Viewer:
             return self.page.wait_for_function(condition, timeout=timeout_s * 1000).json_value()
         except PlaywrightTimeout:
             told = "\n".join(json.dumps(event) for event in self.events()[-30:])
+            told += f"\nvideos: {json.dumps(self.page.evaluate('probe.videos()'))}"
         raise AssertionError(f"not within {timeout_s} s: {condition}\nthe player told:\n{told}")
 
     def watch_for(self, seconds: float) -> None:

@@ -47,6 +47,18 @@
     probe.lastFrameMs = performance.now();
   };
 
+  // For messages of failed tests.
+  probe.videos = () =>
+    [...(player()?.shadowRoot.querySelectorAll("video") ?? [])].map((video) => ({
+      mode: video.srcObject ? "webrtc" : "hls",
+      readyState: video.readyState,
+      paused: video.paused,
+      currentTime: video.currentTime,
+      width: video.videoWidth,
+      buffered: [...Array(video.buffered.length).keys()].map((i) => [video.buffered.start(i), video.buffered.end(i)]),
+      error: video.error?.message ?? null,
+    }));
+
   // Sound of the picture on screen, as root mean square of about 43 ms.
   let context = null;
   let ear = null;

@@ -1,0 +1,92 @@
+"""What a person in a browser gets from the demo: time to the first picture, pictures a second, latency, the switch to HLS and back.
+
+    python bench/browser.py [--visits 8] [--seconds 10]
+
+A whole `avacast up` with its avatar and Debian's Chromium (software decoder) share this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.harness.browser import Operator, launch, viewer
+from tests.harness.up import RunningUp, start_up
+
+FIRST_PICTURE_MS = 500
+HLS_LATENCY_MS = 3000
+GAP_MS = 1000
+RATE = 25
+
+
+def figure(name: str, value: float, unit: str, against: str, reference: float) -> None:
+    """One line: the figure, and its ratio to what it must meet."""
+    print(
+        f"{name}: {value:.0f} {unit} (vs {against} {reference:.0f} {unit}: {value / reference:.2f})",
+        flush=True,
+    )
+
+
+def first_picture(up: RunningUp, browser: Browser, visits: int) -> None:
+    """Visits of the demo page, each with an empty cache. The click is the navigation; the player starts when its module has come."""
+    since_click, since_start = [], []
+    for _ in range(visits):
+        with viewer(browser, f"{up.url}/", size=(1100, 700)) as page:
+            since_start.append(page.first_picture()["ms"])
+            since_click.append(page.events("firstframe")[0]["atMs"])
+    for name, times in (("the player's start", since_start), ("the click", since_click)):
+        figure(
+            f"first picture after {name}, median", statistics.median(times), "ms", "floor", FIRST_PICTURE_MS
+        )
+        figure(f"first picture after {name}, worst of {visits}", max(times), "ms", "floor", FIRST_PICTURE_MS)
+
+
+def steady(up: RunningUp, browser: Browser, seconds: float) -> None:
+    """One viewer by WebRTC, then the same one by HLS, then back."""
+    operator = Operator(up)
+    with viewer(browser, f"{up.url}/watch/demo?role=passive&muted") as page:
+        page.first_picture()
+        page.watch_for(2)
+        before = page.frames()
+        page.watch_for(seconds)
+        figure("pictures on screen by WebRTC", (page.frames() - before) / seconds, "/s", "sent", RATE)
+        figure("latency by WebRTC", page.stats()["latencyMs"], "ms", "HLS floor", HLS_LATENCY_MS)
+        page.reset_gap()
+        operator.call("/api/broadcasts/demo/activate-cdn")
+        page.wait_for_mode("hls")
+        page.watch_for(seconds)
+        figure("latency by HLS", page.stats()["latencyMs"], "ms", "floor", HLS_LATENCY_MS)
+        operator.call("/api/broadcasts/demo/deactivate-cdn")
+        page.wait_for_mode("webrtc")
+        page.watch_for(2)
+        figure("longest stop of the picture, to HLS and back", page.gap_ms(), "ms", "floor", GAP_MS)
+
+
+def main() -> None:
+    """Measures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--visits", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright:
+        up = start_up(Path(data))
+        try:
+            browser = launch(playwright)
+            first_picture(up, browser, options.visits)
+            steady(up, browser, options.seconds)
+            browser.close()
+        finally:
+            up.close()
+
+
+if __name__ == "__main__":
+    main()
