@@ -58,7 +58,7 @@ def test_the_shortest_tier_is_nearer_to_live(page: Page) -> None:
     try:
         page.goto(broadcast.page(maxFragLookUpTolerance=0.05))
         row = latencies(watch(page, 15))
-        assert row[len(row) // 2] < 1700
+        assert row[len(row) // 2] < 2300, "p50; 1.2 s on an idle machine"
     finally:
         broadcast.close()
 
