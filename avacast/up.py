@@ -148,6 +148,7 @@ class Up:
             *(sys.executable, "-m", "avacast", "relay"),
             *("--http-port", str(port), "--media-port", str(media), "--data", str(self._options.data)),
             env=environment,
+            stdout=asyncio.subprocess.DEVNULL,  # the ready line on stdout is the whole's, not a relay's
             start_new_session=True,  # Ctrl-C reaches this process, which ends the relays in its own order
         )
         self._relays.append(process)
