@@ -35,6 +35,17 @@ def test_first_picture_comes_by_webrtc_soon_after_the_page(up: RunningUp, chromi
             assert first["mode"] == "webrtc"
 
 
+def test_a_press_of_watch_live_brings_the_picture(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/watch/demo?autostart=false") as page:
+        button = page.page.get_by_role("button", name="Watch live")
+        button.wait_for()
+        assert page.events("firstframe") == []
+        button.click()
+        first = page.first_picture()
+        print(f"first picture {first['ms']:.0f} ms after the press")
+        assert not button.is_visible()
+
+
 def test_the_picture_moves_in_full_size(visitor: Viewer) -> None:
     before = visitor.frames()
     visitor.watch_for(4)

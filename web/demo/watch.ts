@@ -14,6 +14,7 @@ player.setAttribute("aria-label", `Live: ${broadcast}`);
 // A token after # stays out of the logs of every server on the way.
 const token = secret.get("token") ?? query.get("token");
 if (token) player.setAttribute("token", token);
+if (query.get("autostart") === "false") player.setAttribute("autostart", "false");
 if (query.has("muted")) player.setAttribute("muted", "");
 document.title = `${broadcast} · Avacast`;
 document.body.append(player);

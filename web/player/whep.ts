@@ -46,6 +46,7 @@ export class WhepPlayback implements Playback {
   private readonly silence = new Silence();
   private resource: Resource | null = null;
   private timer = 0;
+  private buffered = { frames: 0, seconds: 0 };
   private heard: { energy: number; seconds: number } | null = null;
   private soundAtMs: number | null = null;
 
@@ -121,18 +122,17 @@ export class WhepPlayback implements Playback {
         reading.dropped = inbound.framesDropped ?? 0;
         reading.freezes = inbound.freezeCount ?? 0;
         reading.codec = mimeOf(report, inbound.codecId);
-        const emitted = inbound.jitterBufferEmittedCount ?? 0;
-        if (emitted > 0) bufferedMs = ((inbound.jitterBufferDelay ?? 0) / emitted) * 1000;
+        bufferedMs = this.bufferedMs(inbound);
       } else if (entry.type === "candidate-pair" && (entry as RTCIceCandidatePairStats).nominated) {
         const seconds = (entry as RTCIceCandidatePairStats).currentRoundTripTime;
         if (seconds !== undefined) reading.roundTripMs = seconds * 1000;
       }
     });
     const sourceMs = playoutTime(report);
-    const sinceSource = sourceMs === null ? null : Date.now() - sourceMs;
-    // Clocks that disagree give nonsense; then the way that we can see ourselves has to do.
-    const plausible = sinceSource !== null && sinceSource > 0 && sinceSource < 30_000;
-    reading.latencyMs = plausible ? sinceSource : (reading.roundTripMs ?? 0) / 2 + bufferedMs;
+    const sinceSource = sourceMs === null ? 0 : Date.now() - sourceMs;
+    // What we can see ourselves is the least that it can be; a sender whose clock differs plainly says nothing more.
+    const seen = (reading.roundTripMs ?? 0) / 2 + bufferedMs;
+    reading.latencyMs = sinceSource < 30_000 ? Math.max(seen, sinceSource) : seen;
     return reading;
   }
 
@@ -168,6 +168,15 @@ export class WhepPlayback implements Playback {
     if (change === "silent")
       this.listener.lost(new Problem(0, "silent", "Nothing has come from the node for 2 s."));
     if (change === "heard") this.listener.recovered();
+  }
+
+  /** How long a frame waited in the jitter buffer, mean since the last reading. */
+  private bufferedMs(inbound: RTCInboundRtpStreamStats): number {
+    const now = { frames: inbound.jitterBufferEmittedCount ?? 0, seconds: inbound.jitterBufferDelay ?? 0 };
+    const frames = now.frames - this.buffered.frames;
+    const seconds = now.seconds - this.buffered.seconds;
+    this.buffered = now;
+    return frames > 0 ? (seconds / frames) * 1000 : 0;
   }
 
   /** Energy that came since the last look, as mean power; the first look begins the silence. */
