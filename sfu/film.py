@@ -58,7 +58,8 @@ class Film:
         for track in self.tracks:
             track.stop()
             track.drain()
-        await asyncio.to_thread(self._thread.join)
+        if self._thread.ident is not None:  # it was started
+            await asyncio.to_thread(self._thread.join)
         self._container.close()
 
     async def until(self, at_s: float) -> None:
