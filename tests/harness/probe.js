@@ -53,6 +53,8 @@
       mode: video.srcObject ? "webrtc" : "hls",
       readyState: video.readyState,
       paused: video.paused,
+      muted: video.muted,
+      tracks: video.srcObject?.getTracks().map((track) => `${track.kind} ${track.muted ? "muted" : track.readyState}`),
       currentTime: video.currentTime,
       width: video.videoWidth,
       buffered: [...Array(video.buffered.length).keys()].map((i) => [video.buffered.start(i), video.buffered.end(i)]),
