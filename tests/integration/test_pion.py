@@ -1,0 +1,98 @@
+"""pion publishes and watches: an implementation of WebRTC that is neither ours nor a browser's."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.harness.media_server import media_server
+from tests.harness.peers import Publisher, Viewer
+from tests.harness.pion import film, needs_pion, pion
+from tests.harness.up import start_up
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_pion]
+
+
+@pytest.fixture(scope="module")
+def film_options(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return film(tmp_path_factory.mktemp("film"))
+
+
+async def test_pion_watches_what_pion_publishes(film_options: list[str]) -> None:
+    async with media_server() as server:
+        async with pion("publish", "-url", server.whip("go"), "-device", "lo", *film_options) as publisher:
+            await publisher.event("connected")
+            await server.until_live("go")
+            async with pion("watch", "-url", server.whep("go"), "-device", "lo") as viewer:
+                await viewer.until(
+                    lambda: any(line["pictures"] > 60 for line in viewer.said("second")), "60 pictures"
+                )
+                last = await viewer.end()
+            assert {line["codec"] for line in viewer.said("track")} == {"video/H264", "audio/opus"}
+            assert last["delete_status"] == 200
+            assert last["lost"] == 0
+            assert last["audio_packets"] > 100
+            ended = await publisher.end()
+            assert ended["delete_status"] == 200
+        await server.until(lambda stats: not stats["streams"] and not stats["sessions"], "all cleared")
+
+
+async def test_pions_film_is_seen_by_another_viewer(film_options: list[str]) -> None:
+    async with media_server() as server, aiohttp.ClientSession() as http:
+        async with pion("publish", "-url", server.whip("go"), "-device", "lo", *film_options):
+            await server.until_live("go")
+            async with Viewer(http, server.whep("go")) as viewer:
+                pictures, sound = await asyncio.gather(viewer.frames("video", 30), viewer.frames("audio", 50))
+    assert (pictures[-1].width, pictures[-1].height) == (640, 360)
+    assert len(sound) == 50
+
+
+async def test_pion_starts_at_once_on_a_stream_with_no_key_frame_due() -> None:
+    async with media_server() as server, aiohttp.ClientSession() as http:
+        # aiortc makes a key frame only when it is asked to: what pion shows first comes from the cache.
+        async with Publisher(http, server.whip("still")):
+            await server.until(
+                lambda stats: any(
+                    layer["gop_packets"] > 20
+                    for layer in stats["streams"].get("still", {"layers": []})["layers"]
+                ),
+                "20 packets since the key frame",
+            )
+            async with pion(
+                "watch", "-url", server.whep("still"), "-viewers", "3", "-device", "lo"
+            ) as viewer:
+                firsts = [await viewer.event("first_key_frame", number) for number in range(3)]
+            assert server.stats()["streams"]["still"]["layers"][0]["key_frames"] <= 2, (
+                "the joins cost key frames"
+            )
+    assert all(first["ms"] > 0 for first in firsts)
+
+
+async def test_pion_is_refused_with_the_servers_reason() -> None:
+    async with media_server() as server, pion("watch", "-url", server.whep("nothing")) as viewer:
+        refused = await viewer.event("failed")
+        assert await viewer.process.wait() == 1
+    assert "404" in refused["reason"]
+
+
+async def test_pion_watches_the_avatar(tmp_path: Path) -> None:
+    running = await asyncio.to_thread(start_up, tmp_path)
+    try:
+        async with (
+            aiohttp.ClientSession(running.url) as http,
+            http.get("/api/broadcasts/demo/play") as answer,
+        ):
+            play = await answer.json()
+        whep = play["whep"] if "://" in play["whep"] else running.url + play["whep"]
+        async with pion("watch", "-url", whep, "-token", play["token"] or "", "-device", "lo") as viewer:
+            await viewer.until(
+                lambda: any(line["pictures"] > 50 for line in viewer.said("second")), "50 pictures", 60
+            )
+            last = await viewer.end()
+        assert last["audio_packets"] > 50
+        assert last["lost"] == 0
+    finally:
+        await asyncio.to_thread(running.close)

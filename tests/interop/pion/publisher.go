@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/webrtc/v4"
+	"github.com/pion/webrtc/v4/pkg/media"
+	"github.com/pion/webrtc/v4/pkg/media/h264reader"
+	"github.com/pion/webrtc/v4/pkg/media/oggreader"
+)
+
+// picture is one access unit in Annex B.
+type picture struct {
+	data []byte
+	key  bool
+}
+
+// film reads a file of H.264 into pictures. Parameter sets and SEI belong to the picture after them.
+func film(path string) ([]picture, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	reader, err := h264reader.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	var all []picture
+	var now picture
+	for {
+		unit, err := reader.NextNAL()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		now.data = append(append(now.data, 0, 0, 0, 1), unit.Data...)
+		switch unit.UnitType {
+		case h264reader.NalUnitTypeCodedSliceIdr, h264reader.NalUnitTypeCodedSliceNonIdr:
+			now.key = unit.UnitType == h264reader.NalUnitTypeCodedSliceIdr
+			all = append(all, now)
+			now = picture{}
+		}
+	}
+	if len(all) == 0 || !all[0].key {
+		return nil, fmt.Errorf("%s: must begin with a key frame", path)
+	}
+	return all, nil
+}
+
+// sound reads an Ogg file's Opus packets. Each page must hold one (as ffmpeg's -page_duration 20000 writes).
+func sound(path string) ([][]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	reader, _, err := oggreader.NewWith(file)
+	if err != nil {
+		return nil, err
+	}
+	var all [][]byte
+	for {
+		page, _, err := reader.ParseNextPage()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(page) < 8 || string(page[:8]) != "OpusTags" {
+			all = append(all, page)
+		}
+	}
+}
+
+// publish sends the film and the sound until the time is over. Asked for a key frame it goes on at the film's next one.
+func publish(options options, video, audio string, fps float64) error {
+	over := options.over()
+	pictures, err := film(video)
+	if err != nil {
+		return err
+	}
+	peer, err := newPeer(options.network, options.device)
+	if err != nil {
+		return err
+	}
+	defer peer.Close()
+	var asked atomic.Bool
+	var wishes atomic.Int64
+	add := func(mime, name string) (*webrtc.TrackLocalStaticSample, error) {
+		track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: mime}, name, "film")
+		if err != nil {
+			return nil, err
+		}
+		transceiver, err := peer.AddTransceiverFromTrack(
+			track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly},
+		)
+		if err != nil {
+			return nil, err
+		}
+		go func() {
+			for {
+				packets, _, err := transceiver.Sender().ReadRTCP()
+				if err != nil {
+					return
+				}
+				for _, packet := range packets {
+					switch packet.(type) {
+					case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+						wishes.Add(1)
+						asked.Store(true)
+					}
+				}
+			}
+		}()
+		return track, nil
+	}
+	var packets [][]byte
+	var opus *webrtc.TrackLocalStaticSample
+	if audio != "" {
+		if packets, err = sound(audio); err != nil {
+			return err
+		}
+		if opus, err = add(webrtc.MimeTypeOpus, "audio"); err != nil {
+			return err
+		}
+	}
+	h264, err := add(webrtc.MimeTypeH264, "video")
+	if err != nil {
+		return err
+	}
+	session, err := open(peer, options, func(time.Time) {})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-session.connected:
+	case <-session.failed:
+		return errors.New("never connected")
+	case <-time.After(15 * time.Second):
+		return errors.New("not connected within 15 s")
+	}
+	say("connected", fields{"ms": ms(time.Since(session.posted)), "pictures": len(pictures), "sounds": len(packets)})
+	stop := make(chan struct{})
+	if opus != nil {
+		go every(20*time.Millisecond, stop, func(tick int) {
+			_ = opus.WriteSample(media.Sample{Data: packets[tick%len(packets)], Duration: 20 * time.Millisecond})
+		})
+	}
+	var sent atomic.Int64
+	frame, at := time.Duration(float64(time.Second)/fps), 0
+	go every(frame, stop, func(int) {
+		if asked.Swap(false) {
+			for at++; !pictures[at%len(pictures)].key; at++ {
+			}
+		}
+		_ = h264.WriteSample(media.Sample{Data: pictures[at%len(pictures)].data, Duration: frame})
+		at++
+		sent.Add(1)
+	})
+	reason := "the time is over"
+	select {
+	case <-over:
+	case <-session.failed:
+		reason = "the connection failed"
+	}
+	close(stop)
+	say("end", fields{"reason": reason, "pictures": sent.Load(), "key_frame_wishes": wishes.Load(), "delete_status": session.end()})
+	return nil
+}
+
+// every calls `step` each `period` without drift until `stop` is closed.
+func every(period time.Duration, stop <-chan struct{}, step func(tick int)) {
+	began := time.Now()
+	for tick := 0; ; tick++ {
+		select {
+		case <-stop:
+			return
+		case <-time.After(time.Until(began.Add(time.Duration(tick) * period))):
+			step(tick)
+		}
+	}
+}
