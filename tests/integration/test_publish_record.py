@@ -17,6 +17,7 @@ from sfu.film import Film
 from sfu.publish import publish_file
 from sfu.record import record_file
 from sfu.resource import Refused
+from tests.harness.clip import film_of
 from tests.harness.up import RunningUp, start_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -32,34 +33,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten seconds of a moving test card and a tone."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    sources = [
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=size=320x240:rate=25:duration=10",
-        "-f",
-        "lavfi",
-        "-i",
-        "sine=440:duration=10",
-    ]
-    subprocess.run(
-        [
-            "ffmpeg",
-            "-v",
-            "error",
-            *sources,
-            "-c:v",
-            "libx264",
-            "-pix_fmt",
-            "yuv420p",
-            "-c:a",
-            "aac",
-            str(path),
-        ],
-        check=True,
-    )
-    return path
+    return film_of(tmp_path_factory.mktemp("film") / "film.mp4", seconds=10)
 
 
 async def _make(up: RunningUp, name: str) -> str:
