@@ -142,7 +142,9 @@ def _welcome(whole: Any, relays: int) -> None:
     console.print(f"  [dim]console[/dim]  {whole.url}/console   [dim]admin token[/dim] {token}")
     console.print(f"  [dim]API[/dim]      {whole.url}/docs")
     console.print(f"  [dim]HLS[/dim]      http://127.0.0.1:{whole.hls_port}/hls/demo/index.m3u8")
-    console.print(f"  [dim]media[/dim]    UDP {whole.media_port}" + (f", {relays} relays" if relays else ""))
+    console.print(
+        f"  [dim]media[/dim]    UDP and TCP {whole.media_port}" + (f", {relays} relays" if relays else "")
+    )
     console.print("  [dim]Ctrl-C ends it.[/dim]")
     print(f"ready {whole.url}/ hls=http://127.0.0.1:{whole.hls_port} media={whole.media_port}", flush=True)
 

@@ -83,7 +83,8 @@ def _ports() -> Iterator[Finding]:
     for port, kind, use, option in (
         (8080, socket.SOCK_STREAM, "HTTP", "--http-port"),
         (8088, socket.SOCK_STREAM, "HLS", "--hls-port"),
-        (7900, socket.SOCK_DGRAM, "media", "--media-port"),
+        (7900, socket.SOCK_DGRAM, "media, UDP", "--media-port"),
+        (7900, socket.SOCK_STREAM, "media, TCP", "--media-port"),
     ):
         with socket.socket(socket.AF_INET, kind) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

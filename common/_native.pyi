@@ -220,10 +220,36 @@ class WorkerStats(TypedDict):
     dropped: int
     """Datagrams for which the socket buffer had no room."""
     send_errors: int
+    tcp: ConnectionStats
     overflows: int
     """Bursts and calls for which the worker's inbox had no room."""
     faults: int
     """Sessions ended by a panic. Anything but 0 is a fault of ours."""
+
+@type_check_only
+class ConnectionStats(TypedDict):
+    """TCP connections (ICE-TCP) of a core thread, since its start; `open` is now."""
+
+    open: int
+    frames_in: int
+    frames_out: int
+    bytes_out: int
+    dropped: int
+    """Frames for a connection that was full or gone."""
+    full: int
+    """How often a connection was full, and its subscriber held."""
+
+@type_check_only
+class GateStats(TypedDict):
+    """TCP connections of the whole core before a worker gets them, since its start; `waiting` and `open` are now."""
+
+    accepted: int
+    refused: int
+    """No place for one more, of that address or at all."""
+    dismissed: int
+    """Sent away: silent, no STUN check, or for nobody here."""
+    waiting: int
+    open: int
 
 @type_check_only
 class SessionStats(TypedDict):
@@ -234,6 +260,7 @@ class SessionStats(TypedDict):
     age_ms: float
     connected: bool
     remote: str | None
+    protocol: Literal["udp", "tcp"] | None
     packets: int
     bytes: int
     bitrate_bps: int
@@ -265,6 +292,7 @@ class Stats(TypedDict):
     """From a burst's arrival to the end of the system call that sent it, per subscriber: the latency that we add."""
     first_frame: Durations
     connect: Durations
+    tcp: GateStats
     workers: list[WorkerStats]
     streams: dict[str, StreamStats]
     pending: dict[str, list[SourceStats]]
@@ -274,7 +302,7 @@ class Stats(TypedDict):
 
 @final
 class Sfu:
-    """One media core: worker threads and one UDP port."""
+    """One media core: worker threads and one port, for UDP and TCP."""
 
     def __new__(
         cls,
@@ -286,14 +314,14 @@ class Sfu:
         send: Literal["auto", "gso", "sendmmsg", "sendto"] = "auto",
         max_subscribers: int = 10_000,
     ) -> Self:
-        """Binds UDP `port` (0: the kernel chooses) on `host` and starts `workers` threads (0: one for every two cores).
+        """Binds `port` for UDP and TCP (0: the kernel chooses) on `host` and starts `workers` threads (0: one for every two cores).
 
         `public_addresses` are told to peers instead of the interfaces' own. `send` is the highest rung of the send ladder.
         Raises SfuError "system" when the port is taken, ValueError for an argument that means nothing.
         """
     @property
     def port(self) -> int:
-        """The bound UDP port."""
+        """The bound port."""
     @property
     def fd(self) -> int:
         """An eventfd: readable while `drain_events()` has something."""

@@ -61,7 +61,7 @@ class Worker:
 
     @property
     def port(self) -> int:
-        """The UDP port of all media."""
+        """The port of all media, for UDP and TCP."""
         return self.sfu.port
 
     def listen(self, listener: Listener) -> Callable[[], None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,10 +141,12 @@ def viewer(
     size: tuple[int, int] = (640, 400),
     avoid: str | None = None,
     scheme: Literal["light", "dark"] = "light",
+    prepare: Callable[[Page], None] | None = None,
 ) -> Iterator[Viewer]:
     """Opens `url` in a context of its own (cookies, connections) and closes it at the end.
 
     `avoid`: asks the orchestrator for another node than this one, as a player does after that failed it.
+    `prepare` gets the page before it opens anything.
     """
     context: BrowserContext = browser.new_context(
         viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
@@ -161,6 +163,8 @@ def viewer(
                 route.continue_(url=f"{request.url}{joint}exclude={avoid}")
 
             page.route("**/play?*", elsewhere)
+        if prepare is not None:
+            prepare(page)
         page.goto(url)
         yield Viewer(page, console)
         assert console == [], "the page threw errors"

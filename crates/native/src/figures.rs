@@ -2,10 +2,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use node::Node;
 use node::stats::{Histogram, SourceStats, WorkerStats};
+use node::{ConnectionStats, Node};
 use pyo3::prelude::*;
-use sfu::Kind;
+use sfu::{Kind, Protocol};
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
@@ -15,6 +15,13 @@ pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Video => "video",
         Kind::Audio => "audio",
+    }
+}
+
+fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Udp => "udp",
+        Protocol::Tcp => "tcp",
     }
 }
 
@@ -125,8 +132,42 @@ pub(crate) struct WorkerFigures {
     trains: Vec<u64>,
     dropped: u64,
     send_errors: u64,
+    tcp: ConnectionFigures,
     overflows: u64,
     faults: u64,
+}
+
+#[derive(IntoPyObject)]
+pub(crate) struct ConnectionFigures {
+    open: usize,
+    frames_in: u64,
+    frames_out: u64,
+    bytes_out: u64,
+    dropped: u64,
+    full: u64,
+}
+
+impl From<&ConnectionStats> for ConnectionFigures {
+    fn from(stats: &ConnectionStats) -> ConnectionFigures {
+        let ConnectionStats { open, frames_in, frames_out, bytes_out, dropped, full } = *stats;
+        ConnectionFigures { open, frames_in, frames_out, bytes_out, dropped, full }
+    }
+}
+
+#[derive(IntoPyObject)]
+pub(crate) struct GateFigures {
+    accepted: u64,
+    refused: u64,
+    dismissed: u64,
+    waiting: u64,
+    open: usize,
+}
+
+impl From<node::stats::GateFigures> for GateFigures {
+    fn from(figures: node::stats::GateFigures) -> GateFigures {
+        let node::stats::GateFigures { accepted, refused, dismissed, waiting, open } = figures;
+        GateFigures { accepted, refused, dismissed, waiting, open }
+    }
 }
 
 #[derive(IntoPyObject)]
@@ -136,6 +177,7 @@ pub(crate) struct SessionFigures {
     age_ms: f64,
     connected: bool,
     remote: Option<String>,
+    protocol: Option<&'static str>,
     packets: u64,
     bytes: u64,
     bitrate_bps: u64,
@@ -163,6 +205,7 @@ pub(crate) struct Figures {
     forward: Durations,
     first_frame: Durations,
     connect: Durations,
+    tcp: GateFigures,
     workers: Vec<WorkerFigures>,
     streams: BTreeMap<String, StreamFigures>,
     /// Publishers and pulls whose stream has not begun.
@@ -200,6 +243,7 @@ pub(crate) fn snapshot(node: &Node, sessions: bool) -> Figures {
         forward: (&forward).into(),
         first_frame: (&first_frame).into(),
         connect: (&connect).into(),
+        tcp: node.gate().into(),
         sessions: if sessions { workers.iter().flat_map(|worker| one_by_one(worker)).collect() } else { Vec::new() },
         workers: workers.iter().map(|worker| worker_figures(worker)).collect(),
         streams,
@@ -288,6 +332,7 @@ fn worker_figures(worker: &WorkerStats) -> WorkerFigures {
         trains: worker.send.trains.to_vec(),
         dropped: worker.send.dropped,
         send_errors: worker.send.errors,
+        tcp: (&worker.connections).into(),
         overflows: worker.overflows,
         faults: worker.faults,
     }
@@ -303,6 +348,7 @@ fn one_by_one(worker: &WorkerStats) -> impl Iterator<Item = SessionFigures> {
             age_ms: ms(session.age),
             connected: figures.connected,
             remote: figures.remote.map(|peer| peer.address.to_string()),
+            protocol: figures.remote.map(|peer| protocol_name(peer.protocol)),
             packets: both.iter().map(|track| track.packets).sum(),
             bytes: both.iter().map(|track| track.bytes).sum(),
             bitrate_bps: figures.bitrate_bps,

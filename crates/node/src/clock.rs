@@ -5,16 +5,16 @@ use std::mem::{size_of, zeroed};
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// Waits until one of two descriptors is readable, or `timeout` (None: for ever) has passed.
-pub(crate) fn wait(first: RawFd, second: RawFd, timeout: Option<Duration>) {
-    let mut descriptors = [first, second].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+/// Waits until one of the descriptors is readable, or `timeout` (None: for ever) has passed.
+pub(crate) fn wait<const COUNT: usize>(descriptors: [RawFd; COUNT], timeout: Option<Duration>) {
+    let mut descriptors = descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     let timeout = timeout.map(|timeout| libc::timespec {
         tv_sec: timeout.as_secs() as libc::time_t,
         tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
     });
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: two valid descriptors' entries and a timespec or null. An interruption is as good as a wake.
-    unsafe { libc::ppoll(descriptors.as_mut_ptr(), 2, timeout, std::ptr::null()) };
+    // SAFETY: COUNT valid descriptors' entries and a timespec or null. An interruption is as good as a wake.
+    unsafe { libc::ppoll(descriptors.as_mut_ptr(), COUNT as libc::nfds_t, timeout, std::ptr::null()) };
 }
 
 /// Processor time that the calling thread has used.

@@ -1,6 +1,7 @@
 //! How a node is set up.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use sfu::SubscriberConfig;
 
@@ -14,7 +15,7 @@ pub const MAX_WORKERS: usize = 64;
 pub struct NodeConfig {
     /// Address to bind.
     pub host: IpAddr,
-    /// UDP port; 0 lets the kernel choose.
+    /// Port for UDP and TCP; 0 lets the kernel choose.
     pub port: u16,
     /// Worker threads; 0 is one for every two cores.
     pub workers: usize,
@@ -24,6 +25,8 @@ pub struct NodeConfig {
     pub send: Rung,
     /// Subscribers of the whole node; one more is refused.
     pub max_subscribers: usize,
+    /// A TCP connection says within this time which session it is for, and once more so long that it is allowed to be.
+    pub connection_patience: Duration,
     pub subscriber: SubscriberConfig,
 }
 
@@ -36,6 +39,7 @@ impl Default for NodeConfig {
             public_addresses: Vec::new(),
             send: Rung::Gso,
             max_subscribers: 10_000,
+            connection_patience: Duration::from_secs(5),
             subscriber: SubscriberConfig::default(),
         }
     }

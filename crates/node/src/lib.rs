@@ -6,14 +6,20 @@
 //! - [`Node`] takes calls from any thread and hands each to the worker that it concerns.
 //! - A worker owns its socket and sessions. A burst that comes in is put into the inbox of every other worker as shared
 //!   packets, one wake a burst, and each worker serves its own subscribers from it.
+//! - TCP connections (ICE-TCP) come in at a gate, which hands each to the worker that its first frame names.
 //! - [`train`] sends: GSO, else sendmmsg, else sendto. [`receive`] reads 64 datagrams a system call.
 mod clock;
 mod config;
+mod connections;
 mod error;
 mod event;
+mod framing;
+mod gate;
 mod node;
+mod poller;
 mod post;
 pub mod receive;
+mod seats;
 mod shared;
 pub mod socket;
 pub mod stats;
@@ -26,6 +32,7 @@ pub mod wake;
 mod worker;
 
 pub use config::{MAX_WORKERS, NodeConfig};
+pub use connections::ConnectionStats;
 pub use error::NodeError;
 pub use event::{Event, Events};
 pub use node::Node;

@@ -1,6 +1,6 @@
 //! The node: starts the workers, takes calls from any thread, and brings them to the worker that they concern.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +13,21 @@ use crate::clock::random;
 use crate::config::{MAX_WORKERS, NodeConfig};
 use crate::error::NodeError;
 use crate::event::{Event, Events};
+use crate::gate::{Gate, GateStats};
+use crate::poller::Poller;
 use crate::post::{Call, Post, Reply, StreamName};
+use crate::seats::Seats;
 use crate::shared::{Load, Shared};
-use crate::socket::{UdpSocket, interface_addresses};
-use crate::stats::{Board, WorkerStats};
+use crate::socket::{UdpSocket, interface_addresses, listen};
+use crate::stats::{Board, GateFigures, WorkerStats};
 use crate::tap::TapQueue;
 use crate::wake::Inbox;
 use crate::worker::Worker;
 
 /// Posts that a worker may be behind. A burst comes every 10 ms or so: this is a minute.
 const INBOX: usize = 8192;
+/// Ports tried when any will do.
+const FREE_PORT_ATTEMPTS: usize = 16;
 /// A worker answers within a turn of its loop, milliseconds even under load.
 const CALL_TIMEOUT_S: u64 = 5;
 
@@ -30,6 +35,7 @@ const CALL_TIMEOUT_S: u64 = 5;
 pub struct Node {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    gate: Mutex<Option<Gate>>,
     sessions: Mutex<Entropy>,
     local: SocketAddr,
 }
@@ -48,13 +54,8 @@ impl Node {
         if config.workers > MAX_WORKERS {
             return Err(NodeError::Config(format!("workers must be at most {MAX_WORKERS}, not {}", config.workers)));
         }
-        let mut address = SocketAddr::new(config.host, config.port);
-        let mut sockets = Vec::with_capacity(config.workers);
-        for _ in 0..config.workers {
-            let socket = UdpSocket::bind(address, config.workers > 1).map_err(system("cannot bind the media port"))?;
-            address = socket.local();
-            sockets.push(socket);
-        }
+        let (sockets, listener) = bind(&config)?;
+        let address = sockets[0].local();
         let addresses = reachable(&config, address)?;
         let (now, since_1970) = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         let mut inboxes = Vec::with_capacity(config.workers);
@@ -71,6 +72,8 @@ impl Node {
             loads: (0..config.workers).map(|_| Load::default()).collect(),
             subscribers: AtomicUsize::new(0),
             events: Events::new().map_err(system("cannot make an eventfd"))?,
+            seats: Arc::new(Seats::of_this_process()),
+            gate: GateStats::default(),
             inboxes,
             config,
         });
@@ -79,16 +82,20 @@ impl Node {
             local: address,
             sessions: Mutex::new(Entropy::new(seed()?)),
             threads: Mutex::new(Vec::new()),
+            gate: Mutex::new(None),
             shared: Arc::clone(&shared),
         };
         for (index, socket) in sockets.into_iter().enumerate() {
-            let worker = Worker::new(index as u16, Arc::clone(&shared), socket, seed()?);
+            let poller = Poller::new().map_err(system("cannot make an epoll descriptor"))?;
+            let worker = Worker::new(index as u16, Arc::clone(&shared), socket, poller, seed()?);
             let thread = std::thread::Builder::new()
                 .name(format!("media-{index}"))
                 .spawn(move || worker.run())
                 .map_err(system("cannot start a media worker"))?;
             node.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
+        let gate = Gate::open(listener, shared).map_err(system("cannot listen for TCP connections"))?;
+        *node.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(gate);
         Ok(node)
     }
 
@@ -203,6 +210,18 @@ impl Node {
         self.shared.boards.iter().map(Board::read).collect()
     }
 
+    /// TCP connections at the gate and in all.
+    pub fn gate(&self) -> GateFigures {
+        let gate = &self.shared.gate;
+        GateFigures {
+            accepted: gate.accepted.load(Ordering::Relaxed),
+            refused: gate.refused.load(Ordering::Relaxed),
+            dismissed: gate.dismissed.load(Ordering::Relaxed),
+            waiting: gate.waiting.load(Ordering::Relaxed),
+            open: self.shared.seats.taken(),
+        }
+    }
+
     /// Subscribers now, without waiting for a snapshot.
     pub fn subscribers(&self) -> usize {
         self.shared.subscribers.load(Ordering::Acquire)
@@ -227,6 +246,9 @@ impl Node {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         if threads.is_empty() {
             return;
+        }
+        if let Some(mut gate) = self.gate.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            gate.close();
         }
         for inbox in &self.shared.inboxes {
             let mut stop = Post::Stop;
@@ -284,6 +306,29 @@ impl Drop for Node {
     fn drop(&mut self) {
         self.shutdown();
     }
+}
+
+/// One UDP socket a worker, and the TCP listener, all on one port. With port 0 the kernel chooses among free UDP ports; should that
+/// one be taken for TCP, another is tried.
+fn bind(config: &NodeConfig) -> Result<(Vec<UdpSocket>, TcpListener), NodeError> {
+    let system = |action| move |source| NodeError::System { action, source };
+    let attempts = if config.port == 0 { FREE_PORT_ATTEMPTS } else { 1 };
+    let mut refusal = None;
+    for _ in 0..attempts {
+        let mut address = SocketAddr::new(config.host, config.port);
+        let mut sockets = Vec::with_capacity(config.workers);
+        for _ in 0..config.workers {
+            let socket = UdpSocket::bind(address, config.workers > 1).map_err(system("cannot bind the media port"))?;
+            address = socket.local();
+            sockets.push(socket);
+        }
+        match listen(address) {
+            Ok(listener) => return Ok((sockets, listener)),
+            Err(source) => refusal = Some(source),
+        }
+    }
+    let source = refusal.unwrap_or_else(|| std::io::Error::other("no port was tried"));
+    Err(system("cannot listen for TCP connections on the media port")(source))
 }
 
 /// The addresses that we name to peers: those configured, else the bound one, else those of the interfaces.

@@ -6,6 +6,7 @@ use std::sync::mpsc::SyncSender;
 use sfu::{Answer, Burst, Kind, Layer, Peer, StreamDescription, Trickle};
 
 use crate::error::NodeError;
+use crate::gate::Admitted;
 use crate::tap::TapQueue;
 
 /// A stream's name, shared by all who mention it.
@@ -21,6 +22,8 @@ pub(crate) enum Post {
         from: Peer,
         bytes: Box<[u8]>,
     },
+    /// A TCP connection whose first check names this worker.
+    Connection(Box<Admitted>),
     /// What a stream holds, or holds now.
     Described {
         stream: StreamName,

@@ -8,7 +8,9 @@ use sfu::{Identity, WallClock};
 
 use crate::config::NodeConfig;
 use crate::event::Events;
+use crate::gate::GateStats;
 use crate::post::Post;
+use crate::seats::Seats;
 use crate::stats::Board;
 use crate::wake::Inbox;
 
@@ -43,6 +45,9 @@ pub(crate) struct Shared {
     pub(crate) loads: Vec<Load>,
     pub(crate) subscribers: AtomicUsize,
     pub(crate) events: Events,
+    /// TCP connections that there may be.
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) gate: GateStats,
 }
 
 impl Shared {

@@ -1,14 +1,17 @@
-//! One UDP port, one socket a worker: binding by `SO_REUSEPORT`, buffers, and the addresses that we may be reached at.
+//! One port for media, for UDP with one socket a worker and for TCP: binding by `SO_REUSEPORT`, buffers, and the addresses that we may be reached at.
 
 use std::io;
 use std::mem::{size_of, size_of_val, zeroed};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// Wanted kernel buffers. A burst of 300 viewers x 40 packets of a key frame is 14 MB; what the kernel grants is what we get.
 const RECEIVE_BUFFER_BYTES: libc::c_int = 8 << 20;
 const SEND_BUFFER_BYTES: libc::c_int = 32 << 20;
+
+/// Connections that the kernel keeps until they are accepted.
+const LISTEN_BACKLOG: libc::c_int = 512;
 
 /// A bound, non-blocking UDP socket of one worker.
 #[derive(Debug, Clone)]
@@ -73,12 +76,42 @@ impl UdpSocket {
     }
 
     fn set(&self, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
-        // SAFETY: the option value is a c_int that lives for the call.
-        let result = unsafe {
-            libc::setsockopt(self.raw(), level, name, (&raw const value).cast(), size_of_val(&value) as libc::socklen_t)
-        };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        set_option(self.raw(), level, name, value)
     }
+}
+
+/// Listens for TCP connections on `address`, with "::" for IPv4 too.
+///
+/// # Errors
+/// The kernel's, when the address is not ours or the port is taken.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: plain system calls on values that live for the call; the descriptor is owned from here on.
+    let fd = unsafe {
+        let raw = libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, 0);
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        OwnedFd::from_raw_fd(raw)
+    };
+    // A restart must not wait for connections of the one before to be forgotten.
+    set_option(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    if address.is_ipv6() {
+        set_option(fd.as_raw_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 0)?;
+    }
+    let name = SockAddr::from(address);
+    // SAFETY: `name` is a valid socket address of the length given.
+    let done = unsafe {
+        libc::bind(fd.as_raw_fd(), name.as_ptr(), name.len()) == 0 && libc::listen(fd.as_raw_fd(), LISTEN_BACKLOG) == 0
+    };
+    if done { Ok(TcpListener::from(fd)) } else { Err(io::Error::last_os_error()) }
+}
+
+fn set_option(fd: RawFd, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the option value is a c_int that lives for the call.
+    let result =
+        unsafe { libc::setsockopt(fd, level, name, (&raw const value).cast(), size_of_val(&value) as libc::socklen_t) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A socket address as the kernel wants it: 28 bytes instead of the 128 of `sockaddr_storage`.

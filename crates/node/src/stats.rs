@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sfu::{CacheStats, IngestStats, SubscriberStats};
 
+use crate::connections::ConnectionStats;
 use crate::receive::ReceiveStats;
 use crate::train::{Rung, SendStats};
 
@@ -63,6 +64,20 @@ impl Histogram {
     }
 }
 
+/// TCP connections of the whole node, before a worker gets them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GateFigures {
+    pub accepted: u64,
+    /// No place for one more, of that address or at all.
+    pub refused: u64,
+    /// Sent away: silent, no STUN check, or for nobody here.
+    pub dismissed: u64,
+    /// Standing at the gate now.
+    pub waiting: u64,
+    /// Open now, at the gate and at the workers.
+    pub open: usize,
+}
+
 /// Figures of one worker since its start.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerStats {
@@ -75,6 +90,8 @@ pub struct WorkerStats {
     pub unknown: u64,
     /// Datagrams that came to this worker's socket and were handed to their owner.
     pub handed_over: u64,
+    /// TCP connections.
+    pub connections: ConnectionStats,
     /// Posts that found this worker's inbox full.
     pub overflows: u64,
     /// Sessions ended because their code panicked. Anything but 0 is a fault of ours.

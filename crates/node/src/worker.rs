@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 
 use sfu::{
     Answer, Burst, CloseReason, Credentials, DatagramKind, Entropy, Ingest, IngestEvent, IngestSetup, Injector, Kind,
-    Layer, Outbox, Packet, Peer, SfuError, StreamDescription, Subscriber, SubscriberEvent, SubscriberSetup, Trickle,
-    stun_ufrag,
+    Layer, Outbox, Packet, Peer, Protocol, SfuError, StreamDescription, Subscriber, SubscriberEvent, SubscriberSetup,
+    Trickle, stun_ufrag,
 };
 
 use crate::clock::{cpu_of_this_thread, hurry, pin_to_core, wait};
+use crate::connections::{Connections, ReadOutcome};
 use crate::error::NodeError;
 use crate::event::Event;
+use crate::gate::Admitted;
+use crate::poller::{Poller, Ready};
 use crate::post::{Call, Post, StreamName};
 use crate::receive::{BATCH, Receiver};
 use crate::shared::Shared;
@@ -57,7 +60,8 @@ struct Taker {
     stream: StreamName,
     session: Arc<str>,
     since: Instant,
-    remote: Option<Peer>,
+    /// Where its datagrams come from.
+    remotes: Vec<Peer>,
     connected: bool,
 }
 
@@ -68,7 +72,8 @@ struct Source {
     /// We pull it from an upstream; otherwise it was published to us.
     pull: bool,
     connected: bool,
-    remote: Option<Peer>,
+    /// Where its datagrams come from.
+    remotes: Vec<Peer>,
 }
 
 /// The state of one worker thread.
@@ -78,6 +83,11 @@ pub(crate) struct Worker {
     socket: UdpSocket,
     receiver: Option<Receiver>,
     sender: Sender,
+    connections: Connections,
+    ready: Vec<Ready>,
+    scratch: Option<Box<[u8]>>,
+    /// Sessions that ended, whose connections go after the next flush.
+    over: Vec<Arc<str>>,
     outbox: Outbox,
     entropy: Entropy,
     steering: Steering,
@@ -109,13 +119,17 @@ struct Arrived {
 }
 
 impl Worker {
-    pub(crate) fn new(index: u16, shared: Arc<Shared>, socket: UdpSocket, seed: [u8; 32]) -> Worker {
+    pub(crate) fn new(index: u16, shared: Arc<Shared>, socket: UdpSocket, poller: Poller, seed: [u8; 32]) -> Worker {
         let sender = Sender::new(shared.config.send, &socket);
         Worker {
             index,
             socket,
             receiver: Some(Receiver::new()),
             sender,
+            connections: Connections::new(poller, shared.config.connection_patience),
+            ready: Vec::new(),
+            scratch: None,
+            over: Vec::new(),
             outbox: Outbox::with_capacity(256 << 10),
             entropy: Entropy::new(seed),
             steering: Steering::default(),
@@ -156,12 +170,14 @@ impl Worker {
                 .flatten()
                 .min();
             if !more && inbox.rest() {
-                wait(self.socket.raw(), inbox.fd(), deadline.map(|deadline| deadline.saturating_duration_since(now)));
+                let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now));
+                wait([self.socket.raw(), inbox.fd(), self.connections.fd()], timeout);
             }
             inbox.rise();
 
             let now = Instant::now();
             let received = self.take_datagrams(now);
+            let frames = self.take_frames(now);
             let mut posts = 0;
             while posts < POSTS_A_TURN
                 && let Some(post) = inbox.pop()
@@ -172,10 +188,11 @@ impl Worker {
             let fired = self.run_timers(now);
             self.deliver(now);
             self.flush();
+            self.tend_connections(now);
             more = posts == POSTS_A_TURN || received == BATCH * BATCHES_A_TURN;
 
             let end = Instant::now();
-            if received + posts + fired > 0 {
+            if received + frames + posts + fired > 0 {
                 self.stats.turn.record(end - now, 1);
                 // Figures change only when something was done: an idle worker sleeps.
                 let due = if self.changed { snapped + SNAPSHOT_OF_CHANGE } else { end + SNAPSHOT };
@@ -237,6 +254,93 @@ impl Worker {
         self.handle_datagram(now, from, datagram);
     }
 
+    /// What has come in on TCP connections, and those that have room again.
+    fn take_frames(&mut self, now: Instant) -> usize {
+        if self.connections.is_empty() {
+            return 0;
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        self.connections.ready(&mut ready);
+        let count = ready.len();
+        for event in ready.drain(..) {
+            if event.writable
+                && let Some(peer) = self.connections.resume(event.id)
+            {
+                self.hold(now, peer, false);
+            }
+            if event.readable {
+                self.read_connection(now, event.id);
+            }
+        }
+        self.ready = ready;
+        count
+    }
+
+    fn read_connection(&mut self, now: Instant, id: u64) {
+        let mut scratch = self.scratch.take().unwrap_or_else(Connections::scratch);
+        match self.connections.read(now, id, &mut scratch) {
+            ReadOutcome::Nothing => {}
+            ReadOutcome::Ended => self.connections.close(id),
+            ReadOutcome::Bytes(count) => {
+                if let Some((from, mut deframer)) = self.connections.take_deframer(id) {
+                    let mut frames = 0;
+                    let whole = deframer.push(&mut scratch[..count], |datagram| {
+                        frames += 1;
+                        self.handle_datagram(now, from, datagram);
+                    });
+                    self.connections.stats.frames_in += frames;
+                    match whole {
+                        Ok(()) => self.connections.put_deframer(id, deframer),
+                        Err(_) => self.connections.close(id),
+                    }
+                }
+            }
+        }
+        self.scratch = Some(scratch);
+    }
+
+    /// A connection from the gate. One for a session that is not ours is closed by being dropped.
+    fn take_connection(&mut self, now: Instant, admitted: Admitted) {
+        let session = match self.by_ufrag.get(&admitted.ufrag) {
+            Some(Place::Subscriber(slot)) => self.takers[*slot].as_ref().map(|taker| Arc::clone(&taker.session)),
+            Some(Place::Source(slot)) => self.sources[*slot].as_ref().map(|source| Arc::clone(&source.session)),
+            None => None,
+        };
+        if let Some(session) = session {
+            self.connections.add(now, admitted, session);
+        }
+    }
+
+    /// Holds or releases the subscriber behind a connection.
+    fn hold(&mut self, now: Instant, peer: Peer, held: bool) {
+        if let Some(Place::Subscriber(slot)) = self.by_peer.get(&peer).copied() {
+            self.with_taker(now, slot, |taker, cache, outbox| {
+                // what is released may have found another way by now
+                if !held || taker.subscriber.remote() == Some(peer) {
+                    taker.subscriber.hold(now, held, cache, outbox);
+                }
+            });
+        }
+    }
+
+    /// A connection is gone, and with it an address of its session.
+    fn lose(&mut self, now: Instant, peer: Peer) {
+        match self.by_peer.remove(&peer) {
+            Some(Place::Subscriber(slot)) => {
+                self.with_taker(now, slot, |taker, _, outbox| {
+                    taker.remotes.retain(|other| *other != peer);
+                    taker.subscriber.lose(now, peer, outbox);
+                });
+            }
+            Some(Place::Source(slot)) => {
+                if let Some(source) = self.sources[slot].as_mut() {
+                    source.remotes.retain(|other| *other != peer);
+                }
+            }
+            None => {}
+        }
+    }
+
     /// A datagram for one of our own sessions, from our socket or handed over.
     fn handle_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
         let kind = DatagramKind::of(datagram);
@@ -271,14 +375,14 @@ impl Worker {
         }
         self.responses_left -= 1;
         let waiting: Vec<usize> = (0..self.sources.len())
-            .filter(|slot| self.sources[*slot].as_ref().is_some_and(|source| source.remote.is_none()))
+            .filter(|slot| self.sources[*slot].as_ref().is_some_and(|source| source.remotes.is_empty()))
             .take(RESPONSES_OFFERED)
             .collect();
         for slot in waiting {
             self.with_source(now, slot, |ingest| ingest.handle_datagram(now, from, datagram));
         }
         let waiting: Vec<usize> = (0..self.takers.len())
-            .filter(|slot| self.takers[*slot].as_ref().is_some_and(|taker| taker.remote.is_none()))
+            .filter(|slot| self.takers[*slot].as_ref().is_some_and(|taker| taker.remotes.is_empty()))
             .take(RESPONSES_OFFERED)
             .collect();
         for slot in waiting {
@@ -293,6 +397,7 @@ impl Worker {
     fn take_post(&mut self, now: Instant, post: Post) {
         match post {
             Post::Datagram { from, mut bytes } => self.handle_datagram(now, from, &mut bytes),
+            Post::Connection(admitted) => self.take_connection(now, *admitted),
             Post::Burst { stream, burst } => self.gather(&stream, &burst, false),
             Post::Described { stream, description } => self.describe(&stream, description, Feed::Elsewhere),
             Post::Ended { stream, reason } => {
@@ -392,7 +497,7 @@ impl Worker {
         self.by_ufrag.insert(subscriber.ufrag().to_owned(), Place::Subscriber(slot));
         self.by_session.insert(Arc::clone(&session), Place::Subscriber(slot));
         self.takers[slot] =
-            Some(Box::new(Taker { subscriber, stream, session, since: now, remote: None, connected: false }));
+            Some(Box::new(Taker { subscriber, stream, session, since: now, remotes: Vec::new(), connected: false }));
         self.stats.joins += 1;
         self.changed = true;
         self.after_taker(now, slot);
@@ -446,12 +551,8 @@ impl Worker {
                 });
             }
             SubscriberEvent::Remote(peer) => {
-                if let Some(before) = taker.remote.replace(peer)
-                    && self.by_peer.get(&before) == Some(&Place::Subscriber(slot))
-                {
-                    self.by_peer.remove(&before);
-                }
-                self.by_peer.insert(peer, Place::Subscriber(slot));
+                taker.remotes.push(peer);
+                self.route(peer, Place::Subscriber(slot));
             }
             SubscriberEvent::FirstFrame { after } => self.stats.first_frame.record(after, 1),
             SubscriberEvent::KeyFrameWanted { layer } => {
@@ -466,6 +567,23 @@ impl Worker {
         }
     }
 
+    /// Datagrams from `peer` are for this session from now on.
+    fn route(&mut self, peer: Peer, place: Place) {
+        self.by_peer.insert(peer, place);
+        if peer.protocol == Protocol::Tcp {
+            self.connections.prove(peer);
+        }
+    }
+
+    /// Forgets where a session's datagrams came from, except where another one has taken over.
+    fn unroute(&mut self, peers: &[Peer], place: Place) {
+        for peer in peers {
+            if self.by_peer.get(peer) == Some(&place) {
+                self.by_peer.remove(peer);
+            }
+        }
+    }
+
     fn drop_taker(&mut self, slot: usize, reason: &'static str) {
         let Some(taker) = self.takers[slot].take() else { return };
         self.changed = true;
@@ -473,11 +591,8 @@ impl Worker {
         self.taker_timers.set(slot, None);
         self.by_session.remove(&taker.session);
         self.by_ufrag.remove(taker.subscriber.ufrag());
-        if let Some(peer) = taker.remote
-            && self.by_peer.get(&peer) == Some(&Place::Subscriber(slot))
-        {
-            self.by_peer.remove(&peer);
-        }
+        self.unroute(&taker.remotes, Place::Subscriber(slot));
+        self.over.push(Arc::clone(&taker.session));
         if let Some(stream) = self.streams.get_mut(&taker.stream) {
             stream.subscribers.retain(|other| *other != slot);
         }
@@ -517,6 +632,9 @@ impl Worker {
             self.taker_timers.set(slot, taker.subscriber.poll_timeout());
             unsent += 1;
             if unsent == SUBSCRIBERS_A_FLUSH || step + 1 == count {
+                if !self.connections.is_empty() {
+                    self.connections.send(&self.outbox);
+                }
                 self.sender.send(&self.socket, &mut self.outbox);
                 if let Some(arrival) = arrival {
                     self.stats.forward.record(arrival.elapsed(), unsent as u64);
@@ -584,7 +702,7 @@ impl Worker {
         });
         self.by_ufrag.insert(ingest.ufrag().to_owned(), Place::Source(slot));
         self.by_session.insert(Arc::clone(&session), Place::Source(slot));
-        let source = Source { ingest, stream, session, pull, connected: false, remote: None };
+        let source = Source { ingest, stream, session, pull, connected: false, remotes: Vec::new() };
         self.sources[slot] = Some(Box::new(source));
         self.changed = true;
         self.after_source(now, slot);
@@ -694,12 +812,8 @@ impl Worker {
                     .push(Event::SessionConnected { session: source.session.to_string(), stream: stream.to_string() });
             }
             IngestEvent::Remote(peer) => {
-                if let Some(before) = source.remote.replace(peer)
-                    && self.by_peer.get(&before) == Some(&Place::Source(slot))
-                {
-                    self.by_peer.remove(&before);
-                }
-                self.by_peer.insert(peer, Place::Source(slot));
+                source.remotes.push(peer);
+                self.route(peer, Place::Source(slot));
             }
             IngestEvent::Started(description) => {
                 let session = Some(source.session.to_string());
@@ -731,11 +845,8 @@ impl Worker {
         self.source_timers.set(slot, None);
         self.by_session.remove(&source.session);
         self.by_ufrag.remove(source.ingest.ufrag());
-        if let Some(peer) = source.remote
-            && self.by_peer.get(&peer) == Some(&Place::Source(slot))
-        {
-            self.by_peer.remove(&peer);
-        }
+        self.unroute(&source.remotes, Place::Source(slot));
+        self.over.push(Arc::clone(&source.session));
         self.shared.events.push(Event::SessionClosed {
             session: source.session.to_string(),
             stream: source.stream.to_string(),
@@ -938,6 +1049,7 @@ impl Worker {
         }
         self.streams.clear();
         self.flush();
+        self.tend_connections(now);
     }
 
     // ---- time
@@ -960,14 +1072,31 @@ impl Worker {
     }
 
     fn flush(&mut self) {
+        if !self.connections.is_empty() {
+            self.connections.send(&self.outbox);
+        }
         self.sender.send(&self.socket, &mut self.outbox);
         if let Some(refused) = self.sender.poll_refused() {
             self.shared.events.push(Event::SendRung(refused));
         }
     }
 
+    /// What sending has told of the TCP connections; then those of sessions that are over.
+    fn tend_connections(&mut self, now: Instant) {
+        while let Some(peer) = self.connections.poll_full() {
+            self.hold(now, peer, true);
+        }
+        for session in std::mem::take(&mut self.over) {
+            self.connections.end(now, &session);
+        }
+        while let Some(peer) = self.connections.poll_lost() {
+            self.lose(now, peer);
+        }
+    }
+
     fn keep_house(&mut self, now: Instant) {
         self.steering.expire(now);
+        self.connections.expire(now);
         self.responses_left = RESPONSES_A_SECOND;
         let ended: Vec<StreamName> = self
             .streams
@@ -990,6 +1119,7 @@ impl Worker {
         if let Some(receiver) = &self.receiver {
             stats.receive = receiver.stats;
         }
+        stats.connections = self.connections.snapshot();
         stats.overflows = self.shared.inboxes[usize::from(self.index)].overflows();
         stats.subscribers = self.takers.iter().flatten().count();
         stats.streams = self

@@ -47,6 +47,7 @@
 //! first byte (RFC 7983).
 mod assemble;
 mod cache;
+mod candidates;
 mod clock;
 mod entropy;
 mod error;

@@ -21,6 +21,11 @@ impl Peer {
     pub fn udp(address: SocketAddr) -> Peer {
         Peer { protocol: Protocol::Udp, address }
     }
+
+    /// A peer at the other end of a TCP connection.
+    pub fn tcp(address: SocketAddr) -> Peer {
+        Peer { protocol: Protocol::Tcp, address }
+    }
 }
 
 /// One datagram in an [`Outbox`]: bytes `offset..offset + len` of its buffer.

@@ -42,6 +42,7 @@ fn fingerprint(certificate: &[u8]) -> Vec<u8> {
 /// `None`, then [`Viewer::poll_timeout`].
 pub struct Viewer {
     local: SocketAddr,
+    protocol: Protocol,
     ice: IceAgent,
     dtls: Dtls,
     dtls_timeout: Option<Instant>,
@@ -59,17 +60,33 @@ pub struct Viewer {
 impl Viewer {
     /// A viewer on the socket `local`, and its offer.
     pub fn new(now: Instant, identity: &Identity, session: u64, local: SocketAddr) -> (Viewer, String) {
+        Viewer::over(now, identity, session, local, Protocol::Udp)
+    }
+
+    /// A viewer on the TCP connection whose own end is `local`; framing (RFC 4571) is the caller's.
+    pub fn over_tcp(now: Instant, identity: &Identity, session: u64, local: SocketAddr) -> (Viewer, String) {
+        Viewer::over(now, identity, session, local, Protocol::Tcp)
+    }
+
+    fn over(
+        now: Instant,
+        identity: &Identity,
+        session: u64,
+        local: SocketAddr,
+        protocol: Protocol,
+    ) -> (Viewer, String) {
         let credentials = IceCreds::new();
         let offer = description::offer(session, &credentials.ufrag, &credentials.pass, &identity.fingerprint);
         let mut ice = IceAgent::new(credentials);
         ice.set_controlling(true);
-        if let Ok(candidate) = Candidate::host(local, "udp") {
+        if let Ok(candidate) = Candidate::host(local, protocol) {
             ice.add_local_candidate(candidate);
         }
         let mut dtls = Dtls::new_12(identity.config.clone(), identity.certificate.clone(), now);
         dtls.set_active(true);
         let viewer = Viewer {
             local,
+            protocol,
             ice,
             dtls,
             dtls_timeout: None,
@@ -90,7 +107,7 @@ impl Viewer {
         self.ice.set_remote_credentials(IceCreds { ufrag: remote.ufrag, pass: remote.password });
         for address in remote.candidates {
             if address.is_ipv4() == self.local.is_ipv4()
-                && let Ok(candidate) = Candidate::host(address, "udp")
+                && let Ok(candidate) = Candidate::host(address, self.protocol)
             {
                 self.ice.add_remote_candidate(candidate);
             }
@@ -110,7 +127,7 @@ impl Viewer {
         match datagram.first() {
             Some(0..=3) => {
                 if let Ok(message) = StunMessage::parse(datagram) {
-                    let packet = StunPacket { proto: Protocol::Udp, source: from, destination: self.local, message };
+                    let packet = StunPacket { proto: self.protocol, source: from, destination: self.local, message };
                     self.ice.handle_packet(now, packet);
                     self.drain_ice(now);
                 }

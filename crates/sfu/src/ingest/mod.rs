@@ -15,6 +15,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc};
 use wire::sdp::Description;
 
 use crate::cache::StreamPosition;
+use crate::candidates::{local_candidates, write_candidates};
 use crate::clock::{NtpTime, WallClock};
 use crate::entropy::{Credentials, Entropy};
 use crate::error::SfuError;
@@ -207,10 +208,9 @@ impl Ingest {
             }
         }
         let mut rtc = config.build(now);
-        for address in &addresses {
-            if let Ok(candidate) = Candidate::host(*address, "udp") {
-                rtc.add_local_candidate(candidate);
-            }
+        // a pull connects two nodes: neither would open a TCP connection
+        for candidate in local_candidates(&addresses).filter(|candidate| !pulls || candidate.tcptype().is_none()) {
+            rtc.add_local_candidate(candidate);
         }
         Ingest {
             rtc,
@@ -265,7 +265,9 @@ impl Ingest {
             self.offer = offer;
         }
         for value in fragment.candidates() {
-            if let Ok(candidate) = Candidate::from_sdp_string(&format!("candidate:{value}")) {
+            // TCP candidates of browsers are active ones, which come to us
+            let candidate = Candidate::from_sdp_string(&format!("candidate:{value}"));
+            if let Some(candidate) = candidate.ok().filter(|candidate| candidate.proto() == str0m::net::Protocol::Udp) {
                 self.rtc.add_remote_candidate(candidate);
             }
         }
@@ -275,7 +277,7 @@ impl Ingest {
         }
         let Credentials { ufrag, password } = &self.credentials;
         let mut fragment = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
-        crate::subscriber::write_candidates(&mut fragment, &self.addresses);
+        write_candidates(&mut fragment, &self.addresses);
         Ok(Trickle::Restarted { fragment, etag: self.draw_etag() })
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use wire::sdp::{self, Description, Direction, Media};
 
+use crate::candidates::write_candidates;
 use crate::entropy::Credentials;
 use crate::error::SfuError;
 use crate::packet::{Codec, Kind, Layer, StreamDescription, TrackDescription};
@@ -279,17 +280,6 @@ fn write_section(
     write_candidates(sdp, addresses);
 }
 
-/// Host candidates of all addresses, and the end of them.
-pub(crate) fn write_candidates(sdp: &mut String, addresses: &[SocketAddr]) {
-    for (index, address) in addresses.iter().enumerate() {
-        // RFC 8445 5.1.2.1: type preference 126 (host), local preference by order, component 1
-        let priority = (126u32 << 24) + ((65_535 - index as u32) << 8) + 255;
-        let (ip, port) = (address.ip(), address.port());
-        let _ = write!(sdp, "a=candidate:{} 1 udp {priority} {ip} {port} typ host\r\n", index + 1);
-    }
-    sdp.push_str("a=end-of-candidates\r\n");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -337,7 +327,7 @@ mod tests {
         assert_eq!((answer.media[0].port, answer.media[1].port), (9, 9));
         assert_eq!(answer.bundle(), vec!["0", "1"]);
         assert_eq!(answer.media[0].direction(), Direction::Inactive);
-        assert_eq!(answer.candidates(), vec!["1 1 udp 2130706431 192.0.2.1 7900 typ host"]);
+        assert_eq!(answer.candidates().len(), 2, "UDP and TCP");
         assert_eq!(answer.media[1].direction(), Direction::SendOnly);
     }
 

@@ -30,6 +30,8 @@ const MOST_CATCH_UP: Duration = Duration::from_millis(250);
 const STILL_FRAMES: u8 = 3;
 /// The interval between replays doubles so often for a viewer that keeps asking.
 const MOST_UNHELPED: u32 = 3;
+/// Packets of sound that are still worth sending after the way out was full.
+const MOST_LATE_SOUND: u64 = 10;
 /// How long a wished key frame may take before the backlog is sent after all.
 const KEY_FRAME_PATIENCE: Duration = Duration::from_millis(700);
 
@@ -253,6 +255,30 @@ impl Forwarder {
         self.replay(now, cache);
         if self.is_waiting() || !helped {
             self.wishes.push(Wish::KeyFrame(self.layer));
+        }
+    }
+
+    /// The way out is free again: catches up from where it stopped, or waits at a frame's end for a key frame that is sooner there.
+    pub(super) fn resume(&mut self, now: Instant, cache: &StreamCache) {
+        let source = self.source(cache);
+        if self.section.kind == Kind::Audio {
+            // sound of long ago would only delay that of now
+            if source.end().saturating_sub(self.next) > MOST_LATE_SOUND {
+                self.begin_run(source.end());
+            }
+            return;
+        }
+        if self.is_waiting() || self.next >= source.end() {
+            return;
+        }
+        let from = source.gop().unwrap_or(0).max(self.next);
+        let backlog = source.backlog(from);
+        let rate_bps = source.bitrate_bps(now);
+        if catch_up_time(backlog.bytes, backlog.frames, rate_bps, self.burst_bps()) <= MOST_CATCH_UP {
+            self.state = State::CatchingUp;
+        } else {
+            self.wishes.push(Wish::KeyFrame(self.layer));
+            self.state = State::Still { frames_left: 0, since: now };
         }
     }
 

@@ -16,6 +16,7 @@ use wire::rtp;
 use wire::sdp::{Description, IceCredentials};
 
 use crate::cache::{RateWindow, StreamCache};
+use crate::candidates::write_candidates;
 use crate::clock::WallClock;
 use crate::entropy::{Credentials, Entropy};
 use crate::error::SfuError;
@@ -30,7 +31,6 @@ mod stats;
 mod transport;
 
 use answer::Plan;
-pub(crate) use answer::write_candidates;
 use forwarder::{Forwarder, Link, Wish};
 use reports::Reports;
 pub use stats::{SubscriberStats, TrackStats};
@@ -155,6 +155,8 @@ pub struct Subscriber {
     connect_after: Option<Duration>,
     first_frame_after: Option<Duration>,
     started: bool,
+    /// The way out is full: nothing new is sent until it is free.
+    held: bool,
     report_due: Option<Instant>,
     slot_due: Option<Instant>,
     /// Packets that may still leave in this slot, and when the slot began.
@@ -215,6 +217,7 @@ impl Subscriber {
             connect_after: None,
             first_frame_after: None,
             started: false,
+            held: false,
             report_due: None,
             slot_due: None,
             allowance: config.segments_per_slot,
@@ -270,7 +273,7 @@ impl Subscriber {
 
     /// A burst that `cache.push` has just taken.
     pub fn forward(&mut self, now: Instant, burst: &[Arc<Packet>], cache: &StreamCache, out: &mut Outbox) {
-        if !self.started {
+        if !self.started || self.held {
             return;
         }
         let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
@@ -285,6 +288,27 @@ impl Subscriber {
             self.sent.add(now, link.bytes as usize);
         }
         self.pump(now, cache, out);
+    }
+
+    /// Backpressure of a way out that keeps order (TCP). While held nothing new leaves; the place in the cache stays. Released, it
+    /// goes on from there or, where that is too far back, from the newest key frame, and asks for one if there is none.
+    pub fn hold(&mut self, now: Instant, held: bool, cache: &StreamCache, out: &mut Outbox) {
+        if std::mem::replace(&mut self.held, held) == held || !self.started {
+            return;
+        }
+        if held {
+            self.slot_due = None;
+        } else {
+            self.video.iter_mut().chain(&mut self.audio).for_each(|forwarder| forwarder.resume(now, cache));
+            self.pump(now, cache, out);
+        }
+    }
+
+    /// The connection to `peer` is gone (TCP). Media waits for the next genuine check, from wherever it comes.
+    pub fn lose(&mut self, now: Instant, peer: Peer, out: &mut Outbox) {
+        self.transport.lose(now, peer, out);
+        self.held = false;
+        self.take_transport_events(now);
     }
 
     /// The timer of [`Subscriber::poll_timeout`] is due.
@@ -425,7 +449,9 @@ impl Subscriber {
             self.started = true;
             self.video.iter_mut().chain(&mut self.audio).for_each(|forwarder| forwarder.start(now, cache));
         }
-        self.send_media(now, cache, out);
+        if !self.held {
+            self.send_media(now, cache, out);
+        }
         self.take_wishes(now);
     }
 

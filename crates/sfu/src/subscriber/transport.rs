@@ -13,6 +13,7 @@ use wire::sdp::IceCredentials;
 use wire::srtp::{self, Opener, Profile, Sealer};
 
 use super::CloseReason;
+use crate::candidates::local_candidates;
 use crate::entropy::Credentials;
 use crate::identity::Identity;
 use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
@@ -94,11 +95,8 @@ impl Transport {
         let mut ice = IceAgent::with_hmac(ice_creds(local), &StunHmac);
         ice.set_controlling(false);
         ice.set_max_candidate_pairs(MOST_REMOTE_CANDIDATES);
-        for address in &addresses {
-            // only unspecified and multicast addresses are refused, which nobody can be reached at
-            if let Ok(candidate) = Candidate::host(*address, "udp") {
-                ice.add_local_candidate(candidate);
-            }
+        for candidate in local_candidates(&addresses) {
+            ice.add_local_candidate(candidate);
         }
         ice.set_remote_credentials(IceCreds { ufrag: remote.ufrag, pass: remote.password });
         ice.handle_timeout(now);
@@ -235,6 +233,22 @@ impl Transport {
         // Nominates at once; its own timeout would come only later.
         self.ice.handle_timeout(now);
         self.drain_ice(now, out);
+    }
+
+    /// The connection to `peer` is gone: its pairs too, and the way out, if it was that.
+    pub(super) fn lose(&mut self, now: Instant, peer: Peer, out: &mut Outbox) {
+        self.peers.retain(|other| *other != peer);
+        if self.path == Some(peer) {
+            self.path = None;
+        }
+        let gone =
+            |candidate: &Candidate| candidate.addr() == peer.address && candidate.proto() == str0m::net::Protocol::Tcp;
+        let candidate = self.ice.remote_candidates().find(gone);
+        if let Some(candidate) = candidate {
+            self.ice.invalidate_candidate(&candidate);
+            self.ice.handle_timeout(now);
+            self.drain_ice(now, out);
+        }
     }
 
     fn drain_ice(&mut self, now: Instant, out: &mut Outbox) {

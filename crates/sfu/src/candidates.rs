@@ -1,0 +1,58 @@
+//! Our own candidates: each address serves UDP and, as the passive side, TCP (RFC 6544) on one port.
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use str0m::Candidate;
+use str0m::net::TcpType;
+
+/// Type preferences of RFC 8445 5.1.2.1 for host candidates. TCP's is below every kind of UDP but a relayed one, as in libwebrtc:
+/// what is lost on TCP holds up all that comes after it.
+const UDP_PREFERENCE: u32 = 126;
+const TCP_PREFERENCE: u32 = 90;
+
+/// What an ICE agent must know of our addresses. Unspecified and multicast ones are left out: nobody can be reached there.
+pub(crate) fn local_candidates(addresses: &[SocketAddr]) -> impl Iterator<Item = Candidate> + '_ {
+    addresses.iter().flat_map(|address| {
+        let tcp = Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive).build();
+        [Candidate::host(*address, "udp").ok(), tcp.ok()].into_iter().flatten()
+    })
+}
+
+/// Host candidates of all addresses, and the end of them.
+pub(crate) fn write_candidates(sdp: &mut String, addresses: &[SocketAddr]) {
+    let transports = [("udp", UDP_PREFERENCE, ""), ("tcp", TCP_PREFERENCE, " tcptype passive")];
+    for (transport, preference, role) in transports {
+        for (index, address) in addresses.iter().enumerate() {
+            // local preference by order, component 1
+            let priority = (preference << 24) + ((65_535 - index as u32) << 8) + 255;
+            let foundation = if transport == "udp" { index + 1 } else { addresses.len() + index + 1 };
+            let (ip, port) = (address.ip(), address.port());
+            let _ = write!(sdp, "a=candidate:{foundation} 1 {transport} {priority} {ip} {port} typ host{role}\r\n");
+        }
+    }
+    sdp.push_str("a=end-of-candidates\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_address_is_named_for_udp_and_then_for_tcp() {
+        let addresses = ["192.0.2.1:7900".parse().unwrap(), "[2001:db8::1]:7900".parse().unwrap()];
+        let mut sdp = String::new();
+        write_candidates(&mut sdp, &addresses);
+        let lines: Vec<&str> = sdp.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "a=candidate:1 1 udp 2130706431 192.0.2.1 7900 typ host",
+                "a=candidate:2 1 udp 2130706175 2001:db8::1 7900 typ host",
+                "a=candidate:3 1 tcp 1526726655 192.0.2.1 7900 typ host tcptype passive",
+                "a=candidate:4 1 tcp 1526726399 2001:db8::1 7900 typ host tcptype passive",
+                "a=end-of-candidates",
+            ]
+        );
+        assert_eq!(local_candidates(&addresses).count(), 4);
+    }
+}
