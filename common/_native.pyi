@@ -112,6 +112,7 @@ class Event(TypedDict):
     type: Literal[
         "session_connected",
         "session_closed",
+        "layer_changed",
         "stream_started",
         "stream_ended",
         "stream_silent",
@@ -123,6 +124,8 @@ class Event(TypedDict):
     reason: NotRequired[str]
     """session_closed: closed, peer_closed, consent_expired, never_connected, handshake_failed, stream_ended, shutdown, fault.
     stream_ended: ended, publisher_left, source_lost. send_rung: a sentence."""
+    layer: NotRequired[int | None]
+    """layer_changed: the layer that a subscriber's video comes from now; None: its path has room for sound only."""
     send: NotRequired[SendRung]
     """send_rung: the rung used from now on."""
 

@@ -181,6 +181,12 @@ fn event_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("reason", reason)?;
             "session_closed"
         }
+        Event::LayerChanged { session, stream, layer } => {
+            dict.set_item("session", session)?;
+            dict.set_item("stream", stream)?;
+            dict.set_item("layer", layer.map(|layer| layer.0))?;
+            "layer_changed"
+        }
         Event::StreamStarted { stream, session } => {
             dict.set_item("stream", stream)?;
             dict.set_item("session", session)?;

@@ -23,6 +23,12 @@ pub enum Event {
         stream: String,
         reason: &'static str,
     },
+    /// A subscriber's video comes from this layer now; `None`: its path has room for sound only.
+    LayerChanged {
+        session: String,
+        stream: String,
+        layer: Option<sfu::Layer>,
+    },
     /// First media of a stream, or of its new source.
     StreamStarted {
         stream: String,

@@ -558,11 +558,16 @@ impl Worker {
             SubscriberEvent::KeyFrameWanted { layer } => {
                 let stream = Arc::clone(&taker.stream);
                 if let Some(known) = self.streams.get_mut(&stream)
-                    && known.cache.want_key_frame(now)
+                    && known.cache.want_key_frame(now, layer)
                 {
                     self.want_key_frame(now, stream, layer);
                 }
             }
+            SubscriberEvent::LayerChanged { layer } => self.shared.events.push(Event::LayerChanged {
+                session: taker.session.to_string(),
+                stream: taker.stream.to_string(),
+                layer,
+            }),
             SubscriberEvent::Closed(reason) => self.drop_taker(slot, reason.code()),
         }
     }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::keyframe::KeyFrameGate;
 use crate::packet::{Kind, Layer, MediaTime, Packet, StreamDescription};
+use crate::rate::SlidingRate;
+use crate::rungs::Rungs;
 
 /// Packets kept for NACKs beyond the GOP: some seconds of a usual stream.
 const VIDEO_HISTORY: usize = 1024;
@@ -20,7 +22,7 @@ pub struct StreamCache {
     description: StreamDescription,
     video: [LayerCache; Layer::MAX],
     audio: LayerCache,
-    gate: KeyFrameGate,
+    gates: [KeyFrameGate; Layer::MAX],
     key_frames_wanted: u64,
     key_frames_asked: u64,
 }
@@ -46,7 +48,7 @@ pub struct LayerStats {
     pub layer: Layer,
     pub packets: u64,
     pub bytes: u64,
-    /// Over the last second or so; 0 when nothing came for two seconds.
+    /// Over the last four seconds; 0 when nothing came for two.
     pub bitrate_bps: u64,
     pub key_frames: u64,
     /// Packets from the newest key frame on; 0 when there is none to start from.
@@ -70,7 +72,7 @@ impl StreamCache {
             description,
             video: std::array::from_fn(|_| LayerCache::new(VIDEO_HISTORY)),
             audio: LayerCache::new(AUDIO_HISTORY),
-            gate: KeyFrameGate::default(),
+            gates: Default::default(),
             key_frames_wanted: 0,
             key_frames_asked: 0,
         }
@@ -106,10 +108,10 @@ impl StreamCache {
         }
     }
 
-    /// A subscriber wants a key frame: whether to ask the source for it now.
-    pub fn want_key_frame(&mut self, now: Instant) -> bool {
+    /// A subscriber wants a key frame of a layer: whether to ask the source for it now.
+    pub fn want_key_frame(&mut self, now: Instant, layer: Layer) -> bool {
         self.key_frames_wanted += 1;
-        let pass = self.gate.pass(now);
+        let pass = self.gates[usize::from(layer.0).min(Layer::MAX - 1)].pass(now);
         self.key_frames_asked += u64::from(pass);
         pass
     }
@@ -151,6 +153,15 @@ impl StreamCache {
         let alive = self.video.iter().enumerate().filter(|(_, layer)| layer.is_alive(now));
         alive.max_by_key(|(_, layer)| layer.bitrate_bps(now)).map_or(Layer::SINGLE, |(index, _)| Layer(index as u8))
     }
+
+    /// The video layers that are alive, and what each takes, the cheapest first.
+    pub(crate) fn rungs(&self, now: Instant) -> Rungs {
+        let mut rungs = Rungs::default();
+        for (index, layer) in self.video.iter().enumerate().filter(|(_, layer)| layer.is_alive(now)) {
+            rungs.push(Layer(index as u8), layer.bitrate_bps(now));
+        }
+        rungs
+    }
 }
 
 /// Packets of one layer, by sequence number.
@@ -166,7 +177,7 @@ pub(crate) struct LayerCache {
     count: u64,
     bytes: u64,
     key_frames: u64,
-    window: RateWindow,
+    rate: SlidingRate,
 }
 
 impl LayerCache {
@@ -180,7 +191,7 @@ impl LayerCache {
             count: 0,
             bytes: 0,
             key_frames: 0,
-            window: RateWindow::default(),
+            rate: SlidingRate::default(),
         }
     }
 
@@ -205,7 +216,7 @@ impl LayerCache {
         self.packets[index] = Some(packet.clone());
         self.count += 1;
         self.bytes += packet.payload.len() as u64;
-        self.window.add(packet.arrival, packet.payload.len());
+        self.rate.add(packet.arrival, packet.payload.len());
         if packet.key_frame_start {
             self.key_frames += 1;
             self.gop = Some(self.gop.map_or(sequence, |gop| gop.max(sequence)));
@@ -262,7 +273,7 @@ impl LayerCache {
     }
 
     pub(crate) fn bitrate_bps(&self, now: Instant) -> u64 {
-        self.window.bitrate_bps(now)
+        self.rate.bitrate_bps(now)
     }
 
     /// Payload bytes, frames and missing packets from `from` to the end.
@@ -399,7 +410,8 @@ mod tests {
     #[test]
     fn wishes_are_gathered() {
         let (mut cache, now) = cache();
-        let asked = (0..1000).filter(|at| cache.want_key_frame(now + Duration::from_millis(*at))).count();
+        let asked =
+            (0..1000).filter(|at| cache.want_key_frame(now + Duration::from_millis(*at), Layer::SINGLE)).count();
         assert_eq!(asked, 2);
         assert_eq!((cache.stats(now).key_frames_wanted, cache.stats(now).key_frames_asked), (1000, 2));
     }

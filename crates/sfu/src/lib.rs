@@ -57,6 +57,8 @@ mod injector;
 mod keyframe;
 mod outbox;
 mod packet;
+mod rate;
+mod rungs;
 mod subscriber;
 mod tap;
 
@@ -72,7 +74,7 @@ pub use keyframe::KeyFrameGate;
 pub use outbox::{DatagramKind, Outbox, Peer, Protocol, Sealed, Train, stun_ufrag};
 pub use packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription, TrackDescription};
 pub use subscriber::{
-    Answer, CloseReason, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, SubscriberStats, TrackStats,
-    Trickle,
+    Answer, CloseReason, LayerWish, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, SubscriberStats,
+    TrackStats, Trickle,
 };
 pub use tap::Tap;

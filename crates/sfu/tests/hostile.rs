@@ -282,9 +282,9 @@ fn many_joins_are_one_key_frame_request() {
             outbox.iter().for_each(|(_, datagram)| down.send(now, datagram.to_vec(), datagram.len()));
             outbox.clear();
             while let Some(event) = subscriber.poll_event() {
-                if let SubscriberEvent::KeyFrameWanted { .. } = event {
+                if let SubscriberEvent::KeyFrameWanted { layer } = event {
                     wished += 1;
-                    if cache.want_key_frame(now) && source.injector.request_key_frame(now) {
+                    if cache.want_key_frame(now, layer) && source.injector.request_key_frame(now) {
                         asked += 1;
                         source.key_wanted = true;
                     }

@@ -285,7 +285,7 @@ impl World {
             }
             while let Some(event) = subscriber.poll_event() {
                 if let SubscriberEvent::KeyFrameWanted { layer } = event
-                    && self.incoming.cache.want_key_frame(now)
+                    && self.incoming.cache.want_key_frame(now, layer)
                 {
                     self.incoming.ingest.request_key_frame(now, layer);
                 }
@@ -419,7 +419,7 @@ fn a_thousand_wishes_are_one_request() {
     let before = world.incoming.ingest.stats().plis_sent;
     let wanted = world.publisher.tick;
     for _ in 0..1000 {
-        if world.incoming.cache.want_key_frame(world.now) {
+        if world.incoming.cache.want_key_frame(world.now, Layer::SINGLE) {
             world.incoming.ingest.request_key_frame(world.now, Layer::SINGLE);
         }
     }

@@ -28,6 +28,9 @@ const MOST_REPAIRS: usize = 512;
 const MOST_CATCH_UP: Duration = Duration::from_millis(250);
 /// Frames that go out when catching up would take too long: a lone key frame is not always shown.
 const STILL_FRAMES: u8 = 3;
+/// Repairs take at most half as much as the layer itself, and this much at once. On a path that is too narrow every repair is
+/// another loss; what half of the stream cannot mend, a key frame must.
+const REPAIR_BURST_BYTES: u64 = 96 * 1024;
 /// The interval between replays doubles so often for a viewer that keeps asking.
 const MOST_UNHELPED: u32 = 3;
 /// Packets of sound that are still worth sending after the way out was full.
@@ -62,13 +65,38 @@ enum State {
     Still { frames_left: u8, since: Instant },
     /// Has sent all there was; follows.
     Live,
+    /// Sends nothing new: the path has no room for video.
+    Paused,
 }
+
+/// Another layer is to be taken with its next key frame.
+#[derive(Debug, Clone, Copy)]
+struct Switch {
+    layer: Layer,
+    /// The key frame begins at this number or later.
+    from: u64,
+    since: Instant,
+    asked: Instant,
+    /// Nothing more of the present layer meanwhile.
+    at_once: bool,
+}
+
+/// A key frame that does not come is asked for again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// One padding packet: the most that the format holds. Its last byte says how much of it is padding (RFC 3550 5.1).
+const PADDING: [u8; 255] = {
+    let mut padding = [0; 255];
+    padding[254] = 255;
+    padding
+};
 
 /// What a forwarder wants of its surroundings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
     KeyFrame(Layer),
     FirstFrameSent,
+    /// Video comes from this layer now.
+    Switched(Layer),
 }
 
 pub(super) struct Forwarder {
@@ -76,6 +104,7 @@ pub(super) struct Forwarder {
     config: SubscriberConfig,
     layer: Layer,
     state: State,
+    switch: Option<Switch>,
     /// Next sequence number to read.
     next: u64,
     /// Next sequence number to give out, extended.
@@ -95,6 +124,8 @@ pub(super) struct Forwarder {
     stamps: VecDeque<Stamp>,
     /// Sequence numbers (ours) to be sent again.
     repairs: VecDeque<u64>,
+    /// Bytes that repairs may still take, and since when that is so.
+    credit: (u64, Option<Instant>),
     /// Lately repaired, not to be repaired again within a round trip.
     repaired: VecDeque<(u64, Instant)>,
     last_replay: Option<Instant>,
@@ -123,6 +154,7 @@ impl Forwarder {
             section,
             config,
             state: State::Waiting { from: 0 },
+            switch: None,
             next: 0,
             // RFC 3711 3.3.1: small enough that a lost first packet cannot confuse the rollover counter
             out_next: number(0) & 0x3fff | 1,
@@ -135,6 +167,7 @@ impl Forwarder {
             runs: VecDeque::new(),
             stamps: VecDeque::new(),
             repairs: VecDeque::new(),
+            credit: (REPAIR_BURST_BYTES, None),
             repaired: VecDeque::new(),
             last_replay: None,
             pli_answered: false,
@@ -236,6 +269,9 @@ impl Forwarder {
     /// The viewer cannot decode: replays the cache, at most every `replay_interval`.
     pub(super) fn handle_pli(&mut self, now: Instant, cache: &StreamCache) {
         self.stats.plis += 1;
+        if self.state == State::Paused {
+            return;
+        }
         if self.section.layer.is_some() {
             // A node asks for viewers whom its own cache did not help. A replay would show all its viewers the past again.
             return self.wishes.push(Wish::KeyFrame(self.layer));
@@ -268,7 +304,7 @@ impl Forwarder {
             }
             return;
         }
-        if self.is_waiting() || self.next >= source.end() {
+        if self.is_waiting() || self.holds() || self.next >= source.end() {
             return;
         }
         let from = source.gop().unwrap_or(0).max(self.next);
@@ -282,13 +318,56 @@ impl Forwarder {
         }
     }
 
-    /// Takes the video from another layer, starting with its newest key frame.
-    pub(super) fn switch(&mut self, now: Instant, layer: Layer, cache: &StreamCache) {
-        self.layer = layer;
-        self.replay(now, cache);
-        if self.is_waiting() {
-            self.wishes.push(Wish::KeyFrame(layer));
+    /// Takes the video from another layer with its next key frame; the present one goes on until then, unless `at_once`.
+    pub(super) fn switch(&mut self, now: Instant, layer: Layer, at_once: bool, cache: &StreamCache) {
+        if layer == self.layer && self.state != State::Paused {
+            self.switch = None;
+            return;
         }
+        let from = cache.layer(Kind::Video, layer).end();
+        self.switch = Some(Switch { layer, from, since: now, asked: now, at_once });
+        self.wishes.push(Wish::KeyFrame(layer));
+    }
+
+    /// Sends no more video until a layer is switched to.
+    pub(super) fn pause(&mut self) {
+        self.switch = None;
+        self.repairs.clear();
+        self.state = State::Paused;
+    }
+
+    /// Whether new packets of the present layer are held back.
+    fn holds(&self) -> bool {
+        self.state == State::Paused || self.at_boundary && self.switch.is_some_and(|switch| switch.at_once)
+    }
+
+    /// Takes the other layer if its key frame has come, and asks for one again if it has not.
+    fn follow_switch(&mut self, now: Instant, cache: &StreamCache) {
+        let Some(switch) = self.switch else { return };
+        let source = cache.layer(Kind::Video, switch.layer);
+        let waited = now.saturating_duration_since(switch.since);
+        // a source that does not obey: its last key frame and all that followed it, better late than never
+        let from = if switch.at_once && waited >= KEY_FRAME_PATIENCE { 0 } else { switch.from };
+        if let Some(gop) = source.gop().filter(|gop| *gop >= from) {
+            (self.switch, self.layer) = (None, switch.layer);
+            self.begin_run(gop);
+            self.state = State::CatchingUp;
+            self.wishes.push(Wish::Switched(switch.layer));
+        } else if now.saturating_duration_since(switch.asked) >= ASK_AGAIN {
+            self.switch = Some(Switch { asked: now, ..switch });
+            self.wishes.push(Wish::KeyFrame(switch.layer));
+        }
+    }
+
+    /// Sends a packet that is nothing but padding, as the repair stream may. Whether it could.
+    pub(super) fn pad(&mut self, link: &mut Link<'_>) -> bool {
+        let Some(payload_type) = self.section.codec.rtx else { return false };
+        let sequence = self.rtx_next;
+        self.rtx_next += 1;
+        let timestamp = self.last_time.unwrap_or(self.time_base) as u32;
+        let ssrc = self.section.rtx_ssrc;
+        let header = Header { marker: false, payload_type, sequence: sequence as u16, timestamp, ssrc };
+        link.seal(&header, sequence, self.section.abs_send_time, &[], Body::Padding(&PADDING))
     }
 
     /// A NACK: remembers what is to be sent again. `rtt`: no second repair within it.
@@ -317,7 +396,7 @@ impl Forwarder {
             && packet.layer == self.layer
             && packet.sequence < self.next
             && packet.sequence >= run.in_start;
-        if behind && !self.is_waiting() {
+        if behind && !self.is_waiting() && !self.holds() {
             let out = run.out_start + (packet.sequence - run.in_start);
             let time = self.time_of(out, packet.time.ticks);
             self.send(packet, out, time, link);
@@ -327,6 +406,12 @@ impl Forwarder {
     /// Sends what is due; `allowance` is the number of packets that may still leave in this slot.
     pub(super) fn pump(&mut self, now: Instant, cache: &StreamCache, allowance: &mut usize, link: &mut Link<'_>) {
         self.pump_repairs(now, cache, allowance, link);
+        if self.at_boundary || self.is_waiting() || self.state == State::Paused {
+            self.follow_switch(now, cache);
+        }
+        if self.holds() {
+            return;
+        }
         let source = self.source(cache);
         let end = source.end();
         if let State::Waiting { from } = self.state {
@@ -351,6 +436,11 @@ impl Forwarder {
         }
         while self.next < end && *allowance > 0 {
             if self.at_boundary {
+                if self.switch.is_some_and(|switch| {
+                    switch.at_once || cache.layer(Kind::Video, switch.layer).gop().is_some_and(|gop| gop >= switch.from)
+                }) {
+                    return self.pump(now, cache, allowance, link);
+                }
                 // a newer key frame empties what is left of the backlog
                 if let Some(gop) = source.gop().filter(|gop| *gop > self.next && self.section.kind == Kind::Video) {
                     self.begin_run(gop);
@@ -388,7 +478,13 @@ impl Forwarder {
         // repairs leave room for new packets, or a lossy link would only ever look back
         let waits = !self.is_waiting() && self.source(cache).end() > self.next;
         let reserved = if waits { *allowance / 2 } else { 0 };
-        while *allowance > reserved {
+        if self.repairs.is_empty() {
+            return;
+        }
+        let since = self.credit.1.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let earned = u128::from(self.source(cache).bitrate_bps(now).max(64_000)) * since.as_micros() / 16_000_000;
+        self.credit = ((self.credit.0 + earned as u64).min(REPAIR_BURST_BYTES), Some(now));
+        while *allowance > reserved && self.credit.0 >= wire::h264::PAYLOAD_BYTES as u64 {
             let Some(out) = self.repairs.pop_front() else { return };
             let run = self.runs.iter().rev().find(|run| run.out_start <= out).copied();
             let packet = run.and_then(|run| {
@@ -400,6 +496,7 @@ impl Forwarder {
                     let time = self.time_of(out, packet.time.ticks);
                     self.repair(packet, out, time, link);
                     self.repaired.push_back((out, now));
+                    self.credit.0 = self.credit.0.saturating_sub(packet.payload.len() as u64);
                     *allowance -= 1;
                 }
                 None => self.stats.nacks_missed += 1,
@@ -471,7 +568,7 @@ impl Forwarder {
             timestamp: time as u32,
             ssrc: self.section.ssrc,
         };
-        if link.seal(&header, out, self.section.abs_send_time, &[], &packet.payload) {
+        if link.seal(&header, out, self.section.abs_send_time, &[], Body::Media(&packet.payload)) {
             self.stats.packets += 1;
             self.stats.bytes += packet.payload.len() as u64;
         }
@@ -493,13 +590,14 @@ impl Forwarder {
             ssrc: self.section.rtx_ssrc,
         };
         let original = (out as u16).to_be_bytes();
-        link.seal(&header, sequence, self.section.abs_send_time, &original, &packet.payload);
+        link.seal(&header, sequence, self.section.abs_send_time, &original, Body::Media(&packet.payload));
     }
 
     /// Packets that wait in the cache or for repair, for which another slot is needed.
     pub(super) fn backlog(&self, cache: &StreamCache) -> u64 {
         let waits = match self.state {
             State::Waiting { .. } => 0,
+            _ if self.holds() => 0,
             _ => self.source(cache).end().saturating_sub(self.next),
         };
         waits + self.repairs.len() as u64
@@ -507,11 +605,17 @@ impl Forwarder {
 
     /// When the next slot matters; `None`: only when something comes.
     pub(super) fn due(&self, now: Instant, cache: &StreamCache) -> Option<Instant> {
-        match self.state {
+        let switch = self.switch.map(|switch| {
+            let given_up = switch.since + KEY_FRAME_PATIENCE;
+            let again = switch.asked + ASK_AGAIN;
+            if switch.at_once && given_up > now { again.min(given_up) } else { again }
+        });
+        let media = match self.state {
             State::Still { frames_left: 0, since } if self.repairs.is_empty() => Some(since + KEY_FRAME_PATIENCE),
             _ if self.backlog(cache) > 0 => Some(now + self.config.slot),
             _ => None,
-        }
+        };
+        switch.into_iter().chain(media).min()
     }
 
     /// Our time for a point of the stream's line.
@@ -540,6 +644,13 @@ fn catch_up_time(bytes: u64, frames: u64, stream_bps: u64, burst_bps: u64) -> Du
     wire.max(decode * u32::try_from(frames).unwrap_or(u32::MAX))
 }
 
+/// What follows a packet's header.
+enum Body<'a> {
+    Media(&'a [u8]),
+    /// All of it padding.
+    Padding(&'a [u8]),
+}
+
 /// Where a forwarder's packets go.
 pub(super) struct Link<'a> {
     pub(super) sealer: &'a Sealer,
@@ -558,8 +669,12 @@ impl Link<'_> {
         sequence: u64,
         abs_send_time: Option<u8>,
         prefix: &[u8],
-        payload: &[u8],
+        body: Body<'_>,
     ) -> bool {
+        let (payload, padded) = match body {
+            Body::Media(payload) => (payload, false),
+            Body::Padding(padding) => (padding, true),
+        };
         let [a, b, c] = self.abs_send_time;
         let element = abs_send_time.map(|id| [id << 4 | 2, a, b, c]);
         let sealer = self.sealer;
@@ -569,6 +684,9 @@ impl Link<'_> {
             header.write(element.as_ref().map_or(&[], |element| &element[..]), buffer);
             let head = buffer.len() - start;
             debug_assert!(head >= rtp::HEADER_BYTES);
+            if padded {
+                buffer[start] |= 0x20;
+            }
             buffer.extend_from_slice(prefix);
             buffer.extend_from_slice(payload);
             let sealed = sealer.seal_rtp(buffer, start, head, sequence);

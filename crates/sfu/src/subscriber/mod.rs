@@ -5,6 +5,7 @@
 //! | `answer.rs` | which sections of the offer are taken, and the answer's text |
 //! | `transport.rs` | ICE, DTLS, SRTP |
 //! | `forwarder.rs` | cursor, rewriting, start, pace, repair of one track |
+//! | `chooser.rs` | which layer the viewer gets |
 //! | `reports.rs` | sender and receiver reports |
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -25,16 +26,24 @@ use crate::outbox::{Outbox, Peer};
 use crate::packet::{Kind, Layer, Packet};
 
 mod answer;
+mod chooser;
 mod forwarder;
 mod reports;
 mod stats;
 mod transport;
 
 use answer::Plan;
+pub use chooser::LayerWish;
+use chooser::{Choice, Chooser, Move, View};
 use forwarder::{Forwarder, Link, Wish};
 use reports::Reports;
 pub use stats::{SubscriberStats, TrackStats};
 use transport::{Transport, TransportEvent};
+
+/// A full packet of media on the wire.
+const PACKET_BITS: u64 = 1200 * 8;
+/// A padding packet on the wire: 255 bytes, headers, tag.
+const PADDING_BITS: u64 = (255 + 20 + 16) * 8;
 
 /// What may be tuned; the defaults are the measured ones.
 #[derive(Debug, Clone)]
@@ -134,6 +143,8 @@ pub enum SubscriberEvent {
     FirstFrame { after: Duration },
     /// Only a new key frame helps (nothing in the cache to start from): see [`StreamCache::want_key_frame`].
     KeyFrameWanted { layer: Layer },
+    /// Video comes from this layer now; `None`: sound goes on alone, since the path has no room for more.
+    LayerChanged { layer: Option<Layer> },
     /// It is over; drop the value.
     Closed(CloseReason),
 }
@@ -163,6 +174,13 @@ pub struct Subscriber {
     allowance: usize,
     slot_began: Instant,
     remb_bps: Option<u64>,
+    /// Which layer the viewer gets; `None` when its sections have one each, and before the start.
+    chooser: Option<Chooser>,
+    wish: LayerWish,
+    /// Pace of a backlog, when the path was found narrow.
+    pace_bps: Option<u64>,
+    /// Until when padding has been sent.
+    padded: Option<Instant>,
     sent: RateWindow,
     events: VecDeque<SubscriberEvent>,
 }
@@ -224,6 +242,10 @@ impl Subscriber {
             config,
             slot_began: now,
             remb_bps: None,
+            chooser: None,
+            wish: LayerWish::Auto,
+            pace_bps: None,
+            padded: None,
             sent: RateWindow::default(),
             events: VecDeque::new(),
         };
@@ -321,7 +343,7 @@ impl Subscriber {
     /// When [`Subscriber::handle_timeout`] is due; ask again after every call that takes `&mut self`.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let transport = self.transport.poll_timeout()?;
-        Some([self.report_due, self.slot_due].into_iter().flatten().fold(transport, Instant::min))
+        Some([self.report_due, self.slot_due, self.padded].into_iter().flatten().fold(transport, Instant::min))
     }
 
     pub fn poll_event(&mut self) -> Option<SubscriberEvent> {
@@ -364,12 +386,31 @@ impl Subscriber {
             rtt_ms: self.reports.rtt().map(millis),
             bitrate_bps: self.sent.bitrate_bps(now),
             remb_bps: self.remb_bps,
-            layer: self.video.first().map(Forwarder::layer),
+            layer: self.video.first().filter(|_| !self.is_audio_only()).map(Forwarder::layer),
             connect_ms: self.connect_after.map(millis),
             first_frame_ms: self.first_frame_after.map(millis),
             replays: self.video.iter().map(|forwarder| forwarder.replays).sum(),
             rejected: self.transport.rejected,
         }
+    }
+
+    /// Asks for a layer, or for whichever fits best. Without effect for a node that takes all of them.
+    pub fn set_wish(&mut self, now: Instant, wish: LayerWish, cache: &StreamCache, out: &mut Outbox) {
+        self.wish = wish;
+        if let Some(chooser) = &mut self.chooser {
+            chooser.set_wish(now, wish);
+            self.choose(now, cache);
+        }
+        self.pump(now, cache, out);
+    }
+
+    /// What was asked for last.
+    pub fn wish(&self) -> LayerWish {
+        self.wish
+    }
+
+    fn is_audio_only(&self) -> bool {
+        self.chooser.as_ref().is_some_and(|chooser| chooser.choice() == Choice::AudioOnly)
     }
 
     /// Whether the subscriber takes this kind of media.
@@ -398,7 +439,7 @@ impl Subscriber {
                 }
                 TransportEvent::Remote(peer) => self.events.push_back(SubscriberEvent::Remote(peer)),
                 TransportEvent::Closed(reason) => {
-                    (self.started, self.report_due, self.slot_due) = (false, None, None);
+                    (self.started, self.report_due, self.slot_due, self.padded) = (false, None, None, None);
                     self.events.push_back(SubscriberEvent::Closed(reason));
                 }
             }
@@ -407,6 +448,7 @@ impl Subscriber {
 
     fn handle_rtcp(&mut self, now: Instant, compound: &[u8], cache: &StreamCache) {
         let rtt = self.reports.rtt().unwrap_or(Duration::from_millis(50));
+        let (mut heard, mut reported) = (false, [None::<f64>; 3]);
         for packet in rtcp::packets(compound) {
             match packet {
                 Rtcp::ReceiverReport { blocks, .. } | Rtcp::SenderReport { blocks, .. } => {
@@ -414,6 +456,10 @@ impl Subscriber {
                         let mut forwarders = self.video.iter_mut().chain(&mut self.audio);
                         if let Some(forwarder) = forwarders.find(|forwarder| forwarder.section().ssrc == block.ssrc) {
                             self.reports.read(now, &block, forwarder);
+                            let index = usize::from(forwarder.kind() == Kind::Audio);
+                            reported[index] = Some(f64::from(block.fraction_lost) / 256.0);
+                        } else if self.video.iter().any(|video| video.section().rtx_ssrc == block.ssrc) {
+                            reported[2] = Some(f64::from(block.fraction_lost) / 256.0);
                         }
                     }
                 }
@@ -424,9 +470,31 @@ impl Subscriber {
                 }
                 Rtcp::Pli { media } => self.handle_pli(now, media, cache),
                 Rtcp::Fir { ssrcs } => ssrcs.for_each(|ssrc| self.handle_pli(now, ssrc, cache)),
-                Rtcp::Remb { bitrate_bps } => self.remb_bps = Some(bitrate_bps),
+                Rtcp::Remb { bitrate_bps } => {
+                    self.remb_bps = Some(bitrate_bps);
+                    if let Some(chooser) = &mut self.chooser {
+                        chooser.take_remb(now, bitrate_bps);
+                        heard = true;
+                    }
+                }
                 Rtcp::Bye { .. } | Rtcp::Other { .. } => {}
             }
+        }
+        let rtt = self.reports.rtt();
+        if let Some(chooser) = &mut self.chooser {
+            let [video, audio, repair] = reported;
+            // with video paused, padding on the repair stream tells of the path
+            let loss = match chooser.choice() {
+                Choice::Video(_) => video,
+                Choice::AudioOnly => [audio, repair].into_iter().flatten().reduce(f64::max),
+            };
+            if let Some(loss) = loss {
+                chooser.take_report(now, loss, rtt);
+                heard = true;
+            }
+        }
+        if heard {
+            self.choose(now, cache);
         }
     }
 
@@ -443,24 +511,38 @@ impl Subscriber {
         }
         if self.report_due.is_some_and(|due| now >= due) {
             self.send_reports(now, cache, out);
-            self.leave_silent_layers(now, cache);
+            self.choose(now, cache);
         }
         if !self.started {
             self.started = true;
             self.video.iter_mut().chain(&mut self.audio).for_each(|forwarder| forwarder.start(now, cache));
+            if let [video] = &self.video[..]
+                && video.section().layer.is_none()
+            {
+                let mut chooser = Chooser::new(now, video.layer());
+                if self.wish != LayerWish::Auto {
+                    chooser.set_wish(now, self.wish);
+                }
+                self.chooser = Some(chooser);
+            }
         }
         if !self.held {
+            self.send_padding(now, out);
             self.send_media(now, cache, out);
         }
         self.take_wishes(now);
     }
 
     fn send_media(&mut self, now: Instant, cache: &StreamCache, out: &mut Outbox) {
+        let (slot, segments) = match self.pace_bps {
+            Some(bps) => (Duration::from_nanos(PACKET_BITS * 1_000_000_000 / bps), 1),
+            None => (self.config.slot, self.config.segments_per_slot),
+        };
         let elapsed = now.saturating_duration_since(self.slot_began);
-        if elapsed >= self.config.slot {
+        if elapsed >= slot {
             // a timer that came late may make up for one slot, not for more: bursts cost loss
-            let slots = (elapsed.as_nanos() / self.config.slot.as_nanos().max(1)).min(2) as usize;
-            self.allowance = slots * self.config.segments_per_slot;
+            let slots = (elapsed.as_nanos() / slot.as_nanos().max(1)).min(2) as usize;
+            self.allowance = slots * segments;
             self.slot_began = now;
         }
         let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
@@ -479,13 +561,17 @@ impl Subscriber {
             audio.pump(now, cache, &mut unpaced, &mut link);
         }
         self.sent.add(now, link.bytes as usize);
-        self.slot_due = self.video.iter().filter_map(|video| video.due(now, cache)).min();
+        let due = self.video.iter().filter_map(|video| video.due(now, cache)).min();
+        self.slot_due = due.map(|due| due.max(self.slot_began + slot));
     }
 
     fn take_wishes(&mut self, now: Instant) {
         for forwarder in &mut self.video {
             for wish in forwarder.wishes.drain(..) {
                 match wish {
+                    Wish::Switched(layer) => {
+                        self.events.push_back(SubscriberEvent::LayerChanged { layer: Some(layer) });
+                    }
                     Wish::KeyFrame(layer) => self.events.push_back(SubscriberEvent::KeyFrameWanted { layer }),
                     Wish::FirstFrameSent => {
                         let after = now.saturating_duration_since(self.answered);
@@ -509,15 +595,50 @@ impl Subscriber {
         }
     }
 
-    /// A layer whose source fell silent while another one runs is left.
-    fn leave_silent_layers(&mut self, now: Instant, cache: &StreamCache) {
-        for video in self.video.iter_mut().filter(|video| video.section().layer.is_none() && self.started) {
-            let best = cache.best_layer(now);
-            let silent = !cache.layer(Kind::Video, video.layer()).is_alive(now);
-            if silent && best != video.layer() && cache.layer(Kind::Video, best).is_alive(now) {
-                video.switch(now, best, cache);
+    /// Lets the chooser decide, and does what it says.
+    fn choose(&mut self, now: Instant, cache: &StreamCache) {
+        let (Some(chooser), [video]) = (&mut self.chooser, &mut self.video[..]) else { return };
+        let audio = self.audio.as_ref().map(|_| cache.layer(Kind::Audio, Layer::SINGLE));
+        let view = View {
+            rungs: cache.rungs(now),
+            // an Opus packet of 100 bytes has as much again of headers
+            audio_bps: audio.filter(|audio| audio.is_alive(now)).map(|audio| audio.bitrate_bps(now) * 3 / 2),
+            sent_bps: self.sent.bitrate_bps(now),
+            paddable: video.section().codec.rtx.is_some(),
+        };
+        let change = chooser.choose(now, &view);
+        self.pace_bps = match chooser.choice() {
+            Choice::Video(layer) => chooser.pace_bps(now, cache.layer(Kind::Video, layer).bitrate_bps(now)),
+            Choice::AudioOnly => None,
+        };
+        match change {
+            Some(Move { to: Choice::Video(layer), at_once }) => video.switch(now, layer, at_once, cache),
+            Some(Move { to: Choice::AudioOnly, .. }) => {
+                video.pause();
+                self.events.push_back(SubscriberEvent::LayerChanged { layer: None });
             }
+            None => {}
         }
+    }
+
+    /// While a step up is being tried: padding, so that the path carries what the layer will take.
+    fn send_padding(&mut self, now: Instant, out: &mut Outbox) {
+        let bps = self.chooser.as_ref().map_or(0, |chooser| chooser.padding_bps());
+        let (Some(video), true) = (self.video.first_mut(), bps > 0) else {
+            self.padded = None;
+            return;
+        };
+        let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
+        let Some((sealer, path)) = self.transport.outgoing() else { return };
+        let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+        let each = Duration::from_nanos(PADDING_BITS * 1_000_000_000 / bps);
+        // a timer that came late makes up for a few packets, not for more
+        let mut padded = self.padded.unwrap_or(now).max(now.checked_sub(4 * each).unwrap_or(now));
+        while padded <= now && video.pad(&mut link) {
+            padded += each;
+        }
+        self.sent.add(now, link.bytes as usize);
+        self.padded = Some(padded);
     }
 
     fn send_compound(&mut self, out: &mut Outbox) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use netem::{Conditions, Link};
 use sfu::{
-    Answer, Credentials, Entropy, Identity, Injector, Outbox, Packet, Peer, StreamCache, StreamDescription,
+    Answer, Credentials, Entropy, Identity, Injector, Layer, Outbox, Packet, Peer, StreamCache, StreamDescription,
     StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, WallClock,
 };
 use str0m::change::{SdpAnswer, SdpPendingOffer};
@@ -41,6 +41,7 @@ pub struct Seen {
     pub contiguous: bool,
     /// Sender reports had come before it.
     pub reported: bool,
+    pub bytes: usize,
 }
 
 /// A str0m client that receives.
@@ -125,6 +126,7 @@ impl Viewer {
                     video,
                     contiguous: media.contiguous,
                     reported: self.reported,
+                    bytes: media.data.len(),
                 });
             }
             _ => {}
@@ -161,17 +163,71 @@ pub struct Source {
     pub key_frame_bytes: usize,
     pub frame_bytes: usize,
     pub key_wanted: bool,
+    /// Further simulcast layers: each with its own line and the size of its frames.
+    pub ladder: Vec<Rung>,
+}
+
+/// A further layer of [`Source`].
+pub struct Rung {
+    injector: Injector,
+    pub frame_bytes: usize,
+    pub key_wanted: bool,
+}
+
+impl Rung {
+    pub fn new(clock: WallClock, frame_bytes: usize) -> Rung {
+        let injector = Injector::new(StreamDescription::h264_opus(true, false), clock, StreamPosition::default());
+        Rung { injector, frame_bytes, key_wanted: false }
+    }
+}
+
+/// A packet under another layer's number.
+fn on_layer(packet: &Packet, layer: Layer) -> Arc<Packet> {
+    Arc::new(Packet {
+        layer,
+        payload: packet.payload.clone(),
+        kind: packet.kind,
+        codec: packet.codec,
+        sequence: packet.sequence,
+        time: packet.time,
+        marker: packet.marker,
+        key_frame_start: packet.key_frame_start,
+        arrival: packet.arrival,
+        ntp: packet.ntp,
+    })
 }
 
 impl Source {
     pub fn new(now: Instant, clock: WallClock, description: StreamDescription) -> Source {
         let injector = Injector::new(description, clock, StreamPosition::default());
-        Source { injector, next: now, tick: 0, gop: 50, key_frame_bytes: 22_000, frame_bytes: 6_500, key_wanted: false }
+        Source {
+            injector,
+            next: now,
+            tick: 0,
+            gop: 50,
+            key_frame_bytes: 22_000,
+            frame_bytes: 6_500,
+            key_wanted: false,
+            ladder: Vec::new(),
+        }
     }
 
     /// Digits 1..=100, so that there are no zero bytes.
     fn digits(number: u32) -> [u8; 4] {
         [number / 1_000_000 % 100, number / 10_000 % 100, number / 100 % 100, number % 100].map(|digit| digit as u8 + 1)
+    }
+
+    fn unit(number: u64, key: bool, bytes: usize) -> Vec<u8> {
+        let mut unit = Vec::new();
+        if key {
+            unit.extend_from_slice(&[
+                0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80,
+            ]);
+        }
+        unit.extend_from_slice(&[0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
+        unit.extend_from_slice(&Self::digits(number as u32));
+        unit.resize(unit.len() + bytes, 0x5a);
+        unit
     }
 
     /// The packets of one tick.
@@ -180,15 +236,13 @@ impl Source {
         if self.tick.is_multiple_of(2) {
             let number = self.tick / 2;
             let key = number.is_multiple_of(self.gop) || std::mem::take(&mut self.key_wanted);
-            let mut unit = Vec::new();
-            if key {
-                unit.extend_from_slice(&[
-                    0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80,
-                ]);
+            let unit = Self::unit(number, key, if key { self.key_frame_bytes } else { self.frame_bytes });
+            for (index, rung) in self.ladder.iter_mut().enumerate() {
+                let key = number.is_multiple_of(self.gop) || std::mem::take(&mut rung.key_wanted);
+                let unit = Self::unit(number, key, if key { 4 * rung.frame_bytes } else { rung.frame_bytes });
+                let burst = rung.injector.push_video(now, &unit, (number * 3600) as u32, key);
+                packets.extend(burst.iter().map(|packet| on_layer(packet, Layer(index as u8 + 1))));
             }
-            unit.extend_from_slice(&[0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
-            unit.extend_from_slice(&Self::digits(number as u32));
-            unit.resize(unit.len() + if key { self.key_frame_bytes } else { self.frame_bytes }, 0x5a);
             packets.extend(self.injector.push_video(now, &unit, (number * 3600) as u32, key).iter().cloned());
         }
         let mut audio = Self::digits(self.tick as u32).to_vec();
@@ -229,6 +283,8 @@ pub struct Setup {
     pub warm_up: Duration,
     pub frame_bytes: usize,
     pub gop: u64,
+    /// Frame sizes of further simulcast layers.
+    pub ladder: Vec<usize>,
 }
 
 impl Default for Setup {
@@ -242,6 +298,7 @@ impl Default for Setup {
             warm_up: ms(1300),
             frame_bytes: 6_500,
             gop: 50,
+            ladder: Vec::new(),
         }
     }
 }
@@ -271,6 +328,7 @@ impl World {
         let mut cache = StreamCache::new(description.clone());
         let mut source = Source::new(start, clock, description);
         (source.frame_bytes, source.gop) = (setup.frame_bytes, setup.gop);
+        source.ladder = setup.ladder.iter().map(|bytes| Rung::new(clock, *bytes)).collect();
         let joined = start + setup.warm_up;
         while source.next < joined {
             let now = source.next;
@@ -308,11 +366,14 @@ impl World {
         }
         self.outbox.clear();
         while let Some(event) = self.subscriber.poll_event() {
-            if let SubscriberEvent::KeyFrameWanted { .. } = event
-                && self.cache.want_key_frame(self.now)
-                && self.source.injector.request_key_frame(self.now)
+            if let SubscriberEvent::KeyFrameWanted { layer } = event
+                && self.cache.want_key_frame(self.now, layer)
+                && (layer != Layer::SINGLE || self.source.injector.request_key_frame(self.now))
             {
-                self.source.key_wanted = true;
+                match self.source.ladder.get_mut(usize::from(layer.0).wrapping_sub(1)) {
+                    Some(rung) => rung.key_wanted = true,
+                    None => self.source.key_wanted = true,
+                }
             }
             self.events.push((self.now, event));
         }
