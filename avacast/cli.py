@@ -40,6 +40,14 @@ MediaPort = Annotated[
         "--media-port", envvar="AVACAST_MEDIA_PORT", min=0, max=65535, help="UDP and TCP port for media."
     ),
 ]
+PublicIp = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--public-ip",
+        help="Address that viewers reach this node at, or stun:HOST:PORT to learn it; repeat it for several."
+        " Also AVACAST_PUBLIC_IP, with commas.",
+    ),
+]
 Region = Annotated[
     str | None, typer.Option(envvar="AVACAST_REGION", help="Region of this node, such as eu-west-1.")
 ]
@@ -109,6 +117,7 @@ def up(
     avatar: Annotated[
         bool, typer.Option("--avatar/--no-avatar", envvar="AVACAST_AVATAR", help="Render the demo's avatar.")
     ] = True,
+    public_ip: PublicIp = None,
     log_level: LogLevel = "warning",
 ) -> None:
     """Run everything on this machine, with an avatar that talks: the demo, and the smallest production."""
@@ -116,7 +125,10 @@ def up(
     from avacast.process import Close, run
     from avacast.up import Options, Up
 
-    whole = Up(Options(http_port, hls_port, media_port, relays, admin_token, data, avatar), _Progress().say)
+    options = Options(
+        http_port, hls_port, media_port, relays, admin_token, data, avatar, public_ip=tuple(public_ip or ())
+    )
+    whole = Up(options, _Progress().say)
 
     async def start() -> Close:
         await whole.start()
@@ -212,6 +224,7 @@ def orchestrator(
 def origin(
     http_port: HttpPort = None,
     media_port: MediaPort = None,
+    public_ip: PublicIp = None,
     region: Region = None,
     orchestrators: Orchestrators = None,
     url: Url = None,
@@ -228,6 +241,7 @@ def origin(
         **_given(
             http_port=http_port,
             media_port=media_port,
+            public_ip=public_ip or None,
             region=region,
             orchestrators=_list(orchestrators),
             url=url,
@@ -242,6 +256,7 @@ def origin(
 def relay(
     http_port: HttpPort = None,
     media_port: MediaPort = None,
+    public_ip: PublicIp = None,
     region: Region = None,
     orchestrators: Orchestrators = None,
     url: Url = None,
@@ -258,6 +273,7 @@ def relay(
         **_given(
             http_port=http_port,
             media_port=media_port,
+            public_ip=public_ip or None,
             region=region,
             orchestrators=_list(orchestrators),
             url=url,

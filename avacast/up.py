@@ -48,6 +48,7 @@ class Options:
     data: Path = Path(".avacast")
     avatar: bool = True
     host: str = "0.0.0.0"
+    public_ip: tuple[str, ...] = ()
 
 
 class Up:
@@ -89,18 +90,18 @@ class Up:
         self._closers.append(("orchestrator", brain.close))
 
         self._report("origin: media core, voice, renderer")
-        source = await origin.app.start(
-            OriginConfig(
-                node_id="origin",
-                data=options.data,
-                cluster_secret=secret,
-                url=f"{base}/n/origin",
-                orchestrators=[base],
-                media_port=options.media_port,
-                avatar=options.avatar,
-            ),
-            report=self._report,
+        core = OriginConfig(
+            node_id="origin",
+            data=options.data,
+            cluster_secret=secret,
+            url=f"{base}/n/origin",
+            orchestrators=[base],
+            media_port=options.media_port,
+            avatar=options.avatar,
         )
+        if options.public_ip:
+            core.public_ip = list(options.public_ip)
+        source = await origin.app.start(core, report=self._report)
         self._closers.append(("origin", source.close))
         self.media_port = source.worker.port
 
@@ -144,6 +145,8 @@ class Up:
             "AVACAST_ORCHESTRATORS": base,
             "AVACAST_NODE_ID": f"relay-{index + 1}",
         }
+        if self._options.public_ip:
+            environment["AVACAST_PUBLIC_IP"] = ",".join(self._options.public_ip)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "avacast", "relay"),
             *("--http-port", str(port), "--media-port", str(media), "--data", str(self._options.data)),

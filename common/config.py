@@ -74,7 +74,10 @@ def _kept_secret(path: Path) -> str:
 class Media(_Settings):
     """The media core of a node."""
 
-    media_host: str = Field("0.0.0.0", description="Address on which media is received.")
+    media_host: str = Field(
+        "::",
+        description="Address on which media is received; `::` is every address, IPv6 and IPv4, of this machine.",
+    )
     media_port: Port = Field(7900, description="UDP and TCP port for all media; 0 takes a free one.")
     workers: int = Field(
         0,
@@ -85,7 +88,8 @@ class Media(_Settings):
     )
     public_ip: CommaList = Field(
         default_factory=list,
-        description="Addresses that viewers reach this node at; the machine's own when empty.",
+        description="Addresses that viewers reach this node at, or `stun:HOST:PORT` to learn them at the start;"
+        " the machine's own when empty.",
     )
     send: SendRung = Field(
         "auto", description="How packets leave: the best rung that the kernel takes, or the one named."

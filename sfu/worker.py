@@ -11,6 +11,7 @@ from common._native import Sfu, SfuError
 from common.config import Media
 from common.errors import Problem
 from common.log import log
+from sfu.addresses import public_addresses
 
 _log = log("sfu")
 
@@ -39,13 +40,15 @@ class Worker:
 
     @classmethod
     def open(cls, config: Media) -> Worker:
-        """Starts a core as configured. Raises Problem when the port is taken or an address is wrong."""
+        """Starts a core as configured. Raises Problem when the port is taken, an address is wrong, or a STUN server
+        that was named for it does not answer."""
+        told = public_addresses(config.public_ip)
         try:
             sfu = Sfu(
                 host=config.media_host,
                 port=config.media_port,
                 workers=config.workers,
-                public_addresses=list(config.public_ip),
+                public_addresses=told,
                 send=config.send,
                 max_subscribers=config.max_subscribers,
             )

@@ -13,7 +13,7 @@ pub const MAX_WORKERS: usize = 64;
 /// See the fields; [`NodeConfig::default`] is one worker for every two cores on any port.
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
-    /// Address to bind.
+    /// Address to bind; "::" is every one, IPv4 too (and only that where there is no IPv6).
     pub host: IpAddr,
     /// Port for UDP and TCP; 0 lets the kernel choose.
     pub port: u16,

@@ -1,6 +1,6 @@
 //! The node: starts the workers, takes calls from any thread, and brings them to the worker that they concern.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +26,8 @@ use crate::worker::Worker;
 
 /// Posts that a worker may be behind. A burst comes every 10 ms or so: this is a minute.
 const INBOX: usize = 8192;
+/// Addresses that an answer names; a machine with many bridges has many.
+const MOST_ADDRESSES: usize = 8;
 /// Ports tried when any will do.
 const FREE_PORT_ATTEMPTS: usize = 16;
 /// A worker answers within a turn of its loop, milliseconds even under load.
@@ -314,8 +316,9 @@ fn bind(config: &NodeConfig) -> Result<(Vec<UdpSocket>, TcpListener), NodeError>
     let system = |action| move |source| NodeError::System { action, source };
     let attempts = if config.port == 0 { FREE_PORT_ATTEMPTS } else { 1 };
     let mut refusal = None;
+    let host = served(config.host);
     for _ in 0..attempts {
-        let mut address = SocketAddr::new(config.host, config.port);
+        let mut address = SocketAddr::new(host, config.port);
         let mut sockets = Vec::with_capacity(config.workers);
         for _ in 0..config.workers {
             let socket = UdpSocket::bind(address, config.workers > 1).map_err(system("cannot bind the media port"))?;
@@ -329,6 +332,15 @@ fn bind(config: &NodeConfig) -> Result<(Vec<UdpSocket>, TcpListener), NodeError>
     }
     let source = refusal.unwrap_or_else(|| std::io::Error::other("no port was tried"));
     Err(system("cannot listen for TCP connections on the media port")(source))
+}
+
+/// "::" on a machine without IPv6 is all that it has: IPv4.
+fn served(host: IpAddr) -> IpAddr {
+    let any = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    if host == any && UdpSocket::bind(SocketAddr::new(any, 0), false).is_err() {
+        return IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    }
+    host
 }
 
 /// The addresses that we name to peers: those configured, else the bound one, else those of the interfaces.
@@ -348,5 +360,12 @@ fn reachable(config: &NodeConfig, bound: SocketAddr) -> Result<Vec<SocketAddr>, 
     if ips.is_empty() {
         return Err(NodeError::Config("no address to be reached at: no interface is up".into()));
     }
-    Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, bound.port())).collect())
+    let reachable = |ip: &IpAddr| ip.is_ipv4() || bound.is_ipv6();
+    if let Some(unreachable) = ips.iter().find(|ip| !reachable(ip)) {
+        return Err(NodeError::Config(format!(
+            "{unreachable} cannot be reached on a media host of IPv4, {}",
+            bound.ip()
+        )));
+    }
+    Ok(ips.into_iter().take(MOST_ADDRESSES).map(|ip| SocketAddr::new(ip, bound.port())).collect())
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test binary uses its part
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use node::{Node, NodeConfig};
@@ -115,7 +115,12 @@ pub(crate) struct TcpViewer {
 impl TcpViewer {
     /// Joins `stream` of `node` over the TCP candidate of its answer.
     pub(crate) fn join(node: &Node, stream: &str) -> TcpViewer {
-        let address = SocketAddr::new(node.local().ip(), node.local().port());
+        TcpViewer::join_at(node, stream, node.local().ip())
+    }
+
+    /// The same, at one of several addresses.
+    pub(crate) fn join_at(node: &Node, stream: &str, ip: IpAddr) -> TcpViewer {
+        let address = SocketAddr::new(ip, node.local().port());
         let connection = TcpStream::connect(address).unwrap();
         connection.set_nodelay(true).unwrap();
         connection.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
@@ -142,6 +147,42 @@ impl TcpViewer {
         while let Some((to, datagram)) = self.viewer.poll_transmit() {
             assert_eq!(to, self.remote);
             self.open &= send_frame(&mut self.stream, &datagram).is_ok();
+        }
+    }
+}
+
+/// A viewer on a UDP socket.
+pub(crate) struct UdpViewer {
+    pub(crate) viewer: Viewer,
+    pub(crate) session: String,
+    pub(crate) answer: String,
+    socket: UdpSocket,
+}
+
+impl UdpViewer {
+    /// Joins `stream` of `node` from the loopback address `ip`.
+    pub(crate) fn join_from(node: &Node, stream: &str, ip: IpAddr) -> UdpViewer {
+        let socket = UdpSocket::bind(SocketAddr::new(ip, 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let identity = Identity::generate().unwrap();
+        let (mut viewer, offer) = Viewer::new(Instant::now(), &identity, 1, socket.local_addr().unwrap());
+        let (session, answer) = node.subscribe(stream, offer, false).unwrap();
+        viewer.accept(Instant::now(), Remote::parse(&answer.sdp).unwrap());
+        UdpViewer { viewer, session: session.to_string(), answer: answer.sdp, socket }
+    }
+
+    /// Reads, runs timers, writes.
+    pub(crate) fn turn(&mut self) {
+        let mut buffer = [0; 2048];
+        while let Ok((count, from)) = self.socket.recv_from(&mut buffer) {
+            self.viewer.handle_datagram(Instant::now(), monotonic_ns(), from, &mut buffer[..count]);
+        }
+        let now = Instant::now();
+        if self.viewer.poll_timeout().is_some_and(|due| due <= now) {
+            self.viewer.handle_timeout(now);
+        }
+        while let Some((to, datagram)) = self.viewer.poll_transmit() {
+            let _ = self.socket.send_to(&datagram, to);
         }
     }
 }
