@@ -99,7 +99,24 @@ class Media(_Settings):
     )
 
 
-class Node(Shared):
+class IceSettings(_Settings):
+    """STUN and TURN servers that peers are told of."""
+
+    ice_servers: CommaList = Field(
+        default_factory=list,
+        description="STUN and TURN servers that viewers and publishers are told of, such as"
+        " `turn:turn.example.org:3478?transport=udp`; they need none to reach a node with a public address.",
+    )
+    turn_secret: str = Field(
+        "",
+        description="The TURN servers' shared secret (coturn: `static-auth-secret`); makes credentials that expire.",
+    )
+    turn_ttl_s: float = Field(
+        43_200.0, ge=60, description="Seconds that TURN credentials hold; a session ends no earlier."
+    )
+
+
+class Node(Shared, IceSettings):
     """What every node (origin, relay, packager) has."""
 
     node_id: str = Field("", description="Name of this node; made from role and machine when empty.")

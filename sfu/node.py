@@ -17,6 +17,7 @@ from common.directory import Broadcast, Directory, Role
 from common.http import application
 from common.urls import for_viewer
 from sfu.admission import Source
+from sfu.ice_servers import IceServers
 from sfu.link import DirectoryAdmission, Link
 from sfu.stats import node_stats, stream_reports
 from sfu.upstream import Puller
@@ -71,10 +72,11 @@ class MediaNode:
         self.app = application(role.value, self._facts)
         admission = DirectoryAdmission(self.link)
         source: Source | None = self.puller
-        self.whep = Whep(worker, admission=admission, source=source, viewers=self.viewers)
+        ice = IceServers.configured(config)
+        self.whep = Whep(worker, admission=admission, source=source, viewers=self.viewers, ice=ice)
         if serves:
             self.whep.add_to(self.app)
-        self.whip = Whip(worker, admission=admission)
+        self.whip = Whip(worker, admission=admission, ice=ice)
         if whip:
             self.whip.add_to(self.app)
         self.link.add_to(self.app)

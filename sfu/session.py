@@ -71,9 +71,16 @@ def created(request: web.Request, answer: Answer, links: tuple[str, ...] = ()) -
 
 
 async def patch(request: web.Request, worker: Worker, session: str, etag: str) -> web.Response:
-    """Trickle (204) or an ICE restart (200, new ETag). `If-Match` must name the current ICE session, or be `*`."""
+    """Trickle (204) or an ICE restart (200, new ETag). `If-Match` must name the current ICE session, or be `*` (RFC 9725 4.3.1)."""
     match = request.headers.get("If-Match")
-    if match is not None and match.strip() != "*":
+    if match is None:
+        raise BadRequest(
+            "a PATCH must say by If-Match which ICE session it is for",
+            status=428,
+            code="precondition_required",
+            hint="send the newest ETag, or * for an ICE restart",
+        )
+    if match.strip() != "*":
         named = _ETAG.fullmatch(match.strip())
         if named is None or (etag and named[1] != etag):
             raise BadRequest(

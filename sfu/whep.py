@@ -11,6 +11,7 @@ from common.ids import parse_token_id
 from common.metrics import counter
 from sfu.admission import Admission, Everybody, Here, Source
 from sfu.events import EXTENSION, NAMES, serve_events
+from sfu.ice_servers import IceServers
 from sfu.session import created, patch, read_sdp, refused, session_of, stream_of
 from sfu.viewers import Viewer, ViewerRole, Viewers
 from sfu.worker import Event, Worker
@@ -32,10 +33,12 @@ class Whep:
         admission: Admission | None = None,
         source: Source | None = None,
         viewers: Viewers | None = None,
+        ice: IceServers | None = None,
     ) -> None:
         self._worker = worker
         self._admission = admission or Everybody()
         self._source = source or Here()
+        self._ice = ice or IceServers()
         self.viewers = viewers if viewers is not None else Viewers()
         worker.listen(self._heard)
 
@@ -83,7 +86,7 @@ class Whep:
         self.viewers.add(Viewer(answer.session, stream, role, viewer, answer.etag, host=host))
         _JOINS.labels(role.value).inc()
         events = f'<{request.rel_url.path.rstrip("/")}/{answer.session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
-        return created(request, answer, (events,))
+        return created(request, answer, (events, *self._ice.links()))
 
     def _viewer(self, request: web.Request) -> Viewer:
         viewer = self.viewers.find(session_of(request))

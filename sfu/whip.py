@@ -10,6 +10,7 @@ from common._native import SessionUnknown, SfuError
 from common.errors import NotFound
 from common.http import preflight
 from sfu.admission import Admission, Everybody
+from sfu.ice_servers import IceServers
 from sfu.session import created, patch, read_sdp, refused, session_of, stream_of
 from sfu.worker import Event, Worker
 
@@ -17,8 +18,11 @@ from sfu.worker import Event, Worker
 class Whip:
     """The handlers; add the routes with `add_to`."""
 
-    def __init__(self, worker: Worker, *, admission: Admission | None = None) -> None:
+    def __init__(
+        self, worker: Worker, *, admission: Admission | None = None, ice: IceServers | None = None
+    ) -> None:
         self._worker = worker
+        self._ice = ice or IceServers()
         self._admission = admission or Everybody()
         self._sessions: dict[str, tuple[str, str]] = {}
         worker.listen(self._heard)
@@ -56,7 +60,7 @@ class Whip:
         except SfuError as error:
             raise refused(error) from None
         self._sessions[answer.session] = (stream, answer.etag)
-        return created(request, answer)
+        return created(request, answer, self._ice.links())
 
     def _session(self, request: web.Request) -> tuple[str, str]:
         session = session_of(request)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.config import RelayConfig
 from common.http import Site, application
 from sfu.admission import Admission
+from sfu.ice_servers import IceServers
 from sfu.upstream import Puller
 from sfu.viewers import Viewers
 from sfu.whep import Whep
@@ -73,6 +74,7 @@ async def media_server(
     upstreams: Callable[[str], list[str]] | None = None,
     linger_s: float = 30.0,
     name: str = "test-node",
+    ice: IceServers | None = None,
     **settings: Any,
 ) -> AsyncIterator[MediaServer]:
     """Starts one, and ends it. With `upstreams` (WHEP URLs of a stream) it pulls what it is asked for."""
@@ -82,9 +84,9 @@ async def media_server(
     puller = upstreams and Puller(
         worker, name, upstreams, lambda stream: len(viewers.of(stream)), linger_s=linger_s
     )
-    whep = Whep(worker, admission=admission, source=puller, viewers=viewers)
+    whep = Whep(worker, ice=ice, admission=admission, source=puller, viewers=viewers)
     whep.add_to(app)
-    Whip(worker, admission=admission).add_to(app)
+    Whip(worker, ice=ice, admission=admission).add_to(app)
     site = Site(app, "127.0.0.1", 0)
     await site.start()
     try:

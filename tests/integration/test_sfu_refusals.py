@@ -13,6 +13,7 @@ from aiohttp import web
 from aiortc import RTCPeerConnection
 
 from common.errors import Unauthorized
+from sfu.ice_servers import IceServers
 from tests.harness.media_server import MediaServer, media_server
 from tests.harness.peers import Publisher, Viewer
 
@@ -107,12 +108,19 @@ async def test_a_session_is_patched_and_deleted_by_its_rules() -> None:
         async with http.options(server.whep("live")) as answer:
             assert answer.status == 204 and answer.headers["Accept-Post"] == "application/sdp"
         fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
-        async with http.patch(location, data=fragment, headers=SDP) as answer:
+        async with http.patch(location, data=fragment, headers={**SDP, "If-Match": etag}) as answer:
             assert await problem(answer) == (415, "unsupported_media_type")
+        async with http.patch(location, data=fragment, headers=FRAGMENT) as answer:
+            assert await problem(answer) == (428, "precondition_required")
         async with http.patch(location, data=fragment, headers={**FRAGMENT, "If-Match": '"old"'}) as answer:
             assert await problem(answer) == (412, "precondition_failed")
         async with http.patch(location, data="\0", headers={**FRAGMENT, "If-Match": etag}) as answer:
             assert (await problem(answer))[0] == 400
+        async with http.patch(location, data=fragment, headers={**FRAGMENT, "If-Match": "*"}) as answer:
+            assert answer.status == 200 and answer.headers["ETag"] != etag
+            assert "a=ice-ufrag:" in await answer.text()
+        async with http.patch(location, data=fragment, headers={**FRAGMENT, "If-Match": etag}) as answer:
+            assert await problem(answer) == (412, "precondition_failed")
         async with http.get(location) as answer:
             assert await problem(answer) == (405, "method_not_allowed")
         async with http.delete(location.replace("live", "dead")) as answer:
@@ -122,6 +130,26 @@ async def test_a_session_is_patched_and_deleted_by_its_rules() -> None:
         async with http.delete(location) as answer:
             assert await problem(answer) == (404, "session_unknown")
         await server.until(lambda stats: stats["subscribers"] == 0, "gone")
+
+
+async def test_answers_tell_turn_servers_and_options_do_not() -> None:
+    ice = IceServers(("stun:stun.example.org", "turn:turn.example.org:3478"), "north", 3600)
+    async with media_server(ice=ice) as server, aiohttp.ClientSession() as http:
+        server.worker.sfu.open("live", video=True, audio=True)
+        for _ in range(2):
+            async with http.post(server.whep("live"), data=await viewer_offer(), headers=SDP) as answer:
+                links = answer.headers.getall("Link")
+                assert answer.status == 201
+                assert [link.split(">")[0] for link in links[1:]] == [
+                    "<stun:stun.example.org",
+                    "<turn:turn.example.org:3478",
+                ]
+                assert (
+                    'credential-type="password"' in links[2]
+                    and "Link" in answer.headers["Access-Control-Expose-Headers"]
+                )
+        async with http.options(server.whep("live")) as answer:
+            assert "Link" not in answer.headers
 
 
 class Nobody:

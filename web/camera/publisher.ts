@@ -1,6 +1,7 @@
 /** Sends a camera and a microphone to a broadcast by WHIP. One object a sending; make a new one to send again. */
 
 import { Problem, problemFrom } from "../api/problem.ts";
+import { configuration } from "../player/ice.ts";
 import { exchange, type Resource, release } from "../player/signalling.ts";
 
 export interface Figures {
@@ -27,7 +28,7 @@ export interface Settings {
 export type Ending = (problem: Problem | null) => void;
 
 export class Publisher {
-  private readonly connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  private readonly connection = new RTCPeerConnection(configuration());
   private readonly stopping = new AbortController();
   private resource: Resource | null = null;
   private before: { atMs: number; bytes: number; frames: number } | null = null;

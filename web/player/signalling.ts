@@ -1,6 +1,7 @@
 /** The HTTP half of WHIP (RFC 9725) and WHEP: an offer goes out, an answer and a session resource come back. */
 
 import { Problem, problemFrom, problemOf } from "../api/problem.ts";
+import { learn } from "./ice.ts";
 
 /** One session on a node, as its POST answered. */
 export interface Resource {
@@ -32,10 +33,12 @@ export async function exchange(
     if (!answer.startsWith("v=0"))
       throw new Problem(response.status, "no_sdp", "The server's answer is not SDP.");
     const location = response.headers.get("Location");
+    const links = response.headers.get("Link") ?? "";
+    learn(links);
     return {
       answer,
       url: location === null ? null : new URL(location, response.url).href,
-      events: linkOf(response.headers.get("Link") ?? "", EVENTS, response.url),
+      events: linkOf(links, EVENTS, response.url),
     };
   } catch (thrown) {
     throw problemFrom(thrown);

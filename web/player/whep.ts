@@ -1,6 +1,7 @@
 /** Watching by WebRTC: one peer connection to one node, its events, and an ear for silence. */
 
 import { Problem, problemFrom } from "../api/problem.ts";
+import { configuration } from "./ice.ts";
 import type { Role, Target } from "./plan.ts";
 import { type Caption, firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
 import { exchange, follow, type Resource, release, type ServerEvent } from "./signalling.ts";
@@ -21,7 +22,7 @@ export interface Peer {
 }
 
 export function preparePeer(): Peer {
-  const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  const connection = new RTCPeerConnection(configuration());
   connection.addTransceiver("video", { direction: "recvonly" });
   connection.addTransceiver("audio", { direction: "recvonly" });
   const offer = connection.createOffer().then(async (description) => {
