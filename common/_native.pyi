@@ -118,16 +118,24 @@ class Event(TypedDict):
         "stream_silent",
         "key_frame_wanted",
         "send_rung",
+        "channel_opened",
+        "channel_closed",
+        "message",
     ]
     session: NotRequired[str | None]
     stream: NotRequired[str]
     reason: NotRequired[str]
     """session_closed: closed, peer_closed, consent_expired, never_connected, handshake_failed, stream_ended, shutdown, fault.
-    stream_ended: ended, publisher_left, source_lost. send_rung: a sentence."""
+    stream_ended: ended, publisher_left, source_lost. send_rung: a sentence. channel_closed: closed_by_peer, too_many_channels,
+    message_too_long, too_fast, buffer_full, protocol_error."""
     layer: NotRequired[int | None]
     """layer_changed: the layer that a subscriber's video comes from now; None: its path has room for sound only."""
     send: NotRequired[SendRung]
     """send_rung: the rung used from now on."""
+    label: NotRequired[str]
+    """channel_opened, channel_closed, message: the data channel's, chosen by the peer (at most 64 bytes)."""
+    data: NotRequired[str | bytes]
+    """message: text as `str`, binary as `bytes`; at most 16 KiB."""
 
 @type_check_only
 class Durations(TypedDict):
@@ -255,6 +263,26 @@ class GateStats(TypedDict):
     open: int
 
 @type_check_only
+class DataStats(TypedDict):
+    """Data channels of a session. Dropped: messages from the peer above the rate, messages to it that found no room, datagrams
+    above the rate. Closed by us: too many, a message too long, too many a second, no room, not by the protocol."""
+
+    channels: int
+    opened: int
+    received: int
+    received_bytes: int
+    sent: int
+    sent_bytes: int
+    dropped_fast: int
+    dropped_full: int
+    dropped_datagrams: int
+    closed_many: int
+    closed_long: int
+    closed_fast: int
+    closed_full: int
+    closed_protocol: int
+
+@type_check_only
 class SessionStats(TypedDict):
     """A subscriber, both tracks together."""
 
@@ -283,6 +311,7 @@ class SessionStats(TypedDict):
     connect_ms: float | None
     first_frame_ms: float | None
     """From the answer to the first whole key frame sent."""
+    data: DataStats
 
 @type_check_only
 class Stats(TypedDict):
@@ -291,6 +320,8 @@ class Stats(TypedDict):
     subscribers: int
     max_subscribers: int
     joins: int
+    messages_dropped: int
+    """Messages on data channels that nobody took from `drain_events` in time."""
     forward: Durations
     """From a burst's arrival to the end of the system call that sent it, per subscriber: the latency that we add."""
     first_frame: Durations
@@ -337,8 +368,9 @@ class Sfu:
     def subscribe(self, stream: str, offer: str, *, layers_all: bool = False) -> Answer:
         """WHEP: answers a viewer's offer; `layers_all` gives each of its video m-lines one layer (nodes). Raises StreamUnknown,
         BadSdp, Full."""
-    def pull(self, stream: str) -> Answer:
-        """WHEP as a client: `sdp` is our offer for an upstream; what that answers goes to `accept`."""
+    def pull(self, stream: str, *, labels: list[str] = ...) -> Answer:
+        """WHEP as a client: `sdp` is our offer for an upstream; what that answers goes to `accept`. With `labels` it offers data
+        channels too and opens those, if the upstream takes them."""
     def accept(self, session: str, answer: str) -> None:
         """The upstream's answer to `pull`. Raises SessionUnknown, BadSdp."""
     def trickle(self, session: str, fragment: str) -> tuple[str, str] | None:
@@ -356,6 +388,12 @@ class Sfu:
         """Ends a stream with all its sessions. Raises StreamUnknown."""
     def tap(self, stream: str) -> Tap:
         """Reads a stream as access units, from its newest key frame on. Raises StreamUnknown."""
+    def tell(self, stream: str, label: str, data: str | bytes, *, without: str | None = None) -> None:
+        """Says `data` on the data channel `label` of everyone who takes the stream here, less the session `without`; a `str` goes
+        as text. Does not wait. Who has opened no such channel hears nothing; who takes in less than is said loses messages
+        (unordered or partially reliable) or the channel (event "channel_closed")."""
+    def tell_session(self, session: str, label: str, data: str | bytes) -> None:
+        """As `tell`, to one session of any kind: a viewer, a publisher, a pull. Raises SessionUnknown for a name that is none."""
     def request_key_frame(self, stream: str) -> None:
         """Asks the source for a key frame; requests closer than 500 ms are one."""
     def stats(self, *, sessions: bool = False) -> Stats:

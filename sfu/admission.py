@@ -18,6 +18,10 @@ class Admission(Protocol):
         """A WHIP offer for `stream`."""
         ...
 
+    def is_node(self, request: web.Request) -> bool:
+        """Whether it comes from a node of ours."""
+        ...
+
 
 class Everybody:
     """Lets all pass: the core alone, on a machine of one's own."""
@@ -27,6 +31,10 @@ class Everybody:
 
     async def admit_publisher(self, request: web.Request, stream: str) -> None:
         """Passes."""
+
+    def is_node(self, request: web.Request) -> bool:
+        """Says so of everyone."""
+        return True
 
 
 class Source(Protocol):

@@ -18,7 +18,7 @@ from aiohttp import web
 from common.auth import Audience, Tokens, bearer
 from common.config import Node
 from common.directory import Broadcast, Directory, NodeReport, Role, StreamReport
-from common.errors import Conflict, NotFound, Unauthorized, Unavailable
+from common.errors import Conflict, NotFound, Problem, Unauthorized, Unavailable
 from common.http import read_model
 from common.log import log
 
@@ -255,3 +255,11 @@ class DirectoryAdmission:
                 code="stream_taken",
                 hint="make a broadcast without an avatar to publish to",
             )
+
+    def is_node(self, request: web.Request) -> bool:
+        """Whether the request has a node's token."""
+        try:
+            self._link.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+        except Problem:
+            return False
+        return True

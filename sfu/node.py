@@ -17,6 +17,7 @@ from common.directory import Broadcast, Directory, Role
 from common.http import application
 from common.urls import for_viewer
 from sfu.admission import Source
+from sfu.channels import PULLED, Channels
 from sfu.ice_servers import IceServers
 from sfu.link import DirectoryAdmission, Link
 from sfu.stats import node_stats, stream_reports
@@ -68,6 +69,7 @@ class MediaNode:
                 wanted or (lambda stream: len(self.viewers.of(stream))),
                 token=lambda: self.link.tokens.issue(Audience.NODE, self.link.node_id, ttl_s=_TOKEN_TTL_S),
                 linger_s=linger_s,
+                labels=PULLED if serves else (),
             )
         self.app = application(role.value, self._facts)
         admission = DirectoryAdmission(self.link)
@@ -79,6 +81,8 @@ class MediaNode:
         self.whip = Whip(worker, admission=admission, ice=ice)
         if whip:
             self.whip.add_to(self.app)
+        if serves:
+            self.channels = Channels(worker, self.viewers, puller=self.puller, whip=self.whip)
         self.link.add_to(self.app)
         self.app.router.add_get("/api/sfu/stats", self._stats)
         self.link.listen(self._tell_viewers)

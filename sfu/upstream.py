@@ -14,7 +14,7 @@ import contextlib
 import enum
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,7 +68,8 @@ class Pull:
 class Puller:
     """All pulls of this node.
 
-    `upstreams(stream)` are WHEP URLs, best first; `wanted(stream)` how many want it here; `token()` is sent upstream.
+    `upstreams(stream)` are WHEP URLs, best first; `wanted(stream)` how many want it here; `token()` is sent upstream;
+    `labels` are data channels that each pull opens.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Puller:
         *,
         token: Token = lambda: None,
         linger_s: float = 30.0,
+        labels: Sequence[str] = (),
     ) -> None:
         self._worker = worker
         self._node_id = node_id
@@ -87,6 +89,7 @@ class Puller:
         self._wanted = wanted
         self._token = token
         self._linger_s = linger_s
+        self._labels = list(labels)
         self._pulls: dict[str, Pull] = {}
         self._http: aiohttp.ClientSession | None = None
         worker.listen(self._heard)
@@ -221,7 +224,7 @@ class Puller:
             self._http = aiohttp.ClientSession()
         while not pull.events.empty():
             pull.events.get_nowait()
-        ours = self._worker.sfu.pull(pull.stream)
+        ours = self._worker.sfu.pull(pull.stream, labels=self._labels)
         pull.session = ours.session
         resource = await offer(
             self._http,

@@ -14,6 +14,18 @@ MAX_WAITING_EVENTS = 64
 """A viewer that reads no events loses the oldest."""
 
 
+EVENTS, CAPTIONS, CHAT = "events", "captions", "chat"
+"""Labels of data channels."""
+LABELS = {"mode": EVENTS, "viewercount": EVENTS, "caption": CAPTIONS, "chat": CHAT}
+"""The data channel on which each event is told."""
+
+
+def words(name: str, data: Mapping[str, Any]) -> str:
+    """An event as its data channel carries it: the data of the server-sent event; `events` has several and names each."""
+    told = {"event": name, "data": data} if LABELS.get(name) == EVENTS else data
+    return json.dumps(told, separators=(",", ":"))
+
+
 class ViewerRole(enum.StrEnum):
     """What a WHEP session is for."""
 
@@ -38,9 +50,15 @@ class Viewer:
     waiting: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING_EVENTS))
     heard: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """The last of what was told to each viewer in its own words, by event."""
+    trusted: bool = False
+    """It has shown a node's token."""
+    channels: dict[str, Callable[[str], None]] = field(default_factory=dict)
+    """Data channels that it has opened, by label: how to say something on each."""
 
     def tell(self, name: str, data: Mapping[str, Any]) -> None:
-        """Queues an event for the viewer's event stream."""
+        """Queues an event for the viewer's event stream, and says it on the data channel for it if that is open."""
+        if say := self.channels.get(LABELS.get(name, "")):
+            say(words(name, data))
         self.put(f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode())
 
     def hear(self, name: str, data: Mapping[str, Any]) -> None:
@@ -67,6 +85,10 @@ class Viewers:
         self._sessions: dict[str, Viewer] = {}
         self._streams: dict[str, dict[str, Viewer]] = {}
         self._said: dict[str, dict[str, Words]] = {}
+        self.spread: Callable[[str, str, str, str | None], None] = lambda _stream, _label, _text, _without: (
+            None
+        )
+        """Says a text on a data channel of everyone who takes a stream, less one session: stream, label, text, session."""
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -90,9 +112,16 @@ class Viewers:
         """A session that has begun. It hears the last mode and count of its stream."""
         self._sessions[viewer.session] = viewer
         self._streams.setdefault(viewer.stream, {})[viewer.session] = viewer
-        for name, data in self._said.get(viewer.stream, {}).items():
-            if name != "mode" or viewer.role is ViewerRole.PASSIVE:
-                viewer.hear(name, data(viewer) if callable(data) else data)
+        for name, data in self.kept(viewer):
+            viewer.hear(name, data)
+
+    def kept(self, viewer: Viewer) -> list[tuple[str, Mapping[str, Any]]]:
+        """What its stream has said that a viewer must know who comes now."""
+        return [
+            (name, data(viewer) if callable(data) else data)
+            for name, data in self._said.get(viewer.stream, {}).items()
+            if name != "mode" or viewer.role is ViewerRole.PASSIVE
+        ]
 
     def remove(self, session: str) -> Viewer | None:
         """A session that has ended; its event stream ends too."""
@@ -105,8 +134,11 @@ class Viewers:
             viewer.put(None)
         return viewer
 
-    def tell(self, stream: str, name: str, data: Words, *, keep: bool = False) -> None:
-        """Tells all viewers of a stream. A `mode` goes to the passive ones only; with `keep` late comers hear it too.
+    def tell(
+        self, stream: str, name: str, data: Words, *, keep: bool = False, without: str | None = None
+    ) -> None:
+        """Tells all viewers of a stream. A `mode` goes to the passive ones only; with `keep` late comers hear it too. `without` is a
+        session that does not hear it on its data channel: what it said itself.
 
         Words that are made for each viewer reach only those for whom they have changed.
         """
@@ -123,6 +155,11 @@ class Viewers:
             for viewer in concerned:
                 viewer.hear(name, data(viewer))
             return
+        if name == "mode":
+            for viewer in concerned:
+                viewer.tell(name, data)
+            return
+        self.spread(stream, LABELS.get(name, EVENTS), words(name, data), without)
         message = f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
         for viewer in concerned:
             viewer.put(message)

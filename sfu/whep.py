@@ -83,7 +83,10 @@ class Whep:
         except SfuError as error:
             raise refused(error) from None
         host = request.headers.get("Host")
-        self.viewers.add(Viewer(answer.session, stream, role, viewer, answer.etag, host=host))
+        trusted = role is ViewerRole.NODE and self._admission.is_node(request)
+        self.viewers.add(
+            Viewer(answer.session, stream, role, viewer, answer.etag, host=host, trusted=trusted)
+        )
         _JOINS.labels(role.value).inc()
         events = f'<{request.rel_url.path.rstrip("/")}/{answer.session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
         return created(request, answer, (events, *self._ice.links()))

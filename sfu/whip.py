@@ -40,6 +40,10 @@ class Whip:
         """True while a publisher's session is open for the stream."""
         return any(one == stream for one, _ in self._sessions.values())
 
+    def holds(self, session: str) -> bool:
+        """True while the session is a publisher's of this node."""
+        return session in self._sessions
+
     def _heard(self, event: Event) -> None:
         if event["type"] == "session_closed":
             self._sessions.pop(event["session"], None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from common.config import RelayConfig
 from common.http import Site, application
 from sfu.admission import Admission
+from sfu.channels import PULLED, Channels
 from sfu.ice_servers import IceServers
 from sfu.upstream import Puller
 from sfu.viewers import Viewers
@@ -82,11 +83,18 @@ async def media_server(
     app = application("media")
     viewers = Viewers()
     puller = upstreams and Puller(
-        worker, name, upstreams, lambda stream: len(viewers.of(stream)), linger_s=linger_s
+        worker,
+        name,
+        upstreams,
+        lambda stream: len(viewers.of(stream)),
+        linger_s=linger_s,
+        labels=PULLED,
     )
     whep = Whep(worker, ice=ice, admission=admission, source=puller, viewers=viewers)
     whep.add_to(app)
-    Whip(worker, ice=ice, admission=admission).add_to(app)
+    whip = Whip(worker, ice=ice, admission=admission)
+    whip.add_to(app)
+    Channels(worker, viewers, puller=puller, whip=whip)
     site = Site(app, "127.0.0.1", 0)
     await site.start()
     try:

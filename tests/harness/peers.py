@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import aiohttp
 import av
 import numpy as np
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import (
+    MediaStreamTrack,
+    RTCDataChannelParameters,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
 
 from sfu.resource import Resource, offer
 
@@ -76,6 +84,49 @@ class Tone(MediaStreamTrack):
         return frame
 
 
+class Channel:
+    """A data channel that a peer opens with its offer."""
+
+    def __init__(self, peer: RTCPeerConnection, wanted: RTCDataChannelParameters) -> None:
+        self._channel = peer.createDataChannel(
+            wanted.label,
+            ordered=wanted.ordered,
+            maxRetransmits=wanted.maxRetransmits,
+            maxPacketLifeTime=wanted.maxPacketLifeTime,
+        )
+        self._open = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._messages: asyncio.Queue[str | bytes] = asyncio.Queue()
+        if self._channel.readyState == "open":
+            self._open.set()
+        self._channel.on("open", self._open.set)
+        self._channel.on("close", self._closed.set)
+        self._channel.on("message", self._messages.put_nowait)
+
+    async def opened(self, timeout_s: float = 10.0) -> None:
+        """Returns once messages can be sent."""
+        async with asyncio.timeout(timeout_s):
+            await self._open.wait()
+
+    async def closed(self, timeout_s: float = 10.0) -> None:
+        """Returns once the other side has closed it."""
+        async with asyncio.timeout(timeout_s):
+            await self._closed.wait()
+
+    def say(self, message: str | bytes) -> None:
+        """Sends a message."""
+        self._channel.send(message)
+
+    async def hear(self, timeout_s: float = 10.0) -> Any:
+        """The next message, read as JSON."""
+        async with asyncio.timeout(timeout_s):
+            return json.loads(await self._messages.get())
+
+    def waiting(self) -> int:
+        """Messages that came and were not heard."""
+        return self._messages.qsize()
+
+
 class Publisher:
     """A WHIP publisher. Use as a context: it has the answer on entry and DELETEs on exit (unless `vanish` was called)."""
 
@@ -87,9 +138,11 @@ class Publisher:
         video: bool = True,
         audio: bool = True,
         token: str | None = None,
+        channels: Sequence[RTCDataChannelParameters] = (),
     ) -> None:
         self._http, self._url, self._token = http, url, token
         self.peer = RTCPeerConnection()
+        self.channels = {one.label: Channel(self.peer, one) for one in channels}
         clock = Clock()
         if video:
             transceiver = self.peer.addTransceiver(MovingPicture(clock), direction="sendonly")
@@ -135,9 +188,11 @@ class Viewer:
         video: bool = True,
         audio: bool = True,
         token: str | None = None,
+        channels: Sequence[RTCDataChannelParameters] = (),
     ) -> None:
         self._http, self._url, self._token = http, url, token
         self.peer = RTCPeerConnection()
+        self.channels = {one.label: Channel(self.peer, one) for one in channels}
         for kind, wanted in (("video", video), ("audio", audio)):
             if wanted:
                 self.peer.addTransceiver(kind, direction="recvonly")

@@ -161,6 +161,9 @@ class Nobody:
     async def admit_publisher(self, request: web.Request, stream: str) -> None:
         raise Unauthorized("a publisher token is needed")
 
+    def is_node(self, request: web.Request) -> bool:
+        return False
+
 
 async def test_without_a_token_nothing_is_made() -> None:
     async with media_server(admission=Nobody()) as server, aiohttp.ClientSession() as http:

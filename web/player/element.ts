@@ -166,6 +166,12 @@ export class AvacastPlayer extends HTMLElement {
   }
 
   /** Ends it; the screen goes dark. */
+  /** Writes a line of chat to everyone who watches; false while there is no channel for it (HLS, or not connected yet). */
+  say(text: string, name: string | null = null): boolean {
+    const shown = this.delivery.shown;
+    return (shown && this.playbacks.get(shown.id)?.say(text, name)) ?? false;
+  }
+
   stop(): void {
     this.act(this.delivery.stop());
     this.dropSpare();
@@ -298,6 +304,7 @@ export class AvacastPlayer extends HTMLElement {
         this.emit("caption", caption);
       },
       viewers: (count) => this.emit("viewercount", { count }),
+      chat: (line) => this.emit("chat", line),
     };
     const playback =
       source.target.mode === "hls"

@@ -119,6 +119,11 @@ export class HlsPlayback implements Playback {
     return Promise.resolve(this.hls?.playingDate?.getTime() ?? null);
   }
 
+  /** There is no way up by HLS. */
+  say(): boolean {
+    return false;
+  }
+
   quietMs(): null {
     return null;
   }

@@ -1,6 +1,7 @@
 /** What the two ways to watch have in common, so that the element can hold either. */
 
 import type { Problem } from "../api/problem.ts";
+import type { ChatLine } from "./channels.ts";
 import type { Mode } from "./plan.ts";
 
 /** Counters of one source at one moment. Null where this way of watching cannot know. */
@@ -38,6 +39,7 @@ export interface Listener {
   hint(): void;
   caption(caption: Caption): void;
   viewers(count: number): void;
+  chat(line: ChatLine): void;
 }
 
 export interface Playback {
@@ -51,6 +53,8 @@ export interface Playback {
   sourceTimeMs(): Promise<number | null>;
   /** How long its sound has been silent; null when it cannot tell. */
   quietMs(): number | null;
+  /** Writes a line of chat; false when this way of watching cannot. */
+  say(text: string, name: string | null): boolean;
 }
 
 /** Resolves when the element shows its first frame, or plays sound when there is no picture or the page is hidden. */

@@ -1,6 +1,7 @@
 /** Watching by WebRTC: one peer connection to one node, its events, and an ear for silence. */
 
 import { Problem, problemFrom } from "../api/problem.ts";
+import { Channels, Once, parseLine, takesData } from "./channels.ts";
 import { configuration } from "./ice.ts";
 import type { Role, Target } from "./plan.ts";
 import { type Caption, firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
@@ -11,6 +12,8 @@ import { Silence } from "./silence.ts";
 const NTP_EPOCH_MS = 2_208_988_800_000;
 /** How often packets are counted. Silence is called after 2 s; this much later at most. */
 const WATCH_MS = 250;
+/** How long the data channels may take to open before the node's events are fetched instead. */
+const CHANNELS_MS = 2000;
 
 /** Mean square of what nobody hears: 50 dB below full scale. */
 const QUIET_POWER = 1e-5;
@@ -19,12 +22,14 @@ const QUIET_POWER = 1e-5;
 export interface Peer {
   connection: RTCPeerConnection;
   offer: Promise<string>;
+  channels: Channels;
 }
 
 export function preparePeer(): Peer {
   const connection = new RTCPeerConnection(configuration());
   connection.addTransceiver("video", { direction: "recvonly" });
   connection.addTransceiver("audio", { direction: "recvonly" });
+  const channels = new Channels(connection);
   const offer = connection.createOffer().then(async (description) => {
     const sdp = stereo(description.sdp ?? "");
     await connection.setLocalDescription({ type: "offer", sdp });
@@ -32,7 +37,7 @@ export function preparePeer(): Peer {
     return connection.localDescription?.sdp ?? sdp;
   });
   offer.catch(() => undefined); // The one who awaits it handles it.
-  return { connection, offer };
+  return { connection, offer, channels };
 }
 
 /** Chromium plays Opus in mono unless the offer asks for stereo. */
@@ -50,6 +55,10 @@ export class WhepPlayback implements Playback {
   private buffered = { frames: 0, seconds: 0 };
   private heard: { energy: number; seconds: number } | null = null;
   private soundAtMs: number | null = null;
+  private readonly once = new Once();
+  /** Ends the server-sent events that are followed now. */
+  private following: AbortController | null = null;
+  private patience = 0;
 
   constructor(
     readonly video: HTMLVideoElement,
@@ -65,6 +74,10 @@ export class WhepPlayback implements Playback {
     const stream = new MediaStream();
     connection.addEventListener("track", ({ track }) => stream.addTrack(track));
     connection.addEventListener("connectionstatechange", () => this.handleConnection());
+    this.peer.channels.listen(
+      (event) => this.handleEvent(event),
+      () => this.chooseWords(),
+    );
     firstPicture(this.video, signal).then(() => this.listener.ready());
     try {
       const endpoint = new URL(this.target.url);
@@ -91,6 +104,8 @@ export class WhepPlayback implements Playback {
   close(): void {
     this.ending.abort();
     window.clearInterval(this.timer);
+    window.clearTimeout(this.patience);
+    this.following?.abort();
     this.peer.connection.close();
     this.video.srcObject = null;
     if (this.resource?.url) release(this.resource.url, this.target.token);
@@ -148,12 +163,34 @@ export class WhepPlayback implements Playback {
   private handleConnection(): void {
     if (this.ending.signal.aborted) return;
     const state = this.peer.connection.connectionState;
-    if (state === "connected" && this.resource?.events) {
-      const { events } = this.resource;
-      void follow(events, this.target.token, this.ending.signal, (event) => this.handleEvent(event));
+    if (state === "connected" && this.patience === 0) {
+      const wait = this.resource && takesData(this.resource.answer) ? CHANNELS_MS : 0;
+      this.patience = window.setTimeout(() => {
+        this.patience = -1;
+        this.chooseWords();
+      }, wait);
     }
     if (state === "failed" || state === "closed")
       this.listener.lost(new Problem(0, "connection_lost", "The connection to the node broke."));
+  }
+
+  /** Where the node's words come from: the data channels while they are open, else server-sent events. */
+  private chooseWords(): void {
+    if (this.ending.signal.aborted) return;
+    if (this.peer.channels.suffice) {
+      this.following?.abort();
+      this.following = null;
+    } else if (this.patience < 0 && !this.following && this.resource?.events) {
+      const following = new AbortController();
+      this.following = following;
+      void follow(this.resource.events, this.target.token, following.signal, (event) =>
+        this.handleEvent(event),
+      );
+    }
+  }
+
+  say(text: string, name: string | null): boolean {
+    return this.peer.channels.say(text, name);
   }
 
   private async watch(): Promise<void> {
@@ -191,6 +228,7 @@ export class WhepPlayback implements Playback {
   }
 
   private handleEvent({ event, data }: ServerEvent): void {
+    if (this.ending.signal.aborted || !this.once.isNew({ event, data })) return;
     let value: unknown;
     try {
       value = JSON.parse(data);
@@ -204,6 +242,8 @@ export class WhepPlayback implements Playback {
       this.listener.viewers(fields.viewercount);
     const caption = event === "caption" ? parseCaption(fields, Date.now()) : null;
     if (caption) this.listener.caption(caption);
+    const line = event === "chat" ? parseLine(fields) : null;
+    if (line) this.listener.chat(line);
   }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use node::stats::{Histogram, SourceStats, WorkerStats};
 use node::{ConnectionStats, Node};
 use pyo3::prelude::*;
-use sfu::{Kind, Protocol};
+use sfu::{DataStats, Kind, Protocol};
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
@@ -195,6 +195,46 @@ pub(crate) struct SessionFigures {
     rejected: u64,
     connect_ms: Option<f64>,
     first_frame_ms: Option<f64>,
+    data: DataFigures,
+}
+
+#[derive(IntoPyObject)]
+pub(crate) struct DataFigures {
+    channels: usize,
+    opened: u64,
+    received: u64,
+    received_bytes: u64,
+    sent: u64,
+    sent_bytes: u64,
+    dropped_fast: u64,
+    dropped_full: u64,
+    dropped_datagrams: u64,
+    closed_many: u64,
+    closed_long: u64,
+    closed_fast: u64,
+    closed_full: u64,
+    closed_protocol: u64,
+}
+
+impl From<&DataStats> for DataFigures {
+    fn from(data: &DataStats) -> DataFigures {
+        DataFigures {
+            channels: data.channels,
+            opened: data.opened,
+            received: data.received,
+            received_bytes: data.received_bytes,
+            sent: data.sent,
+            sent_bytes: data.sent_bytes,
+            dropped_fast: data.dropped_fast,
+            dropped_full: data.dropped_full,
+            dropped_datagrams: data.dropped_datagrams,
+            closed_many: data.closed_many,
+            closed_long: data.closed_long,
+            closed_fast: data.closed_fast,
+            closed_full: data.closed_full,
+            closed_protocol: data.closed_protocol,
+        }
+    }
 }
 
 #[derive(IntoPyObject)]
@@ -202,6 +242,8 @@ pub(crate) struct Figures {
     subscribers: usize,
     max_subscribers: usize,
     joins: u64,
+    /// Messages on data channels that found the queue of events full.
+    messages_dropped: u64,
     forward: Durations,
     first_frame: Durations,
     connect: Durations,
@@ -240,6 +282,7 @@ pub(crate) fn snapshot(node: &Node, sessions: bool) -> Figures {
         subscribers: node.subscribers(),
         max_subscribers: node.max_subscribers(),
         joins: workers.iter().map(|worker| worker.joins).sum(),
+        messages_dropped: node.events().messages_dropped(),
         forward: (&forward).into(),
         first_frame: (&first_frame).into(),
         connect: (&connect).into(),
@@ -366,6 +409,7 @@ fn one_by_one(worker: &WorkerStats) -> impl Iterator<Item = SessionFigures> {
             rejected: figures.rejected,
             connect_ms: figures.connect_ms,
             first_frame_ms: figures.first_frame_ms,
+            data: (&figures.data).into(),
         }
     })
 }

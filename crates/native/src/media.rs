@@ -38,6 +38,14 @@ impl Sfu {
     }
 }
 
+/// A message: a `str` is sent as text, `bytes` as binary.
+fn message(data: &Bound<'_, PyAny>) -> PyResult<(bool, Vec<u8>)> {
+    if let Ok(text) = data.extract::<String>() {
+        return Ok((true, text.into_bytes()));
+    }
+    Ok((false, data.extract::<Vec<u8>>()?))
+}
+
 fn answer((session, answer): (Arc<str>, sfu::Answer)) -> Answer {
     Answer { session: session.to_string(), sdp: answer.sdp, etag: answer.etag }
 }
@@ -96,8 +104,27 @@ impl Sfu {
         self.run(py, |node| node.subscribe(stream, offer, layers_all)).map(answer)
     }
 
-    fn pull(&self, py: Python<'_>, stream: &str) -> PyResult<Answer> {
-        self.run(py, |node| node.pull(stream)).map(answer)
+    #[pyo3(signature = (stream, *, labels = vec![]))]
+    fn pull(&self, py: Python<'_>, stream: &str, labels: Vec<String>) -> PyResult<Answer> {
+        self.run(py, |node| node.pull(stream, labels)).map(answer)
+    }
+
+    #[pyo3(signature = (stream, label, data, *, without = None))]
+    fn tell(
+        &self,
+        py: Python<'_>,
+        stream: &str,
+        label: &str,
+        data: &Bound<'_, PyAny>,
+        without: Option<&str>,
+    ) -> PyResult<()> {
+        let (text, bytes) = message(data)?;
+        self.run(py, |node| node.tell(stream, label, text, &bytes, without))
+    }
+
+    fn tell_session(&self, py: Python<'_>, session: &str, label: &str, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (text, bytes) = message(data)?;
+        self.run(py, |node| node.tell_session(session, label, text, &bytes))
     }
 
     fn accept(&self, py: Python<'_>, session: &str, answer: String) -> PyResult<()> {
@@ -205,6 +232,30 @@ fn event_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
         Event::KeyFrameWanted { stream } => {
             dict.set_item("stream", stream)?;
             "key_frame_wanted"
+        }
+        Event::ChannelOpened { session, stream, label } => {
+            dict.set_item("session", &*session)?;
+            dict.set_item("stream", &*stream)?;
+            dict.set_item("label", &*label)?;
+            "channel_opened"
+        }
+        Event::ChannelClosed { session, stream, label, why } => {
+            dict.set_item("session", &*session)?;
+            dict.set_item("stream", &*stream)?;
+            dict.set_item("label", &*label)?;
+            dict.set_item("reason", why.code())?;
+            "channel_closed"
+        }
+        Event::Message { session, stream, label, text, bytes } => {
+            dict.set_item("session", &*session)?;
+            dict.set_item("stream", &*stream)?;
+            dict.set_item("label", &*label)?;
+            // what calls itself text and is none is handed on as the bytes that it is
+            match std::str::from_utf8(&bytes) {
+                Ok(words) if text => dict.set_item("data", words)?,
+                _ => dict.set_item("data", PyBytes::new(py, &bytes))?,
+            }
+            "message"
         }
         Event::SendRung(refused) => {
             dict.set_item("reason", format!("{} refused by the kernel: {}", refused.refused.name(), refused.reason))?;

@@ -3,13 +3,19 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sfu::DataClose;
 
 use crate::train::RungRefused;
 use crate::wake::Wake;
 
 /// Events kept while nobody reads. The oldest go first, and how many is told.
 const QUEUE: usize = 16_384;
+/// Bytes of messages on data channels that wait in it: 1,024 of 4 KiB. One more is dropped and counted.
+const MESSAGE_BYTES: usize = 4 << 20;
+/// What a message costs besides its bytes.
+const MESSAGE_OVERHEAD: usize = 256;
 
 /// Something that happened to a stream or session, or to the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,28 +54,68 @@ pub enum Event {
         stream: String,
     },
     SendRung(RungRefused),
+    /// A session has opened a data channel (a subscriber), or its data channel is open (a source).
+    ChannelOpened {
+        session: Arc<str>,
+        stream: Arc<str>,
+        label: Arc<str>,
+    },
+    ChannelClosed {
+        session: Arc<str>,
+        stream: Arc<str>,
+        label: Arc<str>,
+        why: DataClose,
+    },
+    /// A message on a session's data channel. `text`: the peer says that it is UTF-8.
+    Message {
+        session: Arc<str>,
+        stream: Arc<str>,
+        label: Arc<str>,
+        text: bool,
+        bytes: Vec<u8>,
+    },
 }
 
 /// The queue of events of a node.
 #[derive(Debug)]
 pub struct Events {
-    queue: Mutex<VecDeque<Event>>,
+    queue: Mutex<Queue>,
     wake: Wake,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    message_bytes: usize,
+    messages_dropped: u64,
+}
+
+/// What an event counts against [`MESSAGE_BYTES`].
+fn message_bytes(event: &Event) -> usize {
+    if let Event::Message { bytes, .. } = event { bytes.len() + MESSAGE_OVERHEAD } else { 0 }
 }
 
 impl Events {
     pub(crate) fn new() -> io::Result<Events> {
-        Ok(Events { queue: Mutex::new(VecDeque::new()), wake: Wake::new()? })
+        Ok(Events { queue: Mutex::default(), wake: Wake::new()? })
     }
 
     pub(crate) fn push(&self, event: Event) {
         // A poisoned lock means that a reader panicked between two whole operations on the queue: it is intact.
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.len() == QUEUE {
-            queue.pop_front();
+        let bytes = message_bytes(&event);
+        if queue.message_bytes + bytes > MESSAGE_BYTES && bytes > 0 {
+            queue.messages_dropped += 1;
+            return;
         }
-        queue.push_back(event);
-        if queue.len() == 1 {
+        if queue.events.len() == QUEUE
+            && let Some(oldest) = queue.events.pop_front()
+        {
+            queue.message_bytes -= message_bytes(&oldest);
+        }
+        queue.message_bytes += bytes;
+        queue.events.push_back(event);
+        if queue.events.len() == 1 {
             self.wake.raise();
         }
     }
@@ -78,11 +124,45 @@ impl Events {
     pub fn drain(&self) -> Vec<Event> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         self.wake.lower();
-        queue.drain(..).collect()
+        queue.message_bytes = 0;
+        queue.events.drain(..).collect()
+    }
+
+    /// Messages that found no room because nobody read, ever.
+    pub fn messages_dropped(&self) -> u64 {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).messages_dropped
     }
 
     /// Readable while [`Events::drain`] has something.
     pub fn fd(&self) -> RawFd {
         self.wake.fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_that_nobody_reads_are_bounded_and_push_nothing_out() {
+        let events = Events::new().unwrap();
+        let name: Arc<str> = "x".into();
+        events.push(Event::StreamEnded { stream: "first".into(), reason: "ended" });
+        for _ in 0..1000 {
+            events.push(Event::Message {
+                session: Arc::clone(&name),
+                stream: Arc::clone(&name),
+                label: Arc::clone(&name),
+                text: true,
+                bytes: vec![0; 16 << 10],
+            });
+        }
+        let kept = events.drain();
+        assert!(matches!(&kept[0], Event::StreamEnded { .. }));
+        let bytes: usize = kept.iter().map(message_bytes).sum();
+        assert!(bytes <= MESSAGE_BYTES && bytes > MESSAGE_BYTES - (20 << 10), "{bytes}");
+        assert_eq!(kept.len() as u64 - 1 + events.messages_dropped(), 1000);
+        events.push(Event::StreamEnded { stream: "last".into(), reason: "ended" });
+        assert_eq!(events.drain().len(), 1);
     }
 }

@@ -15,7 +15,7 @@ use crate::error::NodeError;
 use crate::event::{Event, Events};
 use crate::gate::{Gate, GateStats};
 use crate::poller::Poller;
-use crate::post::{Call, Post, Reply, StreamName};
+use crate::post::{Audience, Call, Message, Post, Reply, StreamName};
 use crate::seats::Seats;
 use crate::shared::{Load, Shared};
 use crate::socket::{UdpSocket, interface_addresses, listen};
@@ -141,11 +141,12 @@ impl Node {
         Ok((session, result?))
     }
 
-    /// WHEP as a client: our offer for an upstream of `stream`. What it answers goes to [`Node::accept`].
-    pub fn pull(&self, stream: &str) -> Result<(Arc<str>, Answer), NodeError> {
+    /// WHEP as a client: our offer for an upstream of `stream`. What it answers goes to [`Node::accept`]. `labels` are data channels
+    /// that are opened with it, if the upstream has any.
+    pub fn pull(&self, stream: &str, labels: Vec<String>) -> Result<(Arc<str>, Answer), NodeError> {
         let (stream, worker) = self.owner(stream);
         let session = self.new_session(worker);
-        let answer = self.call(worker, |reply| Call::Pull { stream, session: Arc::clone(&session), reply })?;
+        let answer = self.call(worker, |reply| Call::Pull { stream, session: Arc::clone(&session), labels, reply })?;
         Ok((session, answer))
     }
 
@@ -184,6 +185,32 @@ impl Node {
     ) -> Result<(), NodeError> {
         let (stream, worker) = self.owner(stream);
         self.post(worker, Post::Inject { stream, kind, access_unit, time, key_frame })
+    }
+
+    /// Says `bytes` on the data channel `label` of everyone who takes `stream`, less the session `except`. One post and at most one
+    /// wake a worker, however many there are. Does not wait; who has no such channel hears nothing.
+    pub fn tell(
+        &self,
+        stream: &str,
+        label: &str,
+        text: bool,
+        bytes: &[u8],
+        except: Option<&str>,
+    ) -> Result<(), NodeError> {
+        let message = Arc::new(Message { label: label.into(), text, bytes: bytes.into() });
+        let to = Audience::Stream { stream: stream.into(), except: except.map(Arc::from) };
+        let workers = 0..self.shared.inboxes.len() as u16;
+        let posted =
+            workers.map(|worker| self.post(worker, Post::Tell { to: to.clone(), message: Arc::clone(&message) }));
+        // every worker gets its post, also when one of them is too late to take it
+        posted.fold(Ok(()), Result::and)
+    }
+
+    /// Says `bytes` on the data channel `label` of one session, of whatever kind. Does not wait.
+    pub fn tell_session(&self, session: &str, label: &str, text: bool, bytes: &[u8]) -> Result<(), NodeError> {
+        let worker = self.worker_of(session)?;
+        let message = Arc::new(Message { label: label.into(), text, bytes: bytes.into() });
+        self.post(worker, Post::Tell { to: Audience::Session(session.into()), message })
     }
 
     /// Ends a stream with all its sessions.

@@ -52,15 +52,39 @@ pub(crate) enum Post {
         time: u32,
         key_frame: bool,
     },
+    /// A message for data channels: of all who take the stream, or of one session.
+    Tell {
+        to: Audience,
+        message: Arc<Message>,
+    },
     Call(Call),
     Stop,
+}
+
+/// Whose data channels a message is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Audience {
+    /// All who take the stream here, less the session that it came from.
+    Stream {
+        stream: StreamName,
+        except: Option<Arc<str>>,
+    },
+    Session(Arc<str>),
+}
+
+/// What is to be said on the channel of that label; encoded once, for everybody.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) label: Box<str>,
+    pub(crate) text: bool,
+    pub(crate) bytes: Box<[u8]>,
 }
 
 /// A call that somebody waits for.
 pub(crate) enum Call {
     Publish { stream: StreamName, session: Arc<str>, offer: String, reply: Reply<Answer> },
     Subscribe { stream: StreamName, session: Arc<str>, offer: String, layers_all: bool, reply: Reply<Answer> },
-    Pull { stream: StreamName, session: Arc<str>, reply: Reply<Answer> },
+    Pull { stream: StreamName, session: Arc<str>, labels: Vec<String>, reply: Reply<Answer> },
     Accept { session: Arc<str>, answer: String, reply: Reply<()> },
     Trickle { session: Arc<str>, fragment: String, reply: Reply<Trickle> },
     Close { session: Arc<str>, reply: Reply<bool> },

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sfu::{
-    Answer, Burst, CloseReason, Credentials, DatagramKind, Entropy, Ingest, IngestEvent, IngestSetup, Injector, Kind,
-    Layer, Outbox, Packet, Peer, Protocol, SfuError, StreamDescription, Subscriber, SubscriberEvent, SubscriberSetup,
-    Trickle, stun_ufrag,
+    Answer, Burst, CloseReason, Credentials, DataEvent, DatagramKind, Entropy, Ingest, IngestEvent, IngestSetup,
+    Injector, Kind, Layer, Outbox, Packet, Peer, Protocol, SfuError, StreamDescription, Subscriber, SubscriberEvent,
+    SubscriberSetup, Trickle, stun_ufrag,
 };
 
 use crate::clock::{cpu_of_this_thread, hurry, pin_to_core, wait};
@@ -21,7 +21,7 @@ use crate::error::NodeError;
 use crate::event::Event;
 use crate::gate::Admitted;
 use crate::poller::{Poller, Ready};
-use crate::post::{Call, Post, StreamName};
+use crate::post::{Audience, Call, Message, Post, StreamName};
 use crate::receive::{BATCH, Receiver};
 use crate::shared::Shared;
 use crate::socket::UdpSocket;
@@ -408,6 +408,7 @@ impl Worker {
             Post::Inject { stream, kind, access_unit, time, key_frame } => {
                 self.inject(now, &stream, kind, &access_unit, time, key_frame);
             }
+            Post::Tell { to, message } => self.tell(now, &to, &message),
             Post::Call(call) => self.take_call(now, call),
             Post::Stop => self.stopping = true,
         }
@@ -427,8 +428,8 @@ impl Worker {
                 }
                 let _ = reply.send(result);
             }
-            Call::Pull { stream, session, reply } => {
-                let _ = reply.send(self.pull(now, stream, session));
+            Call::Pull { stream, session, labels, reply } => {
+                let _ = reply.send(self.pull(now, stream, session, &labels));
             }
             Call::Accept { session, answer, reply } => {
                 let _ = reply.send(self.accept(now, &session, &answer));
@@ -532,6 +533,11 @@ impl Worker {
             && let Some(event) = taker.subscriber.poll_event()
         {
             self.taker_event(now, slot, event);
+        }
+        if let Some(taker) = self.takers[slot].as_mut() {
+            while let Some(event) = taker.subscriber.poll_data() {
+                self.shared.events.push(channel_event(&taker.session, &taker.stream, event));
+            }
         }
         if let Some(taker) = &self.takers[slot] {
             self.taker_timers.set(slot, taker.subscriber.poll_timeout());
@@ -663,6 +669,38 @@ impl Worker {
         }
     }
 
+    // ---- data channels
+
+    fn tell(&mut self, now: Instant, to: &Audience, message: &Message) {
+        let Message { label, text, bytes } = message;
+        match to {
+            Audience::Session(session) => match self.by_session.get(session).copied() {
+                Some(Place::Subscriber(slot)) => {
+                    self.with_taker(now, slot, |taker, _, outbox| {
+                        taker.subscriber.send_data(now, label, *text, bytes, outbox);
+                    });
+                }
+                Some(Place::Source(slot)) => {
+                    self.with_source(now, slot, |ingest| ingest.send_data(now, label, *text, bytes));
+                }
+                None => {}
+            },
+            Audience::Stream { stream, except } => {
+                let slots = self.streams.get(stream).map(|known| known.subscribers.clone()).unwrap_or_default();
+                for (step, slot) in slots.into_iter().enumerate() {
+                    if self.takers[slot].as_ref().is_some_and(|taker| Some(&taker.session) != except.as_ref()) {
+                        self.with_taker(now, slot, |taker, _, outbox| {
+                            taker.subscriber.send_data(now, label, *text, bytes, outbox);
+                        });
+                    }
+                    if step % SUBSCRIBERS_A_FLUSH == SUBSCRIBERS_A_FLUSH - 1 {
+                        self.flush();
+                    }
+                }
+            }
+        }
+    }
+
     // ---- sources
 
     fn ingest_setup(&mut self, stream: &StreamName) -> IngestSetup {
@@ -693,9 +731,15 @@ impl Worker {
         Ok(answer)
     }
 
-    fn pull(&mut self, now: Instant, stream: StreamName, session: Arc<str>) -> Result<Answer, NodeError> {
+    fn pull(
+        &mut self,
+        now: Instant,
+        stream: StreamName,
+        session: Arc<str>,
+        labels: &[String],
+    ) -> Result<Answer, NodeError> {
         let setup = self.ingest_setup(&stream);
-        let (ingest, sdp) = Ingest::pull(now, setup)?;
+        let (ingest, sdp) = Ingest::pull(now, setup, labels)?;
         self.add_source(now, ingest, stream, session, true);
         Ok(Answer { sdp, etag: String::new() })
     }
@@ -771,6 +815,7 @@ impl Worker {
         let outbox = &mut self.outbox;
         let mut bursts: Vec<Burst> = Vec::new();
         let mut happened: Vec<IngestEvent> = Vec::new();
+        let mut said: Vec<DataEvent> = Vec::new();
         let drained = catch_unwind(AssertUnwindSafe(|| {
             source.ingest.poll(now, outbox);
             while let Some(event) = source.ingest.poll_event() {
@@ -778,6 +823,9 @@ impl Worker {
             }
             while let Some(burst) = source.ingest.poll_burst() {
                 bursts.push(burst);
+            }
+            while let Some(event) = source.ingest.poll_data() {
+                said.push(event);
             }
         }));
         if drained.is_err() {
@@ -787,6 +835,9 @@ impl Worker {
         }
         self.source_timers.set(slot, source.ingest.poll_timeout());
         let stream = Arc::clone(&source.stream);
+        for event in said {
+            self.shared.events.push(channel_event(&source.session, &stream, event));
+        }
         let mut closed = None;
         for event in happened {
             match event {
@@ -1165,5 +1216,15 @@ impl Worker {
             })
             .collect();
         self.shared.boards[usize::from(self.index)].post(stats);
+    }
+}
+
+/// What happened on a session's data channels, for the owner of the node.
+fn channel_event(session: &Arc<str>, stream: &StreamName, event: DataEvent) -> Event {
+    let (session, stream) = (Arc::clone(session), Arc::clone(stream));
+    match event {
+        DataEvent::Opened { label } => Event::ChannelOpened { session, stream, label },
+        DataEvent::Message { label, text, bytes } => Event::Message { session, stream, label, text, bytes },
+        DataEvent::Closed { label, why } => Event::ChannelClosed { session, stream, label, why },
     }
 }

@@ -60,7 +60,7 @@ fn feed_until(mut turn: impl FnMut(u32) -> bool) {
 }
 
 fn pull(upstream: &Node, downstream: &Node, stream: &str) -> String {
-    let (session, offer) = downstream.pull(stream).unwrap();
+    let (session, offer) = downstream.pull(stream, Vec::new()).unwrap();
     let (_, answer) = upstream.subscribe(stream, offer.sdp, true).unwrap();
     downstream.accept(&session, answer.sdp).unwrap();
     session.to_string()

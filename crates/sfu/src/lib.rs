@@ -37,7 +37,8 @@
 //! 3. [`SubscriberEvent::KeyFrameWanted`]: ask [`StreamCache::want_key_frame`]; when it says yes, send the wish to the
 //!    worker that owns the source: [`Ingest::request_key_frame`] or [`Injector::request_key_frame`]. Both levels
 //!    keep 500 ms between two requests, so a thousand joins are one PLI.
-//! 4. [`SubscriberEvent::Closed`]: drop it. [`Subscriber::close`] to end it ourselves (RTCP BYE, DTLS close).
+//! 4. [`Subscriber::poll_data`] until `None`: data channels of the peer; [`Subscriber::send_data`] answers or tells.
+//! 5. [`SubscriberEvent::Closed`]: drop it. [`Subscriber::close`] to end it ourselves (RTCP BYE, DTLS close).
 //!
 //! # Which worker a datagram belongs to
 //!
@@ -49,6 +50,7 @@ mod assemble;
 mod cache;
 mod candidates;
 mod clock;
+mod data;
 mod entropy;
 mod error;
 mod identity;
@@ -65,6 +67,7 @@ mod tap;
 pub use assemble::AccessUnit;
 pub use cache::{CacheStats, LayerStats, StreamCache, StreamPosition};
 pub use clock::{NtpTime, WallClock};
+pub use data::{DataClose, DataEvent, DataLimits, DataSent, DataStats};
 pub use entropy::{Credentials, Entropy};
 pub use error::SfuError;
 pub use identity::Identity;

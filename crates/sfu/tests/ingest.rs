@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use harness::{Source, Viewer, client, clock, ms, server, subscriber_setup};
 use netem::{Conditions, Link};
 use sfu::{
-    CloseReason, Codec, Credentials, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Kind, Layer, Outbox, Packet,
-    Peer, StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent,
+    CloseReason, Codec, Credentials, DataEvent, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Kind, Layer,
+    Outbox, Packet, Peer, StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig,
+    SubscriberEvent,
 };
 use str0m::change::SdpAnswer;
 use str0m::format;
@@ -475,6 +476,30 @@ fn a_publisher_that_comes_back_goes_on_where_it_left() {
 /// A node's cache, its subscriber, and the ingest of the node that pulls from it, which asks for a key frame after a second. What came
 /// in, the number of video sections that are sent, and how often the upstream was asked.
 fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize, usize) {
+    let pulled = pull_with(layers_all, seconds, Channels::None);
+    assert_eq!((pulled.heard_below, pulled.heard_above), (vec![], vec![]));
+    (pulled.incoming, pulled.sections, pulled.asked)
+}
+
+/// What a pull does about data channels.
+#[derive(PartialEq)]
+enum Channels {
+    None,
+    /// It opens two; the upstream says "down" on the first, the node says "up" on the second.
+    Taken,
+    /// As above, but the upstream rejects their section.
+    Rejected,
+}
+
+struct Pulled {
+    incoming: Incoming,
+    sections: usize,
+    asked: usize,
+    heard_below: Vec<DataEvent>,
+    heard_above: Vec<DataEvent>,
+}
+
+fn pull_with(layers_all: bool, seconds: u64, channels: Channels) -> Pulled {
     let start = Instant::now();
     let mut source = Source::new(start, clock(start), StreamDescription::h264_opus(true, true));
     let mut upstream = StreamCache::new(StreamDescription::h264_opus(true, true));
@@ -484,18 +509,34 @@ fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize, usize) {
     }
     let mut now = start + ms(1300);
     let puller: SocketAddr = client();
+    let labels: Vec<String> = if channels == Channels::None { vec![] } else { vec!["captions".into(), "chat".into()] };
+    let (mut heard_below, mut heard_above) = (Vec::new(), Vec::new());
     let mut setup = ingest_setup(7, start, StreamPosition::default());
     setup.addresses = vec![puller];
-    let (ingest, offer) = Ingest::pull(now, setup).unwrap();
+    let (ingest, offer) = Ingest::pull(now, setup, &labels).unwrap();
     let mut incoming = Incoming::new(ingest);
     let mut setup = subscriber_setup(8, start, SubscriberConfig::default());
     setup.layers_all = layers_all;
+    let (mut offer, mut rejection) = (offer, String::new());
+    if channels == Channels::Rejected {
+        // the upstream has never heard of data channels
+        let offered = wire::sdp::Description::parse(&offer).unwrap();
+        let mid =
+            offered.media.last().filter(|media| media.kind == "application").and_then(|media| media.mid()).unwrap();
+        rejection = format!("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:{mid}\r\n");
+        offer.truncate(offer.find("m=application").unwrap());
+    }
     let (mut subscriber, answer) = Subscriber::answer(now, setup, &offer, &upstream).unwrap();
     let answered = wire::sdp::Description::parse(&answer.sdp).unwrap();
     let sends =
         |media: &&wire::sdp::Media| media.kind == "video" && media.direction() == wire::sdp::Direction::SendOnly;
     let sections = answered.media.iter().filter(sends).count();
-    incoming.ingest.accept(now, &answer.sdp).unwrap();
+    let mut sdp = answer.sdp.clone();
+    assert_eq!(sdp.contains("m=application 9"), channels == Channels::Taken);
+    if channels == Channels::Rejected {
+        sdp.push_str(&rejection);
+    }
+    incoming.ingest.accept(now, &sdp).unwrap();
     let (mut down, mut up): (Link<Vec<u8>>, Link<Vec<u8>>) = (Link::new(1, near()), Link::new(2, near()));
     let mut outbox = Outbox::default();
     let (end, mut asks, mut asked) = (now + Duration::from_secs(seconds), Some(now + ms(1000)), 0);
@@ -525,7 +566,11 @@ fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize, usize) {
         incoming.ingest.handle_timeout(now);
         if asks.take_if(|at| now >= *at).is_some() {
             incoming.ingest.request_key_frame(now, Layer::SINGLE);
+            subscriber.send_data(now, "captions", true, b"down", &mut outbox);
+            incoming.ingest.send_data(now, "chat", true, b"up");
         }
+        heard_below.extend(std::iter::from_fn(|| incoming.ingest.poll_data()));
+        heard_above.extend(std::iter::from_fn(|| subscriber.poll_data()));
         while let Some(event) = subscriber.poll_event() {
             asked += usize::from(matches!(event, SubscriberEvent::KeyFrameWanted { .. }));
         }
@@ -533,7 +578,29 @@ fn pull(layers_all: bool, seconds: u64) -> (Incoming, usize, usize) {
         outbox.iter().for_each(|(_, datagram)| up.send(now, datagram.to_vec(), datagram.len()));
         outbox.clear();
     }
-    (incoming, sections, asked)
+    Pulled { incoming, sections, asked, heard_below, heard_above }
+}
+
+#[test]
+fn words_travel_with_a_pull_both_ways() {
+    let pulled = pull_with(true, 3, Channels::Taken);
+    let opened = |label: &str| DataEvent::Opened { label: label.into() };
+    let said = |label: &str, words: &[u8]| DataEvent::Message { label: label.into(), text: true, bytes: words.into() };
+    for event in [opened("captions"), opened("chat"), said("captions", b"down")] {
+        assert!(pulled.heard_below.contains(&event), "{event:?} in {:?}", pulled.heard_below);
+    }
+    for event in [opened("captions"), opened("chat"), said("chat", b"up")] {
+        assert!(pulled.heard_above.contains(&event), "{event:?} in {:?}", pulled.heard_above);
+    }
+    assert_eq!(pulled.incoming.ingest.stats().data.received, 1);
+}
+
+#[test]
+fn an_upstream_without_channels_gives_its_media_all_the_same() {
+    let pulled = pull_with(true, 3, Channels::Rejected);
+    assert_eq!((pulled.heard_below, pulled.heard_above), (vec![], vec![]));
+    let frames = pulled.incoming.packets.iter().filter(|packet| packet.kind == Kind::Video && packet.marker).count();
+    assert!(frames > 100, "{frames} frames");
 }
 
 #[test]
@@ -570,6 +637,6 @@ fn bad_offers_and_answers_are_refused_with_a_reason() {
     assert_eq!(refused(&whip.replace("a=fingerprint", "a=other")).code(), "bad_sdp");
     let simulcast = include_str!("../../wire/tests/data/chromium_whip_simulcast.sdp");
     assert!(Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), simulcast).is_ok());
-    let (mut ingest, _) = Ingest::pull(now, ingest_setup(1, now, StreamPosition::default())).unwrap();
+    let (mut ingest, _) = Ingest::pull(now, ingest_setup(1, now, StreamPosition::default()), &[]).unwrap();
     assert_eq!(ingest.accept(now, "v=0").err().map(|error| error.code()), Some("bad_sdp"));
 }

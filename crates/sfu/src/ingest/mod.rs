@@ -17,6 +17,7 @@ use wire::sdp::Description;
 use crate::cache::StreamPosition;
 use crate::candidates::{local_candidates, write_candidates};
 use crate::clock::{NtpTime, WallClock};
+use crate::data::{DataEvent, DataLimits, DataSent, DataStats};
 use crate::entropy::{Credentials, Entropy};
 use crate::error::SfuError;
 use crate::identity::Identity;
@@ -25,10 +26,12 @@ use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
 use crate::packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription, TrackDescription};
 use crate::subscriber::{Answer, CloseReason, Trickle};
 
+mod data;
 mod negotiation;
 mod timeline;
 mod track;
 
+use data::Channels;
 use negotiation::{explained, guarded, offer_codecs, simulcast, with_credentials};
 use timeline::{Report, Timeline};
 use track::{Incoming, IncomingLayer};
@@ -84,6 +87,7 @@ pub struct IngestStats {
     pub rtt_ms: Option<f64>,
     /// Datagrams that were no good.
     pub rejected: u64,
+    pub data: DataStats,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +137,7 @@ pub struct Ingest {
     events: VecDeque<IngestEvent>,
     stats: IngestStats,
     figures: HashMap<(Mid, Option<Rid>), (u64, u64)>,
+    data: Channels,
 }
 
 impl Ingest {
@@ -154,13 +159,16 @@ impl Ingest {
     }
 
     /// WHEP client: an offer for an upstream, one recvonly m-line per possible video layer (3) and one for audio.
-    /// The answer goes to [`Ingest::accept`].
-    pub fn pull(now: Instant, setup: IngestSetup) -> Result<(Ingest, String), SfuError> {
+    /// The answer goes to [`Ingest::accept`]. With `labels` there is a section for data channels too, and those are opened.
+    pub fn pull(now: Instant, setup: IngestSetup, labels: &[String]) -> Result<(Ingest, String), SfuError> {
         let mut ingest = Ingest::new(now, setup, &[Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1], true);
         let mut api = ingest.rtc.sdp_api();
         let mids =
             (0..Layer::MAX).map(|_| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None)).collect();
         api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+        for label in labels {
+            api.add_channel(label.clone());
+        }
         let (offer, pending) = api.apply().ok_or_else(|| SfuError::Internal("the offer is empty".into()))?;
         (ingest.video_mids, ingest.pending) = (mids, Some(pending));
         ingest.offer = offer.to_sdp_string();
@@ -185,7 +193,10 @@ impl Ingest {
 
     fn new(now: Instant, setup: IngestSetup, video: &[Codec], pulls: bool) -> Ingest {
         let IngestSetup { identity, credentials, entropy, clock, addresses, resume } = setup;
+        let limits = DataLimits::default();
         let mut config = Rtc::builder()
+            .set_sctp_max_message_size(limits.message_bytes as u32)
+            .set_sctp_max_buffered_amount(limits.buffered_bytes)
             .set_local_ice_credentials(str0m::IceCreds {
                 ufrag: credentials.ufrag.clone(),
                 pass: credentials.password.clone(),
@@ -240,6 +251,7 @@ impl Ingest {
             events: VecDeque::new(),
             stats: IngestStats::default(),
             figures: HashMap::new(),
+            data: Channels::new(now, limits),
         }
     }
 
@@ -353,6 +365,20 @@ impl Ingest {
         self.events.pop_front()
     }
 
+    /// What happened on the data channels of the session.
+    pub fn poll_data(&mut self) -> Option<DataEvent> {
+        self.data.poll_event()
+    }
+
+    /// Sends a message on the session's first data channel with that label, if there is one. Empty ones cannot be sent here.
+    pub fn send_data(&mut self, now: Instant, label: &str, text: bool, message: &[u8]) -> DataSent {
+        let sent = self.data.send(&mut self.rtc, label, text, message);
+        if sent != DataSent::NoChannel {
+            self.drain(now);
+        }
+        sent
+    }
+
     /// Packets ready for the workers: all that came since the last call.
     pub fn poll_burst(&mut self) -> Option<Burst> {
         if self.collected.is_empty() { None } else { Some(std::mem::take(&mut self.collected).into()) }
@@ -400,7 +426,7 @@ impl Ingest {
     }
 
     pub fn stats(&self) -> IngestStats {
-        self.stats
+        IngestStats { data: self.data.stats(), ..self.stats }
     }
 
     fn finish(&mut self, reason: CloseReason) {
@@ -457,6 +483,9 @@ impl Ingest {
                 _ => {}
             },
             Event::Closed => self.finish(CloseReason::PeerClosed),
+            Event::ChannelOpen(id, label) => self.data.opened(&mut self.rtc, id, label),
+            Event::ChannelData(data) => self.data.received(now, &mut self.rtc, data),
+            Event::ChannelClose(id) => self.data.closed(id),
             Event::RtpPacket(packet) => self.handle_rtp(now, packet),
             Event::MediaIngressStats(stats) => {
                 self.figures.insert((stats.mid, stats.rid), (stats.nacks, stats.plis));

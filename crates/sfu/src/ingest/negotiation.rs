@@ -65,7 +65,11 @@ pub(super) fn explained(answer: &str, description: &Description, offer: &str) ->
         }
         let (rejected, ours) = (description.media.get(section), offer.media.get(section));
         section += 1;
-        let (Some(rejected), Some(ours)) = (rejected.filter(|media| media.port == 0), ours) else { continue };
+        let (Some(rejected), Some(ours)) =
+            (rejected.filter(|media| media.port == 0 && media.kind != "application"), ours)
+        else {
+            continue;
+        };
         for format in &rejected.formats {
             let named = |map: &&str| map.split(' ').next() == Some(format);
             if rejected.attributes("rtpmap").any(|map| named(&map)) {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use wire::sdp::{self, Description, Direction, Media};
 
 use crate::candidates::write_candidates;
+use crate::data::PORT;
 use crate::entropy::Credentials;
 use crate::error::SfuError;
 use crate::packet::{Codec, Kind, Layer, StreamDescription, TrackDescription};
@@ -35,6 +36,10 @@ pub(super) struct Plan {
     /// A viewer's sections for which the stream has nothing: answered as inactive parts of the bundle. Rejecting them would be as
     /// good by RFC 8829, but some stacks (aiortc) take a rejected section for a transport that never connects.
     idle: Vec<bool>,
+    /// The section of the data channels, if one was offered: its index.
+    data: Option<usize>,
+    /// Longest message that we take; goes into the answer.
+    message_bytes: usize,
 }
 
 impl Plan {
@@ -43,6 +48,7 @@ impl Plan {
         offer: &Description,
         stream: &StreamDescription,
         layers_all: bool,
+        message_bytes: usize,
         mut new_ssrc: impl FnMut() -> u32,
     ) -> Result<Plan, SfuError> {
         let bundle = offer.bundle();
@@ -72,10 +78,18 @@ impl Plan {
         if sections.iter().all(Option::is_none) {
             return Err(SfuError::NoCommonCodec(format!("this stream has {}", contents(stream))));
         }
+        let carries_data = |media: &Media| carries_data(media) && media.mid().is_some_and(|mid| bundle.contains(&mid));
+        let data = offer.media.iter().position(carries_data);
         let may_idle =
             |media: &Media| !layers_all && wanted(offer, media) && media.mid().is_some_and(|mid| bundle.contains(&mid));
         let idle = offer.media.iter().zip(&sections).map(|(media, section)| section.is_none() && may_idle(media));
-        Ok(Plan { idle: idle.collect(), sections })
+        Ok(Plan { idle: idle.collect(), sections, data, message_bytes })
+    }
+
+    /// Longest message that the peer takes on its data channels (RFC 8841 6: 64 KiB unless it says, 0 is any); `None`: it wants none.
+    pub(super) fn data(&self, offer: &Description) -> Option<u32> {
+        let size = offer.media[self.data?].attribute("max-message-size");
+        Some(size.map_or(64 << 10, |size| size.trim().parse().unwrap_or(64 << 10)))
     }
 
     pub(super) fn sections(&self) -> impl Iterator<Item = &Section> {
@@ -95,15 +109,18 @@ impl Plan {
         let _ = write!(sdp, "v=0\r\no=- {session} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n");
         // In the offer's order, which some parsers insist on. The first section of the group carries the transport (RFC 9143
         // 7.3.2), so idle ones name it too, candidates included.
-        let sections = offer.media.iter().zip(&self.sections).zip(&self.idle);
-        let bundled = sections.filter(|((_, section), idle)| section.is_some() || **idle);
-        let mids: Vec<&str> = bundled.filter_map(|((media, _), _)| media.mid()).collect();
+        let lives = |index: usize| self.sections[index].is_some() || self.idle[index] || self.data == Some(index);
+        let bundled = offer.media.iter().enumerate().filter(|(index, _)| lives(*index));
+        let mids: Vec<&str> = bundled.filter_map(|(_, media)| media.mid()).collect();
         if !mids.is_empty() {
             let _ = write!(sdp, "a=group:BUNDLE {}\r\n", mids.join(" "));
         }
         sdp.push_str("a=extmap-allow-mixed\r\na=msid-semantic: WMS *\r\n");
-        for ((media, section), idle) in offer.media.iter().zip(&self.sections).zip(&self.idle) {
+        for (index, ((media, section), idle)) in offer.media.iter().zip(&self.sections).zip(&self.idle).enumerate() {
             match section {
+                _ if self.data == Some(index) => {
+                    write_data(&mut sdp, media, self.message_bytes, credentials, fingerprint, addresses);
+                }
                 Some(section) => write_section(&mut sdp, media, section, credentials, fingerprint, addresses),
                 None => {
                     let format = media.formats.first().map_or("0", String::as_str);
@@ -133,6 +150,33 @@ impl Plan {
         }
         sdp
     }
+}
+
+/// Whether a section is one of data channels, in the way that everyone writes it since RFC 8841.
+fn carries_data(media: &Media) -> bool {
+    media.kind == "application"
+        && media.protocol.to_ascii_uppercase().ends_with("DTLS/SCTP")
+        && media.formats.iter().any(|format| format == "webrtc-datachannel")
+        && (media.port != 0 || media.attribute("bundle-only").is_some())
+}
+
+fn write_data(
+    sdp: &mut String,
+    media: &Media,
+    message_bytes: usize,
+    credentials: &Credentials,
+    fingerprint: &str,
+    addresses: &[SocketAddr],
+) {
+    let Credentials { ufrag, password } = credentials;
+    let _ = write!(sdp, "m=application 9 {} webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n", media.protocol);
+    if let Some(mid) = media.mid() {
+        let _ = write!(sdp, "a=mid:{mid}\r\n");
+    }
+    let _ = write!(sdp, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
+    let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\n");
+    let _ = write!(sdp, "a=sctp-port:{PORT}\r\na=max-message-size:{message_bytes}\r\n");
+    write_candidates(sdp, addresses);
 }
 
 /// Whether the peer wants to receive on this section, in a way that we can serve.
@@ -291,7 +335,7 @@ mod tests {
     fn plan(offer: &str, stream: &StreamDescription) -> Result<(Description, Plan), SfuError> {
         let offer = Description::parse(offer).unwrap();
         let mut ssrc = 100;
-        let plan = Plan::new(&offer, stream, false, || {
+        let plan = Plan::new(&offer, stream, false, 16_384, || {
             ssrc += 1;
             ssrc
         })?;

@@ -19,6 +19,7 @@ use wire::sdp::{Description, IceCredentials};
 use crate::cache::{RateWindow, StreamCache};
 use crate::candidates::write_candidates;
 use crate::clock::WallClock;
+use crate::data::{Channels, DataEvent, DataLimits, DataSent};
 use crate::entropy::{Credentials, Entropy};
 use crate::error::SfuError;
 use crate::identity::Identity;
@@ -59,6 +60,8 @@ pub struct SubscriberConfig {
     pub instant_start: bool,
     /// Least time between two answers to a viewer's PLI.
     pub replay_interval: Duration,
+    /// What its data channels may cost.
+    pub data: Arc<DataLimits>,
 }
 
 impl Default for SubscriberConfig {
@@ -70,6 +73,7 @@ impl Default for SubscriberConfig {
             slot: Duration::from_millis(1),
             instant_start: true,
             replay_interval: Duration::from_millis(300),
+            data: Arc::default(),
         }
     }
 }
@@ -183,6 +187,10 @@ pub struct Subscriber {
     padded: Option<Instant>,
     sent: RateWindow,
     events: VecDeque<SubscriberEvent>,
+    /// Longest message that the peer takes, when it offered data channels.
+    data_offered: Option<u32>,
+    /// Made by the first SCTP packet.
+    data: Option<Box<Channels>>,
 }
 
 impl Subscriber {
@@ -206,12 +214,16 @@ impl Subscriber {
         if offer.any_attribute("setup") == Some("passive") {
             return Err(bad("setup:passive leaves nobody to begin the DTLS handshake; offer actpass"));
         }
-        let plan = Plan::new(&offer, cache.description(), layers_all, || entropy.draw_u32().max(1))?;
+        let plan = Plan::new(&offer, cache.description(), layers_all, config.data.message_bytes, || {
+            entropy.draw_u32().max(1)
+        })?;
         let sdp = plan.write(&offer, entropy.draw_u32(), &credentials, identity.fingerprint(), &addresses);
         let etag = entropy.draw_text(12).replace(['+', '/'], "-");
         let timeouts = (config.connect_timeout, config.consent_timeout);
         let mut transport =
             Transport::new(now, &identity, &credentials, remote, fingerprints, addresses.clone(), timeouts);
+        let data_offered = plan.data(&offer);
+        transport.takes_data = data_offered.is_some();
         offer.candidates().iter().for_each(|candidate| transport.add_remote_candidate(now, candidate));
         let (mut video, mut audio) = (Vec::new(), None);
         for section in plan.sections() {
@@ -248,6 +260,8 @@ impl Subscriber {
             padded: None,
             sent: RateWindow::default(),
             events: VecDeque::new(),
+            data_offered,
+            data: None,
         };
         Ok((subscriber, Answer { sdp, etag }))
     }
@@ -290,6 +304,7 @@ impl Subscriber {
             self.handle_rtcp(now, compound, cache);
         }
         self.take_transport_events(now);
+        self.exchange_data(now, out);
         self.pump(now, cache, out);
     }
 
@@ -336,18 +351,58 @@ impl Subscriber {
     /// The timer of [`Subscriber::poll_timeout`] is due.
     pub fn handle_timeout(&mut self, now: Instant, cache: &StreamCache, out: &mut Outbox) {
         self.transport.handle_timeout(now, out);
+        if let Some(data) = self.data.as_mut().filter(|data| data.poll_timeout().is_some_and(|due| now >= due)) {
+            data.handle_timeout(now);
+        }
         self.take_transport_events(now);
+        self.exchange_data(now, out);
         self.pump(now, cache, out);
     }
 
     /// When [`Subscriber::handle_timeout`] is due; ask again after every call that takes `&mut self`.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let transport = self.transport.poll_timeout()?;
-        Some([self.report_due, self.slot_due, self.padded].into_iter().flatten().fold(transport, Instant::min))
+        let data = self.data.as_ref().and_then(|data| data.poll_timeout());
+        let timers = [self.report_due, self.slot_due, self.padded, data];
+        Some(timers.into_iter().flatten().fold(transport, Instant::min))
     }
 
     pub fn poll_event(&mut self) -> Option<SubscriberEvent> {
         self.events.pop_front()
+    }
+
+    /// What happened on the peer's data channels.
+    pub fn poll_data(&mut self) -> Option<DataEvent> {
+        self.data.as_mut()?.poll_event()
+    }
+
+    /// Sends a message on the peer's first data channel with that label, if it has opened one.
+    pub fn send_data(&mut self, now: Instant, label: &str, text: bool, message: &[u8], out: &mut Outbox) -> DataSent {
+        let Some(data) = &mut self.data else { return DataSent::NoChannel };
+        let sent = data.send(now, label, text, message);
+        self.exchange_data(now, out);
+        sent
+    }
+
+    /// SCTP packets between DTLS and the channels.
+    fn exchange_data(&mut self, now: Instant, out: &mut Outbox) {
+        let Some(most_sent) = self.data_offered else { return };
+        if self.data.is_none() && self.transport.arrived.is_empty() {
+            return;
+        }
+        let limits = *self.config.data;
+        let data = self.data.get_or_insert_with(|| Box::new(Channels::new(now, limits, most_sent)));
+        loop {
+            for packet in std::mem::take(&mut self.transport.arrived) {
+                data.handle_packet(now, packet);
+            }
+            while let Some(packet) = data.poll_packet() {
+                self.transport.send_data(now, &packet, out);
+            }
+            if self.transport.arrived.is_empty() {
+                return;
+            }
+        }
     }
 
     /// Our ufrag, under which STUN checks find this session; another one after an ICE restart.
@@ -391,6 +446,7 @@ impl Subscriber {
             first_frame_ms: self.first_frame_after.map(millis),
             replays: self.video.iter().map(|forwarder| forwarder.replays).sum(),
             rejected: self.transport.rejected,
+            data: self.data.as_ref().map(|data| data.stats()).unwrap_or_default(),
         }
     }
 

@@ -1,4 +1,5 @@
 //! Figures of a subscriber.
+use crate::data::DataStats;
 use crate::outbox::Peer;
 use crate::packet::Layer;
 
@@ -53,4 +54,5 @@ pub struct SubscriberStats {
     pub replays: u64,
     /// Datagrams that were no good: unparsable, forged, replayed, from unknown addresses.
     pub rejected: u64,
+    pub data: DataStats,
 }

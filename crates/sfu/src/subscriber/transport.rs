@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::{digest, hmac};
+use bytes::Bytes;
 use is::stun::{StunMessage, StunPacket};
 use is::{Candidate, IceAgent, IceAgentEvent, IceCreds};
 use wire::sdp::IceCredentials;
@@ -80,6 +81,10 @@ pub(super) struct Transport {
     ice_timeout: Option<Instant>,
     pub(super) events: Vec<TransportEvent>,
     pub(super) rejected: u64,
+    /// Data channels were negotiated: what comes inside DTLS is theirs. Otherwise it is dropped.
+    pub(super) takes_data: bool,
+    /// SCTP packets that came; taken after each datagram.
+    pub(super) arrived: Vec<Bytes>,
 }
 
 impl Transport {
@@ -118,6 +123,8 @@ impl Transport {
             ice_timeout: Some(now),
             events: Vec::new(),
             rejected: 0,
+            takes_data: false,
+            arrived: Vec::new(),
         }
     }
 
@@ -292,7 +299,10 @@ impl Transport {
                     return;
                 }
                 dimpl::Output::BufferTooSmall { .. } => return self.fail_handshake(), // beyond any MTU
-                _ => {} // connected: the keys say so; application data: there is no data channel yet
+                dimpl::Output::ApplicationData(packet) if self.takes_data => {
+                    self.arrived.push(Bytes::copy_from_slice(packet));
+                }
+                _ => {} // connected: the keys say so
             }
         }
     }
@@ -331,6 +341,13 @@ impl Transport {
             self.drain_dtls(now, out);
         }
         self.finish(CloseReason::Local);
+    }
+
+    /// Sends an SCTP packet inside DTLS. One that the library refuses is lost, as by the network.
+    pub(super) fn send_data(&mut self, now: Instant, packet: &[u8], out: &mut Outbox) {
+        if matches!(self.state, State::Connected(_)) && self.dtls.send_application_data(packet).is_ok() {
+            self.drain_dtls(now, out);
+        }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {

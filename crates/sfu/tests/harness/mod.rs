@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use netem::{Conditions, Link};
 use sfu::{
-    Answer, Credentials, Entropy, Identity, Injector, Layer, Outbox, Packet, Peer, StreamCache, StreamDescription,
-    StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, WallClock,
+    Answer, Credentials, DataEvent, DataSent, Entropy, Identity, Injector, Layer, Outbox, Packet, Peer, StreamCache,
+    StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, WallClock,
 };
 use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
@@ -55,11 +56,27 @@ pub struct Viewer {
     pub closed: bool,
     pub seen: Vec<Seen>,
     reported: bool,
+    /// Data channels in the order in which they were asked for, and what happened on them.
+    pub channels: Vec<ChannelId>,
+    pub open: Vec<ChannelId>,
+    pub messages: Vec<(Instant, ChannelId, bool, Vec<u8>)>,
+    pub shut: Vec<ChannelId>,
 }
 
 impl Viewer {
     /// A client and its offer.
     pub fn new(now: Instant, address: SocketAddr, video: bool, audio: bool) -> (Viewer, String) {
+        Viewer::with_channels(now, address, video, audio, &[])
+    }
+
+    /// As `new`, with a section for data channels when there are any.
+    pub fn with_channels(
+        now: Instant,
+        address: SocketAddr,
+        video: bool,
+        audio: bool,
+        channels: &[ChannelConfig],
+    ) -> (Viewer, String) {
         let mut rtc = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false).build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         let mut api = rtc.sdp_api();
@@ -67,6 +84,7 @@ impl Viewer {
         if audio {
             api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
         }
+        let channels = channels.iter().map(|config| api.add_channel_with_config(config.clone())).collect();
         let (offer, pending) = api.apply().unwrap();
         let viewer = Viewer {
             rtc,
@@ -78,6 +96,10 @@ impl Viewer {
             closed: false,
             seen: Vec::new(),
             reported: false,
+            channels,
+            open: Vec::new(),
+            messages: Vec::new(),
+            shut: Vec::new(),
         };
         (viewer, offer.to_sdp_string())
     }
@@ -115,6 +137,9 @@ impl Viewer {
         match event {
             Event::Connected => self.connected = true,
             Event::Closed => self.closed = true,
+            Event::ChannelOpen(id, _) => self.open.push(id),
+            Event::ChannelData(data) => self.messages.push((now, data.id, data.binary, data.data)),
+            Event::ChannelClose(id) => self.shut.push(id),
             Event::SenderFeedback(_) => self.reported = true,
             Event::MediaData(media) => {
                 let video = Some(media.mid) == self.video;
@@ -136,6 +161,20 @@ impl Viewer {
     pub fn request_key_frame(&mut self) {
         let mid = self.video.unwrap();
         self.rtc.writer(mid).unwrap().request_keyframe(None, KeyframeRequestKind::Pli).unwrap();
+    }
+
+    /// Whether the client could take the message for its n-th channel.
+    pub fn say(&mut self, channel: usize, text: bool, message: &[u8]) -> bool {
+        let id = self.channels[channel];
+        self.rtc.channel(id).is_some_and(|mut channel| channel.write(!text, message).unwrap_or(false))
+    }
+
+    /// What came on the n-th channel, as text.
+    pub fn heard(&self, channel: usize) -> Vec<String> {
+        let of = |(_, id, _, bytes): &(Instant, ChannelId, bool, Vec<u8>)| {
+            (*id == self.channels[channel]).then(|| String::from_utf8(bytes.clone()).unwrap())
+        };
+        self.messages.iter().filter_map(of).collect()
     }
 
     pub fn pictures(&self) -> Vec<&Seen> {
@@ -267,6 +306,9 @@ pub struct World {
     pub up: Link<Vec<u8>>,
     pub outbox: Outbox,
     pub events: Vec<(Instant, SubscriberEvent)>,
+    pub data: Vec<(Instant, DataEvent)>,
+    /// Told before (true) and after every call into the subscriber.
+    pub watch: fn(bool),
     /// Every datagram that the subscriber sent, with its time.
     pub sent: Vec<(Instant, usize)>,
     pub viewer_alive: bool,
@@ -285,6 +327,8 @@ pub struct Setup {
     pub gop: u64,
     /// Frame sizes of further simulcast layers.
     pub ladder: Vec<usize>,
+    pub channels: Vec<ChannelConfig>,
+    pub watch: fn(bool),
 }
 
 impl Default for Setup {
@@ -299,6 +343,8 @@ impl Default for Setup {
             frame_bytes: 6_500,
             gop: 50,
             ladder: Vec::new(),
+            channels: Vec::new(),
+            watch: |_| (),
         }
     }
 }
@@ -334,8 +380,11 @@ impl World {
             let now = source.next;
             cache.push(&source.produce(now));
         }
-        let (mut viewer, offer) = Viewer::new(joined, client(), setup.video, setup.audio);
-        let made = Subscriber::answer(joined, subscriber_setup(setup.seed as u8, start, setup.config), &offer, &cache);
+        let (mut viewer, offer) = Viewer::with_channels(joined, client(), setup.video, setup.audio, &setup.channels);
+        let make = subscriber_setup(setup.seed as u8, start, setup.config);
+        (setup.watch)(true);
+        let made = Subscriber::answer(joined, make, &offer, &cache);
+        (setup.watch)(false);
         let (subscriber, Answer { sdp, .. }) = made.unwrap();
         viewer.accept(&sdp);
         World {
@@ -350,6 +399,8 @@ impl World {
             up: Link::new(setup.seed ^ 0xffff, setup.conditions),
             outbox: Outbox::default(),
             events: Vec::new(),
+            data: Vec::new(),
+            watch: setup.watch,
             sent: Vec::new(),
             viewer_alive: true,
             source_alive: true,
@@ -377,6 +428,18 @@ impl World {
             }
             self.events.push((self.now, event));
         }
+        while let Some(event) = self.subscriber.poll_data() {
+            self.data.push((self.now, event));
+        }
+    }
+
+    /// Sends a text on the viewer's channel of that label.
+    pub fn tell(&mut self, label: &str, text: &str) -> DataSent {
+        (self.watch)(true);
+        let sent = self.subscriber.send_data(self.now, label, true, text.as_bytes(), &mut self.outbox);
+        (self.watch)(false);
+        self.flush();
+        sent
     }
 
     /// Lets `span` pass.
@@ -415,8 +478,11 @@ impl World {
         if self.source_alive && now >= self.source.next {
             let burst = self.source.produce(now);
             self.cache.push(&burst);
+            (self.watch)(true);
             self.subscriber.forward(now, &burst, &self.cache, &mut self.outbox);
+            (self.watch)(false);
         }
+        (self.watch)(true);
         while let Some(mut datagram) = self.up.poll(now) {
             let from = Peer::udp(self.viewer.address);
             self.subscriber.handle_datagram(now, from, &mut datagram, &self.cache, &mut self.outbox);
@@ -424,6 +490,7 @@ impl World {
         if self.subscriber.poll_timeout().is_some_and(|due| now >= due) {
             self.subscriber.handle_timeout(now, &self.cache, &mut self.outbox);
         }
+        (self.watch)(false);
         self.flush();
         while let Some(datagram) = self.down.poll(now) {
             if self.viewer_alive {

@@ -1,0 +1,156 @@
+//! Data channels: labelled messages beside the media, within limits that keep them from ever being the media's trouble.
+//!
+//! | file | what |
+//! |---|---|
+//! | `channels.rs` | a subscriber's channels: SCTP over its DTLS (RFC 8831), a peer opens them, we answer |
+//! | `dcep.rs` | the messages that open a channel (RFC 8832) |
+//! | `meter.rs` | how often something may happen |
+//!
+//! Sessions that come in ([`crate::Ingest`]) have the channels of `str0m`, under the same limits, events and figures.
+use std::sync::Arc;
+use std::time::Instant;
+
+mod channels;
+mod dcep;
+mod meter;
+
+pub(crate) use channels::{Channels, PORT};
+pub(crate) use meter::Meter;
+
+/// Longest label of a channel, bytes.
+pub(crate) const MOST_LABEL_BYTES: usize = 64;
+
+/// What the data channels of one session may cost. Beyond it a message of an unordered or partially reliable channel is
+/// dropped, an ordered reliable channel is closed (a gap in it would be a lie); both are counted in [`DataStats`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataLimits {
+    /// Channels at a time.
+    pub channels: usize,
+    /// Longest message either way; told to the peer as `a=max-message-size`.
+    pub message_bytes: usize,
+    /// Bytes that may wait for the peer, all channels together.
+    pub buffered_bytes: usize,
+    /// Messages from the peer: so many a second in the long run, and at once after silence.
+    pub messages_per_s: u32,
+    pub messages_at_once: u32,
+    /// Datagrams from the peer that are looked at, a second; those above are lost, as by a bad network.
+    pub datagrams_per_s: u32,
+    /// After so many channels that we had to close, the session has no channels any more.
+    pub strikes: u32,
+}
+
+impl Default for DataLimits {
+    fn default() -> Self {
+        DataLimits {
+            channels: 8,
+            message_bytes: 16 << 10,
+            buffered_bytes: 64 << 10,
+            messages_per_s: 30,
+            messages_at_once: 60,
+            datagrams_per_s: 400,
+            strikes: 8,
+        }
+    }
+}
+
+/// Why a channel closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DataClose {
+    /// The peer closed it, or all of them at once.
+    Peer,
+    /// More channels than [`DataLimits::channels`].
+    TooMany,
+    /// A message longer than [`DataLimits::message_bytes`].
+    TooLong,
+    /// More messages than [`DataLimits::messages_per_s`].
+    TooFast,
+    /// The peer takes in less than it is sent: [`DataLimits::buffered_bytes`] wait.
+    Full,
+    /// Not by the protocol: unknown channel, broken or foreign messages.
+    Protocol,
+}
+
+impl DataClose {
+    /// Stable name for API users.
+    pub fn code(self) -> &'static str {
+        match self {
+            DataClose::Peer => "closed_by_peer",
+            DataClose::TooMany => "too_many_channels",
+            DataClose::TooLong => "message_too_long",
+            DataClose::TooFast => "too_fast",
+            DataClose::Full => "buffer_full",
+            DataClose::Protocol => "protocol_error",
+        }
+    }
+}
+
+/// What happened on the data channels of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataEvent {
+    /// The peer opened a channel, or took ours; messages may be sent.
+    Opened { label: Arc<str> },
+    /// A message came. `text`: the peer says that it is UTF-8, which is not checked.
+    Message { label: Arc<str>, text: bool, bytes: Vec<u8> },
+    /// A channel is over.
+    Closed { label: Arc<str>, why: DataClose },
+}
+
+/// What became of a message to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataSent {
+    Queued,
+    /// The peer has no open channel with that label.
+    NoChannel,
+    /// It would not fit; the channel may lose messages.
+    Dropped,
+    /// It would not fit; the channel may not lose messages, and was closed.
+    Closed,
+}
+
+/// Figures of the data channels of a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DataStats {
+    /// Open now.
+    pub channels: usize,
+    pub opened: u64,
+    pub received: u64,
+    pub received_bytes: u64,
+    pub sent: u64,
+    pub sent_bytes: u64,
+    /// Messages from the peer above the rate, on channels that may lose some.
+    pub dropped_fast: u64,
+    /// Messages to the peer that found no room, on channels that may lose some.
+    pub dropped_full: u64,
+    /// Datagrams above the rate.
+    pub dropped_datagrams: u64,
+    /// Channels that we closed, by reason.
+    pub closed_many: u64,
+    pub closed_long: u64,
+    pub closed_fast: u64,
+    pub closed_full: u64,
+    pub closed_protocol: u64,
+}
+
+impl DataStats {
+    pub(crate) fn note_closed(&mut self, why: DataClose) {
+        match why {
+            DataClose::Peer => {}
+            DataClose::TooMany => self.closed_many += 1,
+            DataClose::TooLong => self.closed_long += 1,
+            DataClose::TooFast => self.closed_fast += 1,
+            DataClose::Full => self.closed_full += 1,
+            DataClose::Protocol => self.closed_protocol += 1,
+        }
+    }
+
+    /// Channels that we closed, for whatever reason.
+    pub fn closed(&self) -> u64 {
+        self.closed_many + self.closed_long + self.closed_fast + self.closed_full + self.closed_protocol
+    }
+}
+
+impl DataLimits {
+    pub(crate) fn message_meter(&self, now: Instant) -> Meter {
+        Meter::new(now, self.messages_per_s, self.messages_at_once)
+    }
+}
