@@ -113,6 +113,7 @@ class Event(TypedDict):
         "session_connected",
         "session_closed",
         "layer_changed",
+        "layers_changed",
         "stream_started",
         "stream_ended",
         "stream_silent",
@@ -160,6 +161,13 @@ class LayerStats(TypedDict):
     key_frames: int
     gop_packets: int
     """Packets from the newest key frame on: what a new viewer starts from."""
+    name: str
+    """The publisher's name for it (`rid`), its number where it has none."""
+    alive: bool
+    """Something came within the last 1.5 s."""
+    width: int | None
+    height: int | None
+    """Of the newest key frame (H.264, VP8)."""
 
 @type_check_only
 class SourceStats(TypedDict):
@@ -376,6 +384,8 @@ class Sfu:
     def trickle(self, session: str, fragment: str) -> tuple[str, str] | None:
         """The body of a PATCH (application/trickle-ice-sdpfrag). None: candidates taken (204). A pair: ICE restarted, our
         fragment and the new ETag (200). Raises SessionUnknown, BadSdp."""
+    def choose(self, session: str, layer: int | None) -> None:
+        """What a viewer wants of the video: at most this layer, or (None) the best that fits. Raises SessionUnknown."""
     def close(self, session: str) -> bool:
         """Ends a session; False when there is none of that name."""
     def open(self, stream: str, *, video: bool, audio: bool) -> None:

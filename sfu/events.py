@@ -1,4 +1,4 @@
-"""Server-sent events of a WHEP session: mode changes, viewer count, captions, chat (WHEP's SSE extension)."""
+"""Server-sent events of a WHEP session: mode changes, viewer count, captions, chat, layers (WHEP's SSE extension)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.errors import NotFound
 from sfu.viewers import Viewers
 
 EXTENSION = "urn:ietf:params:whep:ext:core:server-sent-events"
-NAMES = "mode,viewercount,caption,chat"
+NAMES = "mode,viewercount,caption,chat,layers"
 _COMMENT_S = 15.0
 
 

@@ -47,6 +47,12 @@ class Viewer:
     joined_at: float = field(default_factory=time.monotonic)
     host: str | None = None
     """The Host header that it came with: the name by which it reaches this machine."""
+    media_id: str = "0"
+    """The `mid` of its video section."""
+    selected: str | None = None
+    """The layer that it asked for, by name."""
+    layer: int | None = None
+    """The layer that it gets now; None before the start, and while the path has room for sound only."""
     waiting: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING_EVENTS))
     heard: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """The last of what was told to each viewer in its own words, by event."""

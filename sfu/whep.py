@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
 from common._native import SessionUnknown, SfuError
@@ -12,9 +14,14 @@ from common.metrics import counter
 from sfu.admission import Admission, Everybody, Here, Source
 from sfu.events import EXTENSION, NAMES, serve_events
 from sfu.ice_servers import IceServers
+from sfu.layers import EXTENSION as LAYER_EXTENSION
+from sfu.layers import MAX_CHOICE_BYTES, layers_event, media_id_of, parse_choice, video_layers
 from sfu.session import created, patch, read_sdp, refused, session_of, stream_of
 from sfu.viewers import Viewer, ViewerRole, Viewers
 from sfu.worker import Event, Worker
+
+if TYPE_CHECKING:
+    from common._native import LayerStats
 
 HOPS_HEADER = "Avacast-Hops"
 _MAX_HOPS = 8
@@ -40,6 +47,7 @@ class Whep:
         self._source = source or Here()
         self._ice = ice or IceServers()
         self.viewers = viewers if viewers is not None else Viewers()
+        self._layers: dict[str, list[LayerStats]] = {}
         worker.listen(self._heard)
 
     def add_to(self, app: web.Application) -> None:
@@ -52,6 +60,8 @@ class Whep:
         router.add_options("/whep/{stream}/{session}", self._preflight)
         router.add_get("/whep/{stream}/{session}/events", self._events, allow_head=False)
         router.add_options("/whep/{stream}/{session}/events", self._preflight)
+        router.add_post("/whep/{stream}/{session}/layer", self._choose)
+        router.add_options("/whep/{stream}/{session}/layer", self._preflight)
 
     def leave(self, session: str) -> bool:
         """Ends a session of this node; False when there is none."""
@@ -66,6 +76,28 @@ class Whep:
             self.viewers.remove(event["session"])
         elif event["type"] == "session_connected" and (viewer := self.viewers.find(event["session"])):
             viewer.connected = True
+            self._tell_layers(viewer)
+        elif event["type"] == "layer_changed" and (viewer := self.viewers.find(event["session"])):
+            viewer.layer = event["layer"]
+            self._tell_layers(viewer)
+        elif event["type"] == "layers_changed":
+            self._note_layers(event["stream"])
+        elif event["type"] == "stream_ended":
+            self._layers.pop(event["stream"], None)
+
+    def _note_layers(self, stream: str) -> None:
+        """Reads what layers a stream has now, and tells its viewers. A stream that never had two has nothing to tell."""
+        figures = self._worker.sfu.stats()["streams"].get(stream)
+        layers = video_layers(figures["layers"]) if figures else []
+        if len(layers) > 1:
+            self._layers[stream] = layers
+            for viewer in self.viewers.of(stream):
+                self._tell_layers(viewer)
+
+    def _tell_layers(self, viewer: Viewer) -> None:
+        layers = self._layers.get(viewer.stream)
+        if layers and viewer.connected and viewer.role is not ViewerRole.NODE:
+            viewer.hear("layers", layers_event(layers, viewer.media_id, viewer.selected, viewer.layer))
 
     async def _preflight(self, _request: web.Request) -> web.Response:
         return preflight(
@@ -85,11 +117,22 @@ class Whep:
         host = request.headers.get("Host")
         trusted = role is ViewerRole.NODE and self._admission.is_node(request)
         self.viewers.add(
-            Viewer(answer.session, stream, role, viewer, answer.etag, host=host, trusted=trusted)
+            Viewer(
+                answer.session,
+                stream,
+                role,
+                viewer,
+                answer.etag,
+                host=host,
+                trusted=trusted,
+                media_id=media_id_of(offer),
+            )
         )
         _JOINS.labels(role.value).inc()
-        events = f'<{request.rel_url.path.rstrip("/")}/{answer.session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
-        return created(request, answer, (events, *self._ice.links()))
+        session = f"{request.rel_url.path.rstrip('/')}/{answer.session}"
+        events = f'<{session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
+        layer = f'<{session}/layer>; rel="{LAYER_EXTENSION}"'
+        return created(request, answer, (events, layer, *self._ice.links()))
 
     def _viewer(self, request: web.Request) -> Viewer:
         viewer = self.viewers.find(session_of(request))
@@ -107,6 +150,23 @@ class Whep:
         if response.status == 200:
             viewer.etag = response.headers["ETag"].strip('"')
         return response
+
+    async def _choose(self, request: web.Request) -> web.Response:
+        viewer = self._viewer(request)
+        encoding = parse_choice(await request.content.read(MAX_CHOICE_BYTES + 1), viewer.media_id)
+        figures = self._worker.sfu.stats()["streams"].get(viewer.stream)
+        layers = video_layers(figures["layers"]) if figures else []
+        layer = next((one["layer"] for one in layers if one["name"] == encoding), None)
+        if encoding is not None and layer is None:
+            known = ", ".join(one["name"] for one in layers)
+            raise NotFound(f"no layer {encoding!r}; there are: {known}", code="layer_unknown")
+        try:
+            self._worker.sfu.choose(viewer.session, layer)
+        except SfuError as error:
+            raise refused(error) from None
+        viewer.selected = encoding
+        self._tell_layers(viewer)
+        return web.Response(status=200)
 
     async def _leave(self, request: web.Request) -> web.Response:
         self.leave(self._viewer(request).session)

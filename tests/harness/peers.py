@@ -139,6 +139,7 @@ class Publisher:
         audio: bool = True,
         token: str | None = None,
         channels: Sequence[RTCDataChannelParameters] = (),
+        codec: str = "H264",
     ) -> None:
         self._http, self._url, self._token = http, url, token
         self.peer = RTCPeerConnection()
@@ -148,8 +149,8 @@ class Publisher:
             transceiver = self.peer.addTransceiver(MovingPicture(clock), direction="sendonly")
             capabilities = RTCRtpSender.getCapabilities("video")
             assert capabilities is not None
-            h264 = [codec for codec in capabilities.codecs if codec.mimeType == "video/H264"]
-            transceiver.setCodecPreferences(h264)
+            wanted = [one for one in capabilities.codecs if one.mimeType == f"video/{codec}"]
+            transceiver.setCodecPreferences(wanted)
         if audio:
             self.peer.addTransceiver(Tone(clock), direction="sendonly")
         self.resource: Resource | None = None

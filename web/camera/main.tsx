@@ -17,6 +17,7 @@ const given = new URLSearchParams(`${location.search.slice(1)}&${location.hash.s
 const broadcast = signal(given.get("broadcast") ?? "");
 const token = signal(given.get("token") ?? "");
 const quality = signal(1_500_000);
+const simulcast = signal(given.get("simulcast") === "1");
 const phase = signal<Phase>("preparing");
 const problem = signal<Problem | null>(null);
 const stream = signal<MediaStream | null>(null);
@@ -58,7 +59,7 @@ async function goLive(): Promise<void> {
   problem.value = null;
   const endpoint = new URL(`/whip/${encodeURIComponent(broadcast.value.trim())}`, location.href).href;
   publisher = new Publisher(
-    { endpoint, token: token.value.trim() || null, maxBitrateBps: quality.value },
+    { endpoint, token: token.value.trim() || null, maxBitrateBps: quality.value, simulcast: simulcast.value },
     (ending) => {
       phase.value = "ready";
       problem.value = ending;
@@ -153,6 +154,16 @@ function Page() {
               ))}
             </select>
           </Field>
+          <label class="check">
+            <input
+              type="checkbox"
+              name="simulcast"
+              checked={simulcast}
+              disabled={phase.value === "live"}
+              onChange={(event) => (simulcast.value = event.currentTarget.checked)}
+            />
+            Send a small picture too, for viewers on slow networks
+          </label>
           <Trouble />
           <button
             type="submit"

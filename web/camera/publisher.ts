@@ -23,6 +23,8 @@ export interface Settings {
   token: string | null;
   /** Highest video bitrate. */
   maxBitrateBps: number;
+  /** Two sizes at once, so that viewers on narrow paths need not go without a picture. */
+  simulcast: boolean;
 }
 
 export type Ending = (problem: Problem | null) => void;
@@ -42,7 +44,11 @@ export class Publisher {
   async start(stream: MediaStream): Promise<void> {
     const { connection, settings } = this;
     for (const track of stream.getTracks()) {
-      const transceiver = connection.addTransceiver(track, { direction: "sendonly", streams: [stream] });
+      const transceiver = connection.addTransceiver(track, {
+        direction: "sendonly",
+        streams: [stream],
+        ...(track.kind === "video" && settings.simulcast && { sendEncodings: encodings(settings) }),
+      });
       if (track.kind === "video") preferH264(transceiver);
     }
     try {
@@ -95,7 +101,7 @@ export class Publisher {
       if (entry.type === "outbound-rtp") {
         const sent = entry as RTCOutboundRtpStreamStats;
         bytes += sent.bytesSent ?? 0;
-        if (sent.kind !== "video") return;
+        if (sent.kind !== "video" || (sent.frameWidth ?? 0) < figures.width) return;
         frames = sent.framesEncoded ?? 0;
         figures.width = sent.frameWidth ?? 0;
         figures.height = sent.frameHeight ?? 0;
@@ -121,7 +127,8 @@ export class Publisher {
     for (const sender of this.connection.getSenders()) {
       if (sender.track?.kind !== "video") continue;
       const parameters = sender.getParameters();
-      for (const encoding of parameters.encodings) encoding.maxBitrate = this.settings.maxBitrateBps;
+      if (!this.settings.simulcast)
+        for (const encoding of parameters.encodings) encoding.maxBitrate = this.settings.maxBitrateBps;
       // A change of resolution costs every HLS viewer a new init section; fewer frames cost nothing.
       parameters.degradationPreference = "maintain-resolution";
       await sender.setParameters(parameters);
@@ -162,6 +169,14 @@ export class Publisher {
     if (this.resource?.url) release(this.resource.url, this.settings.token);
     this.resource = null;
   }
+}
+
+/** The full picture, and one of half its height with a fifth of its bits. The first is what HLS takes. */
+function encodings({ maxBitrateBps }: Settings): RTCRtpEncodingParameters[] {
+  return [
+    { rid: "h", maxBitrate: maxBitrateBps },
+    { rid: "l", scaleResolutionDownBy: 2, maxBitrate: Math.max(120_000, maxBitrateBps / 5) },
+  ];
 }
 
 /** H.264 passes through to HLS and to every browser without transcoding. */

@@ -1,6 +1,7 @@
 /** What lies over the picture: bar, veil, captions, statistics. Knows nothing of how the picture comes. */
 
 import { ICONS } from "./icons.ts";
+import { type Layers, layerName } from "./layers.ts";
 import type { Message } from "./messages.ts";
 import css from "./player.css?inline";
 
@@ -22,6 +23,8 @@ export interface Wishes {
   /** Start, or try again now. */
   start(): void;
   sound(): void;
+  /** A layer by its id, or (null) the best that fits. */
+  choose(layer: string | null): void;
 }
 
 const QUIET_AFTER_MS = 2500;
@@ -40,6 +43,7 @@ const HTML = `
     <input class="volume" type="range" min="0" max="1" step="0.05" aria-label="Volume">
     <div class="badge"><i></i><b>Live</b><span></span></div>
     <div class="space"></div>
+    <select class="quality" aria-label="Quality" title="Quality" hidden></select>
     <button class="cc" type="button">${ICONS.captions}</button>
     <button class="info" type="button">${ICONS.stats}</button>
     <button class="fs" type="button"></button>
@@ -68,10 +72,12 @@ export class Controls {
     this.part("fs").addEventListener("click", () => wishes.toggleFullscreen());
     this.part("again").addEventListener("click", () => wishes.start());
     this.part("sound").addEventListener("click", () => wishes.sound());
+    const quality = this.part("quality") as HTMLSelectElement;
+    quality.addEventListener("change", () => wishes.choose(quality.value || null));
     const volume = this.part("volume") as HTMLInputElement;
     volume.addEventListener("input", () => wishes.volume(Number(volume.value)));
     this.root.addEventListener("dblclick", (event) => {
-      if (!(event.target as HTMLElement).closest("button, input")) wishes.toggleFullscreen();
+      if (!(event.target as HTMLElement).closest("button, input, select")) wishes.toggleFullscreen();
     });
     for (const happening of ["pointermove", "pointerdown", "focusin"])
       this.root.addEventListener(happening, () => this.wake());
@@ -104,6 +110,21 @@ export class Controls {
     const button = this.part("fs");
     button.innerHTML = on ? ICONS.window : ICONS.full;
     name(button, on ? "Leave full screen (f)" : "Full screen (f)", on);
+  }
+
+  /** The menu of qualities: shown where there is a choice. */
+  setLayers(told: Layers | null): void {
+    const menu = this.part("quality") as HTMLSelectElement;
+    menu.hidden = told === null || told.layers.length < 2;
+    if (told === null || menu.hidden) return;
+    const current = told.layers.find((layer) => layer.id === told.current);
+    const now = current ? layerName(current, told.layers) : "sound only";
+    const entries = [
+      { id: "", name: told.selected === null ? `Auto (${now})` : "Auto" },
+      ...told.layers.map((layer) => ({ id: layer.id, name: layerName(layer, told.layers) })),
+    ];
+    menu.replaceChildren(...entries.map(({ id, name }) => new Option(name, id)));
+    menu.value = told.selected ?? "";
   }
 
   setPoster(url: string | null): void {

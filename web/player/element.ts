@@ -10,6 +10,7 @@ import { Controls, type Veil } from "./controls.ts";
 import { type Action, Delivery, type Source } from "./delivery.ts";
 import { Failures } from "./failures.ts";
 import { HlsPlayback, preloadHls } from "./hls.ts";
+import type { Layers } from "./layers.ts";
 import { messageOf } from "./messages.ts";
 import { type Mode, mergePlan, type Plan, parsePlan, type Role } from "./plan.ts";
 import type { Listener, Playback, Reading } from "./playback.ts";
@@ -34,6 +35,7 @@ export class AvacastPlayer extends HTMLElement {
   /** Nodes that failed us lately, and until when we ask for others. */
   private readonly shunned = new Map<string, number>();
   private readonly playbacks = new Map<number, Playback>();
+  private readonly layers = new Map<number, Layers | null>();
   private readonly sound = { muted: false, volume: 1, blocked: false };
   private readonly show = { captions: true, stats: false };
   /** Made while `/play` is on its way. */
@@ -60,9 +62,13 @@ export class AvacastPlayer extends HTMLElement {
       toggleFullscreen: () => void this.toggleFullscreen(),
       start: () => this.start(),
       sound: () => this.setMuted(false),
+      choose: (layer) => void this.choose(layer),
     });
     this.addEventListener("keydown", (event) => {
-      const typing = event.composedPath()[0] instanceof HTMLInputElement && event.key.startsWith("Arrow");
+      const [target] = event.composedPath();
+      const typing =
+        target instanceof HTMLSelectElement ||
+        (target instanceof HTMLInputElement && event.key.startsWith("Arrow"));
       if (!typing && this.controls.handleKey(event)) event.preventDefault();
     });
     this.addEventListener("fullscreenchange", () =>
@@ -305,6 +311,10 @@ export class AvacastPlayer extends HTMLElement {
       },
       viewers: (count) => this.emit("viewercount", { count }),
       chat: (line) => this.emit("chat", line),
+      layers: (told) => {
+        this.layers.set(source.id, told);
+        this.refreshLayers();
+      },
     };
     const playback =
       source.target.mode === "hls"
@@ -342,6 +352,7 @@ export class AvacastPlayer extends HTMLElement {
     const playback = this.playbacks.get(id);
     if (!playback) return;
     this.playbacks.delete(id);
+    this.layers.delete(id);
     playback.close();
     playback.video.remove();
   }
@@ -359,6 +370,7 @@ export class AvacastPlayer extends HTMLElement {
     this.dropSpare();
     this.last = null;
     const { mode } = source.target;
+    this.refreshLayers();
     this.pictures += 1;
     if (this.pictures === 1) {
       this.emit("firstframe", { mode, ms: performance.now() - this.startedMs });
@@ -398,6 +410,22 @@ export class AvacastPlayer extends HTMLElement {
   private refreshSound(): void {
     this.controls.setSound(this.muted, this.sound.volume, this.sound.blocked);
     this.emit("sound", { muted: this.muted, volume: this.sound.volume, blocked: this.sound.blocked });
+  }
+
+  /** Asks for a layer by its id, or (null) for the best that fits. False when what is on screen has no choice. */
+  async choose(layer: string | null): Promise<boolean> {
+    const shown = this.delivery.shown;
+    const playback = shown ? this.playbacks.get(shown.id) : undefined;
+    const taken = (await playback?.choose?.(layer)) ?? false;
+    this.refreshLayers();
+    return taken;
+  }
+
+  private refreshLayers(): void {
+    const shown = this.delivery.shown;
+    const told = (shown && this.layers.get(shown.id)) ?? null;
+    this.controls.setLayers(told);
+    this.emit("layers", told);
   }
 
   private setShow(what: "captions" | "stats", on: boolean): void {

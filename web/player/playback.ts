@@ -2,6 +2,7 @@
 
 import type { Problem } from "../api/problem.ts";
 import type { ChatLine } from "./channels.ts";
+import type { Layers } from "./layers.ts";
 import type { Mode } from "./plan.ts";
 
 /** Counters of one source at one moment. Null where this way of watching cannot know. */
@@ -40,6 +41,8 @@ export interface Listener {
   caption(caption: Caption): void;
   viewers(count: number): void;
   chat(line: ChatLine): void;
+  /** Which qualities there are; null when this way has no choice. */
+  layers(layers: Layers | null): void;
 }
 
 export interface Playback {
@@ -55,6 +58,8 @@ export interface Playback {
   quietMs(): number | null;
   /** Writes a line of chat; false when this way of watching cannot. */
   say(text: string, name: string | null): boolean;
+  /** Asks for a layer by its id, or (null) for the best that fits. */
+  choose?(id: string | null): Promise<boolean>;
 }
 
 /** Resolves when the element shows its first frame, or plays sound when there is no picture or the page is hidden. */

@@ -10,9 +10,12 @@ export interface Resource {
   url: string | null;
   /** Server-sent events of this session, when the server offers them. */
   events: string | null;
+  /** Where to ask for a layer, when the server offers it. */
+  layer: string | null;
 }
 
 const EVENTS = "urn:ietf:params:whep:ext:core:server-sent-events";
+const LAYER = "urn:ietf:params:whep:ext:core:layer";
 
 /** Posts an offer. Redirects are followed by fetch (307 keeps the body). Rejects with a Problem. */
 export async function exchange(
@@ -39,6 +42,7 @@ export async function exchange(
       answer,
       url: location === null ? null : new URL(location, response.url).href,
       events: linkOf(links, EVENTS, response.url),
+      layer: linkOf(links, LAYER, response.url),
     };
   } catch (thrown) {
     throw problemFrom(thrown);

@@ -3,6 +3,7 @@
 import { Problem, problemFrom } from "../api/problem.ts";
 import { Channels, Once, parseLine, takesData } from "./channels.ts";
 import { configuration } from "./ice.ts";
+import { choose, parseLayers } from "./layers.ts";
 import type { Role, Target } from "./plan.ts";
 import { type Caption, firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
 import { exchange, follow, type Resource, release, type ServerEvent } from "./signalling.ts";
@@ -152,6 +153,11 @@ export class WhepPlayback implements Playback {
     return reading;
   }
 
+  async choose(id: string | null): Promise<boolean> {
+    const url = this.resource?.layer ?? null;
+    return url !== null && (await choose(url, this.target.token, id));
+  }
+
   async sourceTimeMs(): Promise<number | null> {
     return playoutTime(await this.peer.connection.getStats());
   }
@@ -240,6 +246,8 @@ export class WhepPlayback implements Playback {
     if (event === "mode") this.listener.mode(fields);
     if (event === "viewercount" && typeof fields.viewercount === "number")
       this.listener.viewers(fields.viewercount);
+    const layers = event === "layers" ? parseLayers(fields) : null;
+    if (layers) this.listener.layers(layers);
     const caption = event === "caption" ? parseCaption(fields, Date.now()) : null;
     if (caption) this.listener.caption(caption);
     const line = event === "chat" ? parseLine(fields) : null;

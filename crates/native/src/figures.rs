@@ -58,6 +58,11 @@ pub(crate) struct LayerFigures {
     bitrate_bps: u64,
     key_frames: u64,
     gop_packets: usize,
+    /// Its name in the publisher's offer (`rid`); the number where it has none.
+    name: String,
+    alive: bool,
+    width: Option<u16>,
+    height: Option<u16>,
 }
 
 #[derive(IntoPyObject)]
@@ -317,6 +322,15 @@ fn add_streams(worker: &WorkerStats, now: Instant, streams: &mut BTreeMap<String
                 bitrate_bps: layer.bitrate_bps,
                 key_frames: layer.key_frames,
                 gop_packets: layer.gop_packets,
+                name: seen
+                    .layer_names
+                    .get(usize::from(layer.layer.0))
+                    .filter(|name| !name.is_empty() && layer.kind == Kind::Video)
+                    .cloned()
+                    .unwrap_or_else(|| layer.layer.0.to_string()),
+                alive: layer.alive,
+                width: layer.resolution.map(|size| size.width),
+                height: layer.resolution.map(|size| size.height),
             });
         }
     }

@@ -7,7 +7,7 @@ use node::{Event, Node, NodeConfig, NodeError, TapQueue};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use sfu::{Codec, Kind, StreamDescription, Trickle};
+use sfu::{Codec, Kind, Layer, LayerWish, StreamDescription, Trickle};
 
 use crate::error::python_error;
 use crate::figures::{Figures, kind_name, snapshot};
@@ -138,6 +138,12 @@ impl Sfu {
         })
     }
 
+    #[pyo3(signature = (session, layer))]
+    fn choose(&self, py: Python<'_>, session: &str, layer: Option<u8>) -> PyResult<()> {
+        let wish = layer.map_or(LayerWish::Auto, |layer| LayerWish::Most(Layer(layer)));
+        self.run(py, |node| node.choose(session, wish))
+    }
+
     fn close(&self, py: Python<'_>, session: &str) -> PyResult<bool> {
         self.run(py, |node| node.close(session))
     }
@@ -213,6 +219,10 @@ fn event_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("stream", stream)?;
             dict.set_item("layer", layer.map(|layer| layer.0))?;
             "layer_changed"
+        }
+        Event::LayersChanged { stream } => {
+            dict.set_item("stream", stream)?;
+            "layers_changed"
         }
         Event::StreamStarted { stream, session } => {
             dict.set_item("stream", stream)?;

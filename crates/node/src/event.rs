@@ -35,6 +35,10 @@ pub enum Event {
         stream: String,
         layer: Option<sfu::Layer>,
     },
+    /// Other layers of a stream are alive than before, or their pictures have other sizes.
+    LayersChanged {
+        stream: String,
+    },
     /// First media of a stream, or of its new source.
     StreamStarted {
         stream: String,

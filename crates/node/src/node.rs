@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sfu::{Answer, Entropy, Identity, Kind, Layer, StreamDescription, Trickle, WallClock};
+use sfu::{Answer, Entropy, Identity, Kind, Layer, LayerWish, StreamDescription, Trickle, WallClock};
 
 use crate::clock::random;
 use crate::config::{MAX_WORKERS, NodeConfig};
@@ -160,6 +160,12 @@ impl Node {
     pub fn trickle(&self, session: &str, fragment: String) -> Result<Trickle, NodeError> {
         let worker = self.worker_of(session)?;
         self.call(worker, |reply| Call::Trickle { session: session.into(), fragment, reply })
+    }
+
+    /// What a viewer wants of the video's layers.
+    pub fn choose(&self, session: &str, wish: LayerWish) -> Result<(), NodeError> {
+        let worker = self.worker_of(session)?;
+        self.call(worker, |reply| Call::Choose { session: session.into(), wish, reply })
     }
 
     /// Ends a session; false when there is none of that name.

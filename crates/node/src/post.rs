@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
-use sfu::{Answer, Burst, Kind, Layer, Peer, StreamDescription, Trickle};
+use sfu::{Answer, Burst, Kind, Layer, LayerWish, Peer, StreamDescription, Trickle};
 
 use crate::error::NodeError;
 use crate::gate::Admitted;
@@ -87,6 +87,7 @@ pub(crate) enum Call {
     Pull { stream: StreamName, session: Arc<str>, labels: Vec<String>, reply: Reply<Answer> },
     Accept { session: Arc<str>, answer: String, reply: Reply<()> },
     Trickle { session: Arc<str>, fragment: String, reply: Reply<Trickle> },
+    Choose { session: Arc<str>, wish: LayerWish, reply: Reply<()> },
     Close { session: Arc<str>, reply: Reply<bool> },
     Open { stream: StreamName, description: StreamDescription, reply: Reply<()> },
     End { stream: StreamName, reply: Reply<()> },

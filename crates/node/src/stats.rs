@@ -123,6 +123,8 @@ pub struct StreamStats {
     pub subscribers: usize,
     pub taps: usize,
     pub cache: CacheStats,
+    /// Of its video layers, as its publisher called them.
+    pub layer_names: Vec<String>,
     pub key_frame_requests: u64,
 }
 

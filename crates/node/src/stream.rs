@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sfu::{Injector, StreamCache, StreamDescription, Tap};
+use sfu::{Injector, Layer, Resolution, StreamCache, StreamDescription, Tap};
 
 use crate::tap::TapQueue;
 
@@ -38,6 +38,8 @@ pub(crate) struct Stream {
     /// Who is served first by the next burst: everyone in turn.
     pub(crate) turn: usize,
     pub(crate) key_frame_requests: u64,
+    /// What viewers could choose from when it was last told.
+    pub(crate) choices: Vec<(Layer, Option<Resolution>)>,
 }
 
 impl Stream {
@@ -49,6 +51,7 @@ impl Stream {
             taps: Vec::new(),
             turn: 0,
             key_frame_requests: 0,
+            choices: Vec::new(),
         }
     }
 

@@ -106,6 +106,8 @@ pub(crate) struct Worker {
     stats: WorkerStats,
     /// A stream or session came or went since the last snapshot.
     changed: bool,
+    /// Streams whose layers are others than before: told once a snapshot shows them.
+    layers_changed: Vec<StreamName>,
     responses_left: usize,
     stopping: bool,
 }
@@ -146,6 +148,7 @@ impl Worker {
             arrived: Vec::new(),
             stats: WorkerStats { index, ..WorkerStats::default() },
             changed: false,
+            layers_changed: Vec::new(),
             responses_left: RESPONSES_A_SECOND,
             stopping: false,
             shared,
@@ -201,6 +204,9 @@ impl Worker {
             if end >= housekeeping {
                 housekeeping = end + HOUSEKEEPING;
                 self.keep_house(end);
+                if !self.layers_changed.is_empty() {
+                    snapshot = Some(end);
+                }
             }
             if snapshot.is_some_and(|due| end >= due) {
                 (snapshot, snapped, self.changed) = (None, end, false);
@@ -436,6 +442,17 @@ impl Worker {
             }
             Call::Trickle { session, fragment, reply } => {
                 let _ = reply.send(self.trickle(now, &session, &fragment));
+            }
+            Call::Choose { session, wish, reply } => {
+                let _ = reply.send(match self.by_session.get(&session).copied() {
+                    Some(Place::Subscriber(slot)) => {
+                        self.with_taker(now, slot, |taker, cache, outbox| {
+                            taker.subscriber.set_wish(now, wish, cache, outbox);
+                        });
+                        Ok(())
+                    }
+                    _ => Err(NodeError::SessionUnknown(session.to_string())),
+                });
             }
             Call::Close { session, reply } => {
                 let place = self.by_session.get(&session).copied();
@@ -1154,6 +1171,13 @@ impl Worker {
         self.steering.expire(now);
         self.connections.expire(now);
         self.responses_left = RESPONSES_A_SECOND;
+        for (name, stream) in &mut self.streams {
+            let choices = stream.cache.choices(now);
+            if !matches!(stream.feed, Feed::Elsewhere) && choices != stream.choices {
+                stream.choices = choices;
+                self.layers_changed.push(Arc::clone(name));
+            }
+        }
         let ended: Vec<StreamName> = self
             .streams
             .iter()
@@ -1189,6 +1213,7 @@ impl Worker {
                 subscribers: stream.subscribers.len(),
                 taps: stream.taps.len(),
                 cache: stream.cache.stats(now),
+                layer_names: stream.cache.description().video.as_ref().map_or(Vec::new(), |video| video.layers.clone()),
                 key_frame_requests: stream.key_frame_requests,
             })
             .collect();
@@ -1216,6 +1241,9 @@ impl Worker {
             })
             .collect();
         self.shared.boards[usize::from(self.index)].post(stats);
+        for stream in self.layers_changed.drain(..) {
+            self.shared.events.push(Event::LayersChanged { stream: stream.to_string() });
+        }
     }
 }
 

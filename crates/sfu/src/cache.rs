@@ -3,8 +3,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use wire::resolution::{self, Resolution};
+
 use crate::keyframe::KeyFrameGate;
-use crate::packet::{Kind, Layer, MediaTime, Packet, StreamDescription};
+use crate::packet::{Codec, Kind, Layer, MediaTime, Packet, StreamDescription};
 use crate::rate::SlidingRate;
 use crate::rungs::Rungs;
 
@@ -53,6 +55,10 @@ pub struct LayerStats {
     pub key_frames: u64,
     /// Packets from the newest key frame on; 0 when there is none to start from.
     pub gop_packets: usize,
+    /// Something came within the last 1.5 s.
+    pub alive: bool,
+    /// Of the newest key frame; `None` for codecs whose headers are not read (VP9, AV1).
+    pub resolution: Option<Resolution>,
 }
 
 /// Figures of a stream.
@@ -154,6 +160,12 @@ impl StreamCache {
         alive.max_by_key(|(_, layer)| layer.bitrate_bps(now)).map_or(Layer::SINGLE, |(index, _)| Layer(index as u8))
     }
 
+    /// The video layers that are alive, with the size of their pictures: what a viewer may choose from.
+    pub fn choices(&self, now: Instant) -> Vec<(Layer, Option<Resolution>)> {
+        let alive = self.video.iter().enumerate().filter(|(_, layer)| layer.is_alive(now));
+        alive.map(|(index, layer)| (Layer(index as u8), layer.resolution)).collect()
+    }
+
     /// The video layers that are alive, and what each takes, the cheapest first.
     pub(crate) fn rungs(&self, now: Instant) -> Rungs {
         let mut rungs = Rungs::default();
@@ -177,6 +189,7 @@ pub(crate) struct LayerCache {
     count: u64,
     bytes: u64,
     key_frames: u64,
+    resolution: Option<Resolution>,
     rate: SlidingRate,
 }
 
@@ -191,6 +204,7 @@ impl LayerCache {
             count: 0,
             bytes: 0,
             key_frames: 0,
+            resolution: None,
             rate: SlidingRate::default(),
         }
     }
@@ -219,6 +233,12 @@ impl LayerCache {
         self.rate.add(packet.arrival, packet.payload.len());
         if packet.key_frame_start {
             self.key_frames += 1;
+            let read = match packet.codec {
+                Codec::H264 => resolution::of_h264_payload(&packet.payload),
+                Codec::Vp8 => resolution::of_vp8_payload(&packet.payload),
+                _ => None,
+            };
+            self.resolution = read.or(self.resolution);
             self.gop = Some(self.gop.map_or(sequence, |gop| gop.max(sequence)));
         }
         if self.newest.as_ref().is_none_or(|newest| newest.sequence < sequence) {
@@ -301,6 +321,8 @@ impl LayerCache {
             bytes: self.bytes,
             bitrate_bps: self.bitrate_bps(now),
             key_frames: self.key_frames,
+            alive: self.is_alive(now),
+            resolution: self.resolution,
             gop_packets: self.gop.map_or(0, |gop| (self.end() - gop) as usize),
         })
     }
@@ -354,7 +376,6 @@ impl RateWindow {
 mod tests {
     use super::*;
     use crate::clock::NtpTime;
-    use crate::packet::Codec;
 
     fn packet(now: Instant, sequence: u64, key_frame_start: bool) -> Arc<Packet> {
         Arc::new(Packet {

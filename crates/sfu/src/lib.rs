@@ -81,3 +81,4 @@ pub use subscriber::{
     TrackStats, Trickle,
 };
 pub use tap::Tap;
+pub use wire::resolution::Resolution;

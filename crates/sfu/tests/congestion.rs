@@ -50,7 +50,8 @@ fn changes(world: &World) -> Vec<(Duration, Option<Layer>)> {
         SubscriberEvent::LayerChanged { layer } => Some((*at - world.start, *layer)),
         _ => None,
     };
-    world.events.iter().filter_map(change).collect()
+    // the first one is the start
+    world.events.iter().filter_map(change).skip(1).collect()
 }
 
 /// The longest span without a picture between two moments.

@@ -131,7 +131,7 @@ pub fn starts_key_frame(payload: &[u8]) -> bool {
 }
 
 /// Units of a STAP-A; ends at the first one that is cut short.
-fn aggregated(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn aggregated(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = payload.get(1..).unwrap_or(&[]);
     std::iter::from_fn(move || {
         let length = usize::from(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));

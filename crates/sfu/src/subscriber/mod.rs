@@ -147,7 +147,7 @@ pub enum SubscriberEvent {
     FirstFrame { after: Duration },
     /// Only a new key frame helps (nothing in the cache to start from): see [`StreamCache::want_key_frame`].
     KeyFrameWanted { layer: Layer },
-    /// Video comes from this layer now; `None`: sound goes on alone, since the path has no room for more.
+    /// Video comes from this layer now (told at the start too); `None`: sound goes on alone, since the path has no room for more.
     LayerChanged { layer: Option<Layer> },
     /// It is over; drop the value.
     Closed(CloseReason),
@@ -575,6 +575,8 @@ impl Subscriber {
             if let [video] = &self.video[..]
                 && video.section().layer.is_none()
             {
+                let layer = Some(video.layer());
+                self.events.push_back(SubscriberEvent::LayerChanged { layer });
                 let mut chooser = Chooser::new(now, video.layer());
                 if self.wish != LayerWish::Auto {
                     chooser.set_wish(now, self.wish);
