@@ -16,7 +16,7 @@ MAX_WAITING_EVENTS = 64
 
 EVENTS, CAPTIONS, CHAT = "events", "captions", "chat"
 """Labels of data channels."""
-LABELS = {"mode": EVENTS, "viewercount": EVENTS, "caption": CAPTIONS, "chat": CHAT}
+LABELS = {"mode": EVENTS, "viewercount": EVENTS, "layers": EVENTS, "caption": CAPTIONS, "chat": CHAT}
 """The data channel on which each event is told."""
 
 
@@ -122,12 +122,13 @@ class Viewers:
             viewer.hear(name, data)
 
     def kept(self, viewer: Viewer) -> list[tuple[str, Mapping[str, Any]]]:
-        """What its stream has said that a viewer must know who comes now."""
-        return [
+        """What its stream has said that a viewer must know who comes now, and of which layers it has the choice."""
+        said = [
             (name, data(viewer) if callable(data) else data)
             for name, data in self._said.get(viewer.stream, {}).items()
             if name != "mode" or viewer.role is ViewerRole.PASSIVE
         ]
+        return said + [(name, data) for name, data in viewer.heard.items() if name == "layers"]
 
     def remove(self, session: str) -> Viewer | None:
         """A session that has ended; its event stream ends too."""

@@ -8,6 +8,7 @@ import pytest
 
 from common.errors import BadRequest
 from sfu.layers import layers_event, media_id_of, parse_choice
+from sfu.viewers import EVENTS, Viewer, ViewerRole, Viewers
 
 if TYPE_CHECKING:
     from common._native import LayerStats
@@ -63,3 +64,15 @@ def test_viewers_hear_of_active_and_silent_layers() -> None:
     assert [one["id"] for one in told["0"]["inactive"]] == ["x"]
     assert (told["0"]["selected"], told["0"]["current"]) == ("l", "l")
     assert layers_event([layer(0, "h", 1)], "0", None, None)["0"]["current"] is None
+
+
+def test_layers_are_said_on_a_data_channel_that_opens_after_them() -> None:
+    viewers = Viewers()
+    viewer = Viewer("a", "live", ViewerRole.INTERACTIVE)
+    viewers.add(viewer)
+    viewer.hear("layers", {"0": {"active": []}})
+    assert viewers.kept(viewer) == [("layers", {"0": {"active": []}})]
+    said: list[str] = []
+    viewer.channels[EVENTS] = said.append
+    viewer.hear("layers", {"0": {"active": [], "current": "h"}})
+    assert said == ['{"event":"layers","data":{"0":{"active":[],"current":"h"}}}']
