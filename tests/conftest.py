@@ -1,10 +1,20 @@
-"""What every kind of test shares: the order in which they run."""
+"""What every kind of test shares: the order in which they run, and who may try again."""
 
 from __future__ import annotations
 
 import pytest
 
+# Whole processes, sockets, browsers: the one kind of test that a machine which others use too can fail without a fault of ours.
+STORIES = {"integration", "browser", "netem"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: playwright's own event loop runs from their first to their last, and no other may beside it."""
+    """Browser tests come last: playwright's own event loop runs from their first to their last, and no other may beside it.
+
+    A story that fails is told once more, and the summary names it: one that needs that twice is a fault to be found. Unit tests run
+    in virtual time and have no second try.
+    """
     items.sort(key=lambda item: "browser" in item.path.parts)
+    for item in items:
+        if STORIES.intersection(item.path.parts):
+            item.add_marker(pytest.mark.flaky(reruns=1))

