@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from pydantic import BaseModel, ValidationError
 
 from common import metrics
@@ -148,6 +148,15 @@ def application(role: str, facts: Facts = dict, *, max_body_bytes: int = MAX_BOD
     app.router.add_get("/ready", _ready)
     app.router.add_get("/metrics", _metrics)
     return app
+
+
+async def read_up_to(body: StreamReader, limit: int) -> bytes:
+    """A body to its end, or its first `limit` bytes. A single `read(limit)` gives no more than the first segment that came."""
+    parts, left = [], limit
+    while left > 0 and (part := await body.read(left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 async def read_model(request: web.Request, model: type[_Model]) -> _Model:

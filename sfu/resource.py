@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from common.errors import Problem
+from common.http import read_up_to
 
 _MAX_REDIRECTS = 5
 _MAX_ANSWER_BYTES = 64 * 1024
@@ -70,7 +71,7 @@ async def offer(
                 if reply.status in (307, 308) and "Location" in reply.headers:
                     target = target.join(URL(reply.headers["Location"]))
                     continue
-                body = await reply.content.read(_MAX_ANSWER_BYTES)
+                body = await read_up_to(reply.content, _MAX_ANSWER_BYTES)
                 if reply.status != 201:
                     raise _refusal(target, reply, body)
                 location = reply.headers.get("Location")

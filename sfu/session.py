@@ -8,6 +8,7 @@ from aiohttp import web
 
 from common._native import Answer, SfuError
 from common.errors import BadRequest, Problem
+from common.http import read_up_to
 from common.ids import parse_broadcast_id, parse_token_id
 from sfu.worker import Worker, problem
 
@@ -40,9 +41,7 @@ async def read_sdp(request: web.Request, media_type: str = "application/sdp") ->
             code="unsupported_media_type",
             headers={"Accept-Post" if request.method == "POST" else "Accept-Patch": media_type},
         )
-    body = await request.content.read(MAX_SDP_BYTES + 1)
-    while len(body) <= MAX_SDP_BYTES and not request.content.at_eof():
-        body += await request.content.read(MAX_SDP_BYTES + 1 - len(body))
+    body = await read_up_to(request.content, MAX_SDP_BYTES + 1)
     if len(body) > MAX_SDP_BYTES:
         raise BadRequest(f"an SDP has at most {MAX_SDP_BYTES} bytes", status=413, code="body_too_large")
     try:

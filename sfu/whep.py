@@ -8,7 +8,7 @@ from aiohttp import web
 
 from common._native import SessionUnknown, SfuError
 from common.errors import BadRequest, NotFound
-from common.http import preflight
+from common.http import preflight, read_up_to
 from common.ids import parse_token_id
 from common.metrics import counter
 from sfu.admission import Admission, Everybody, Here, Source
@@ -85,10 +85,13 @@ class Whep:
         elif event["type"] == "stream_ended":
             self._layers.pop(event["stream"], None)
 
+    def _read_layers(self, stream: str) -> list[LayerStats]:
+        figures = self._worker.sfu.stats()["streams"].get(stream)
+        return video_layers(figures["layers"]) if figures else []
+
     def _note_layers(self, stream: str) -> None:
         """Reads what layers a stream has now, and tells its viewers. A stream that never had two has nothing to tell."""
-        figures = self._worker.sfu.stats()["streams"].get(stream)
-        layers = video_layers(figures["layers"]) if figures else []
+        layers = self._read_layers(stream)
         if len(layers) > 1:
             self._layers[stream] = layers
             for viewer in self.viewers.of(stream):
@@ -153,9 +156,8 @@ class Whep:
 
     async def _choose(self, request: web.Request) -> web.Response:
         viewer = self._viewer(request)
-        encoding = parse_choice(await request.content.read(MAX_CHOICE_BYTES + 1), viewer.media_id)
-        figures = self._worker.sfu.stats()["streams"].get(viewer.stream)
-        layers = video_layers(figures["layers"]) if figures else []
+        encoding = parse_choice(await read_up_to(request.content, MAX_CHOICE_BYTES + 1), viewer.media_id)
+        layers = self._layers.get(viewer.stream) or self._read_layers(viewer.stream)
         layer = next((one["layer"] for one in layers if one["name"] == encoding), None)
         if encoding is not None and layer is None:
             known = ", ".join(one["name"] for one in layers)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from common.http import read_up_to
 from origin.dialogue.brain import BrainError, Question, Speaker
 from origin.dialogue.persona import Persona
 
@@ -64,7 +65,7 @@ class OpenAiBrain:
                 f"{endpoint.url.rstrip('/')}/chat/completions", json=body, headers=headers, timeout=timeout
             ) as response:
                 if response.status != 200:
-                    reason = (await response.content.read(300)).decode("utf-8", "replace")
+                    reason = (await read_up_to(response.content, 300)).decode("utf-8", "replace")
                     raise BrainError(f"{endpoint.url} answered {response.status}: {reason}")
                 async for text in _tokens(response):
                     told += len(text)

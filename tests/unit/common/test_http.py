@@ -1,5 +1,6 @@
 """Every answer of a role is one that a program and a person can use, whatever went wrong."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -7,7 +8,7 @@ from aiohttp import ClientSession, web
 from pydantic import BaseModel
 
 from common.errors import NotFound, Unavailable
-from common.http import Site, application, read_model
+from common.http import Site, application, read_model, read_up_to
 
 
 class Body(BaseModel):
@@ -101,3 +102,32 @@ async def test_health_ready_and_metrics(client: ClientSession) -> None:
         assert answer.status == 503
     async with client.get("/metrics") as answer:
         assert "http_requests_total" in await answer.text()
+
+
+async def test_a_body_that_comes_in_pieces_is_read_to_its_end_or_its_limit() -> None:
+    first_read = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"the first half, ")
+        await first_read.wait()
+        await response.write(b"and the second")
+        return response
+
+    app = application("test")
+    app.router.add_get("/halves", answer)
+    site = Site(app, "127.0.0.1", 0)
+    await site.start()
+    try:
+        async with ClientSession(f"http://127.0.0.1:{site.port}") as http:
+            for limit, whole in ((1000, b"he first half, and the second"), (20, b"he first half, and t")):
+                first_read.clear()
+                async with http.get("/halves") as reply:
+                    assert await reply.content.readexactly(1) == b"t", "the first half is there"
+                    reading = asyncio.create_task(read_up_to(reply.content, limit))
+                    await asyncio.sleep(0)
+                    first_read.set()
+                    assert await reading == whole
+    finally:
+        await site.close()
