@@ -45,8 +45,9 @@ $(STAMPS)/test-packages: $(STAMPS)/run-packages requirements/test.txt
 
 $(STAMPS)/native: $(STAMPS)/run-packages pyproject.toml $(RUST)
 	@echo "• Rust core (a few minutes the first time)"
+	@touch $@.begun
 	@maturin develop --release --locked --uv
-	@touch $@
+	@mv $@.begun $@  # as old as the build's beginning: what was edited meanwhile is built the next time
 
 $(STAMPS)/web-packages: $(STAMPS)/tools-build web/package.json web/package-lock.json
 	@echo "• web packages"
