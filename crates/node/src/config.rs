@@ -25,6 +25,10 @@ pub struct NodeConfig {
     pub send: Rung,
     /// Subscribers of the whole node; one more is refused.
     pub max_subscribers: usize,
+    /// Sessions of the whole node whose peer has sent no genuine check yet. Above it the oldest makes room, once it is older than
+    /// `unused_grace`; else one more is refused.
+    pub max_unused: usize,
+    pub unused_grace: Duration,
     /// A TCP connection says within this time which session it is for, and once more so long that it is allowed to be.
     pub connection_patience: Duration,
     pub subscriber: SubscriberConfig,
@@ -39,6 +43,8 @@ impl Default for NodeConfig {
             public_addresses: Vec::new(),
             send: Rung::Gso,
             max_subscribers: 10_000,
+            max_unused: 2_000,
+            unused_grace: Duration::from_secs(2),
             connection_patience: Duration::from_secs(5),
             subscriber: SubscriberConfig::default(),
         }

@@ -11,6 +11,8 @@ pub enum NodeError {
     SessionUnknown(String),
     #[error("this node carries its {0} subscribers already; try again later or elsewhere")]
     Full(usize),
+    #[error("{0} sessions of this node wait for their first check; try again later")]
+    Crowded(usize),
     #[error("stream {0:?} is fed by a publisher, not by inject()")]
     NotInjected(String),
     #[error(transparent)]
@@ -38,7 +40,7 @@ impl NodeError {
             NodeError::Config(_) => "bad_config",
             NodeError::System { .. } => "system",
             NodeError::Down => "down",
-            NodeError::Busy => "busy",
+            NodeError::Busy | NodeError::Crowded(_) => "busy",
             NodeError::Late(_) => "late",
         }
     }
@@ -46,7 +48,7 @@ impl NodeError {
     pub fn status(&self) -> u16 {
         match self {
             NodeError::StreamUnknown(_) | NodeError::SessionUnknown(_) => 404,
-            NodeError::Full(_) | NodeError::Down | NodeError::Busy | NodeError::Late(_) => 503,
+            NodeError::Full(_) | NodeError::Crowded(_) | NodeError::Down | NodeError::Busy | NodeError::Late(_) => 503,
             NodeError::NotInjected(_) => 409,
             NodeError::Core(error) => error.status(),
             NodeError::Config(_) => 400,

@@ -28,6 +28,7 @@ mod stream;
 mod tap;
 mod timers;
 pub mod train;
+mod unused;
 pub mod wake;
 mod worker;
 

@@ -31,6 +31,7 @@ use crate::stream::{Feed, ORPHAN_LINGER, Stream, Tapped};
 use crate::tap::TapQueue;
 use crate::timers::Timers;
 use crate::train::Sender;
+use crate::unused::{Admission, Unused};
 
 /// Subscribers whose datagrams go out together: about 16 trains a system call, and the outbox stays in the L2 cache.
 const SUBSCRIBERS_A_FLUSH: usize = 16;
@@ -62,6 +63,8 @@ struct Taker {
     since: Instant,
     /// Where its datagrams come from.
     remotes: Vec<Peer>,
+    /// A genuine check has come.
+    used: bool,
     connected: bool,
 }
 
@@ -74,6 +77,8 @@ struct Source {
     connected: bool,
     /// Where its datagrams come from.
     remotes: Vec<Peer>,
+    /// A genuine check has come.
+    used: bool,
 }
 
 /// The state of one worker thread.
@@ -90,6 +95,7 @@ pub(crate) struct Worker {
     over: Vec<Arc<str>>,
     outbox: Outbox,
     entropy: Entropy,
+    unused: Unused,
     steering: Steering,
     streams: HashMap<StreamName, Stream>,
     takers: Vec<Option<Box<Taker>>>,
@@ -134,6 +140,10 @@ impl Worker {
             over: Vec::new(),
             outbox: Outbox::with_capacity(256 << 10),
             entropy: Entropy::new(seed),
+            unused: Unused::new(
+                shared.config.max_unused.div_ceil(shared.inboxes.len().max(1)),
+                shared.config.unused_grace,
+            ),
             steering: Steering::default(),
             streams: HashMap::new(),
             takers: Vec::new(),
@@ -489,6 +499,7 @@ impl Worker {
         offer: &str,
         layers_all: bool,
     ) -> Result<Answer, NodeError> {
+        self.make_room(now)?;
         let credentials = Credentials::new(self.index, &mut self.entropy);
         let seed = self.entropy.draw();
         let known = self.streams.get_mut(&stream).filter(|known| known.is_live(now));
@@ -514,8 +525,16 @@ impl Worker {
         known.subscribers.push(slot);
         self.by_ufrag.insert(subscriber.ufrag().to_owned(), Place::Subscriber(slot));
         self.by_session.insert(Arc::clone(&session), Place::Subscriber(slot));
-        self.takers[slot] =
-            Some(Box::new(Taker { subscriber, stream, session, since: now, remotes: Vec::new(), connected: false }));
+        self.unused.add(now, &session);
+        self.takers[slot] = Some(Box::new(Taker {
+            subscriber,
+            stream,
+            session,
+            since: now,
+            remotes: Vec::new(),
+            used: false,
+            connected: false,
+        }));
         self.stats.joins += 1;
         self.changed = true;
         self.after_taker(now, slot);
@@ -574,7 +593,9 @@ impl Worker {
                 });
             }
             SubscriberEvent::Remote(peer) => {
+                let first = !std::mem::replace(&mut taker.used, true);
                 taker.remotes.push(peer);
+                self.note_use(first);
                 self.route(peer, Place::Subscriber(slot));
             }
             SubscriberEvent::FirstFrame { after } => self.stats.first_frame.record(after, 1),
@@ -592,6 +613,34 @@ impl Worker {
                 layer,
             }),
             SubscriberEvent::Closed(reason) => self.drop_taker(slot, reason.code()),
+        }
+    }
+
+    /// Sees that there is room for one more session that may never be used.
+    fn make_room(&mut self, now: Instant) -> Result<(), NodeError> {
+        let waits = |session: &str| match self.by_session.get(session) {
+            Some(Place::Subscriber(slot)) => self.takers[*slot].as_ref().is_some_and(|taker| !taker.used),
+            Some(Place::Source(slot)) => self.sources[*slot].as_ref().is_some_and(|source| !source.used),
+            None => false,
+        };
+        match self.unused.admit(now, waits) {
+            Admission::Granted => Ok(()),
+            Admission::Refused => Err(NodeError::Crowded(self.shared.config.max_unused)),
+            Admission::Instead(session) => {
+                match self.by_session.get(&session).copied() {
+                    Some(Place::Subscriber(slot)) => self.drop_taker(slot, CloseReason::NeverConnected.code()),
+                    Some(Place::Source(slot)) => self.drop_source(now, slot, CloseReason::NeverConnected.code()),
+                    None => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// A session was used for the first time, or is gone and never was.
+    fn note_use(&mut self, noted: bool) {
+        if noted {
+            self.unused.remove();
         }
     }
 
@@ -620,6 +669,7 @@ impl Worker {
         self.by_session.remove(&taker.session);
         self.by_ufrag.remove(taker.subscriber.ufrag());
         self.unroute(&taker.remotes, Place::Subscriber(slot));
+        self.note_use(!taker.used);
         self.over.push(Arc::clone(&taker.session));
         if let Some(stream) = self.streams.get_mut(&taker.stream) {
             stream.subscribers.retain(|other| *other != slot);
@@ -738,6 +788,7 @@ impl Worker {
         session: Arc<str>,
         offer: &str,
     ) -> Result<Answer, NodeError> {
+        self.make_room(now)?;
         let setup = self.ingest_setup(&stream);
         let made = catch_unwind(AssertUnwindSafe(|| Ingest::publish(now, setup, offer)));
         let (ingest, answer) = made.unwrap_or_else(|_| {
@@ -768,7 +819,8 @@ impl Worker {
         });
         self.by_ufrag.insert(ingest.ufrag().to_owned(), Place::Source(slot));
         self.by_session.insert(Arc::clone(&session), Place::Source(slot));
-        let source = Source { ingest, stream, session, pull, connected: false, remotes: Vec::new() };
+        self.unused.add(now, &session);
+        let source = Source { ingest, stream, session, pull, connected: false, remotes: Vec::new(), used: false };
         self.sources[slot] = Some(Box::new(source));
         self.changed = true;
         self.after_source(now, slot);
@@ -885,7 +937,9 @@ impl Worker {
                     .push(Event::SessionConnected { session: source.session.to_string(), stream: stream.to_string() });
             }
             IngestEvent::Remote(peer) => {
+                let first = !std::mem::replace(&mut source.used, true);
                 source.remotes.push(peer);
+                self.note_use(first);
                 self.route(peer, Place::Source(slot));
             }
             IngestEvent::Started(description) => {
@@ -919,6 +973,7 @@ impl Worker {
         self.by_session.remove(&source.session);
         self.by_ufrag.remove(source.ingest.ufrag());
         self.unroute(&source.remotes, Place::Source(slot));
+        self.note_use(!source.used);
         self.over.push(Arc::clone(&source.session));
         self.shared.events.push(Event::SessionClosed {
             session: source.session.to_string(),
@@ -1199,6 +1254,7 @@ impl Worker {
         if let Some(receiver) = &self.receiver {
             stats.receive = receiver.stats;
         }
+        stats.unused = self.unused.count();
         stats.connections = self.connections.snapshot();
         stats.overflows = self.shared.inboxes[usize::from(self.index)].overflows();
         stats.subscribers = self.takers.iter().flatten().count();

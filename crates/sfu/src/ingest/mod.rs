@@ -11,7 +11,7 @@ use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid};
 use str0m::net::Receive;
 use str0m::rtp::{RtpPacket, Ssrc};
-use str0m::{Candidate, Event, Input, Output, Rtc};
+use str0m::{Event, Input, Output, Rtc};
 use wire::sdp::Description;
 
 use crate::cache::StreamPosition;
@@ -32,7 +32,7 @@ mod timeline;
 mod track;
 
 use data::Channels;
-use negotiation::{explained, guarded, offer_codecs, simulcast, with_credentials};
+use negotiation::{explained, guarded, offer_codecs, simulcast, with_credentials, without_candidates};
 use timeline::{Report, Timeline};
 use track::{Incoming, IncomingLayer};
 
@@ -144,7 +144,8 @@ impl Ingest {
     /// WHIP: answers a publisher's offer.
     pub fn publish(now: Instant, setup: IngestSetup, offer: &str) -> Result<(Ingest, Answer), SfuError> {
         let description = Description::parse(offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
-        let parsed = SdpOffer::from_sdp_string(offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let parsed = SdpOffer::from_sdp_string(&without_candidates(offer))
+            .map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let mut ingest = Ingest::new(now, setup, offer_codecs(&description)?, false);
         ingest.offer = offer.to_string();
         ingest.rids = simulcast(&description);
@@ -259,7 +260,8 @@ impl Ingest {
         self.entropy.draw_text(12).replace(['+', '/'], "-")
     }
 
-    /// A PATCH body (RFC 8840 fragment) of a publisher: candidates, or new credentials, which restart ICE.
+    /// A PATCH body (RFC 8840 fragment) of a publisher: new credentials restart ICE; candidates are not needed, its checks come
+    /// to us.
     pub fn trickle(&mut self, now: Instant, fragment: &str) -> Result<Trickle, SfuError> {
         let fragment =
             Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
@@ -275,13 +277,6 @@ impl Ingest {
             let Credentials { ufrag, password } = self.credentials.clone();
             self.rtc.direct_api().set_local_ice_credentials(str0m::IceCreds { ufrag, pass: password });
             self.offer = offer;
-        }
-        for value in fragment.candidates() {
-            // TCP candidates of browsers are active ones, which come to us
-            let candidate = Candidate::from_sdp_string(&format!("candidate:{value}"));
-            if let Some(candidate) = candidate.ok().filter(|candidate| candidate.proto() == str0m::net::Protocol::Udp) {
-                self.rtc.add_remote_candidate(candidate);
-            }
         }
         self.drain(now);
         if !restarted {

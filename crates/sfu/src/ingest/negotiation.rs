@@ -33,6 +33,11 @@ pub(super) fn simulcast(offer: &Description) -> Vec<String> {
     sent.split(';').map(first).filter(|rid| !rid.is_empty()).take(Layer::MAX).collect()
 }
 
+/// An offer without its candidates. A publisher's checks come to us; what it names may be anybody's address, and would be knocked at.
+pub(super) fn without_candidates(offer: &str) -> String {
+    offer.lines().filter(|line| !line.starts_with("a=candidate:")).flat_map(|line| [line, "\r\n"]).collect()
+}
+
 /// An offer with other ICE credentials and without its candidates.
 pub(super) fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {
     let mut changed = String::with_capacity(offer.len());

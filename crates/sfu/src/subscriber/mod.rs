@@ -224,7 +224,6 @@ impl Subscriber {
             Transport::new(now, &identity, &credentials, remote, fingerprints, addresses.clone(), timeouts);
         let data_offered = plan.data(&offer);
         transport.takes_data = data_offered.is_some();
-        offer.candidates().iter().for_each(|candidate| transport.add_remote_candidate(now, candidate));
         let (mut video, mut audio) = (Vec::new(), None);
         for section in plan.sections() {
             let forwarder = Forwarder::new(section.clone(), config.clone(), entropy.draw());
@@ -266,7 +265,7 @@ impl Subscriber {
         Ok((subscriber, Answer { sdp, etag }))
     }
 
-    /// A PATCH body (RFC 8840 fragment): candidates, or new credentials, which restart ICE.
+    /// A PATCH body (RFC 8840 fragment): new credentials restart ICE; candidates are not needed, its checks come to us.
     pub fn trickle(&mut self, now: Instant, fragment: &str) -> Result<Trickle, SfuError> {
         let fragment =
             Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
@@ -278,9 +277,6 @@ impl Subscriber {
             let worker = Credentials::worker_of(&self.credentials.ufrag).unwrap_or(0);
             self.credentials = Credentials::new(worker, &mut self.entropy);
             self.transport.restart(now, &self.credentials, remote);
-        }
-        for candidate in fragment.candidates() {
-            self.transport.add_remote_candidate(now, candidate);
         }
         if !restarted {
             return Ok(Trickle::Taken);

@@ -1,8 +1,9 @@
 //! ICE, DTLS and SRTP to one viewer: from its first STUN check to sealed packets.
 //!
 //! We are a full, controlled ICE agent (players of the pion family wait 200 ms for a lite one) and the passive side of DTLS.
-//! Nothing is answered before a STUN check with our credentials has come from an address; DTLS and SRTCP count only from such
-//! addresses.
+//! Nothing is sent to an address before a STUN check with our credentials has come from it; DTLS and SRTCP count only from such
+//! addresses. The candidates that a viewer names are not taken: we are reachable, so its checks come to us, and an offer cannot have
+//! us knock at the doors of others.
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,10 @@ use crate::entropy::Credentials;
 use crate::identity::Identity;
 use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
 
-/// Most candidates that we take from a peer, and pairs that are checked.
-const MOST_REMOTE_CANDIDATES: usize = 20;
+/// Addresses of a node that are checked before it has shown itself.
+const MOST_KNOCKS: usize = 2;
+/// Most pairs that are checked.
+const MOST_PAIRS: usize = 20;
 /// Most addresses that a peer may send from.
 const MOST_PEERS: usize = 8;
 /// Longest datagram that DTLS writes.
@@ -99,7 +102,7 @@ impl Transport {
     ) -> Transport {
         let mut ice = IceAgent::with_hmac(ice_creds(local), &StunHmac);
         ice.set_controlling(false);
-        ice.set_max_candidate_pairs(MOST_REMOTE_CANDIDATES);
+        ice.set_max_candidate_pairs(MOST_PAIRS);
         for candidate in local_candidates(&addresses) {
             ice.add_local_candidate(candidate);
         }
@@ -128,14 +131,14 @@ impl Transport {
         }
     }
 
-    /// Takes a peer's candidate (the value of `a=candidate`); what we cannot use is passed over.
-    pub(super) fn add_remote_candidate(&mut self, now: Instant, value: &str) {
-        if self.ice.remote_candidates().count() >= MOST_REMOTE_CANDIDATES {
-            return;
-        }
-        // names (mDNS) do not parse; TCP candidates of browsers are active ones, which come to us
-        let Ok(candidate) = Candidate::from_sdp_string(&format!("candidate:{value}")) else { return };
-        if candidate.proto() == str0m::net::Protocol::Udp && candidate.addr().port() != 0 {
+    /// Knocks at the first addresses of a node that pulls: its workers learn by our check which of them it is for. So few that what
+    /// we send in vain stays below the offer.
+    pub(super) fn knock(&mut self, now: Instant, candidates: &[&str]) {
+        let parsed =
+            candidates.iter().filter_map(|value| Candidate::from_sdp_string(&format!("candidate:{value}")).ok());
+        let udp =
+            |candidate: &Candidate| candidate.proto() == str0m::net::Protocol::Udp && candidate.addr().port() != 0;
+        for candidate in parsed.filter(udp).take(MOST_KNOCKS) {
             self.ice.add_remote_candidate(candidate);
             self.ice_timeout = Some(now);
         }
