@@ -231,6 +231,8 @@ class WorkerStats(TypedDict):
     """Datagrams that belong to no session; dropped."""
     handed_over: int
     """Datagrams that came to this worker's socket but belong to another worker."""
+    unused: int
+    """Sessions whose peer has sent no genuine STUN check yet."""
     datagrams_out: int
     bytes_out: int
     send_calls: int
@@ -355,6 +357,7 @@ class Sfu:
         public_addresses: list[str] = ...,
         send: Literal["auto", "gso", "sendmmsg", "sendto"] = "auto",
         max_subscribers: int = 10_000,
+        max_unused: int = 2_000,
     ) -> Self:
         """Binds `port` for UDP and TCP (0: the kernel chooses) on `host` and starts `workers` threads (0: one for every two cores).
 

@@ -97,6 +97,12 @@ class Media(_Settings):
     max_subscribers: int = Field(
         10_000, ge=1, description="Most subscribers at once; above it a join is answered 503."
     )
+    max_unused: int = Field(
+        2_000,
+        ge=1,
+        description="Most sessions at once that were answered and whose peer has not come; above it the oldest makes room"
+        " after two seconds, or a join is answered 503.",
+    )
 
 
 class IceSettings(_Settings):

@@ -51,6 +51,7 @@ class Worker:
                 public_addresses=told,
                 send=config.send,
                 max_subscribers=config.max_subscribers,
+                max_unused=config.max_unused,
             )
         except SfuError as error:
             raise Problem(

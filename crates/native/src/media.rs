@@ -53,7 +53,8 @@ fn answer((session, answer): (Arc<str>, sfu::Answer)) -> Answer {
 #[pymethods]
 impl Sfu {
     #[new]
-    #[pyo3(signature = (*, host = "0.0.0.0", port = 0, workers = 0, public_addresses = vec![], send = "auto", max_subscribers = 10_000))]
+    #[allow(clippy::too_many_arguments)] // keywords, in Python
+    #[pyo3(signature = (*, host = "0.0.0.0", port = 0, workers = 0, public_addresses = vec![], send = "auto", max_subscribers = 10_000, max_unused = 2_000))]
     fn new(
         py: Python<'_>,
         host: &str,
@@ -62,6 +63,7 @@ impl Sfu {
         public_addresses: Vec<String>,
         send: &str,
         max_subscribers: usize,
+        max_unused: usize,
     ) -> PyResult<Sfu> {
         let mut public = Vec::with_capacity(public_addresses.len());
         for text in &public_addresses {
@@ -74,6 +76,7 @@ impl Sfu {
             public_addresses: public,
             send: send.parse::<Rung>().map_err(PyValueError::new_err)?,
             max_subscribers,
+            max_unused,
             ..NodeConfig::default()
         };
         let node = py.detach(|| Node::start(config)).map_err(|error| python_error(py, &error))?;

@@ -11,6 +11,7 @@
 mod clock;
 mod config;
 mod connections;
+mod dials;
 mod error;
 mod event;
 mod framing;

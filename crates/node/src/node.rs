@@ -11,6 +11,7 @@ use sfu::{Answer, Entropy, Identity, Kind, Layer, LayerWish, StreamDescription, 
 
 use crate::clock::random;
 use crate::config::{MAX_WORKERS, NodeConfig};
+use crate::dials::Dials;
 use crate::error::NodeError;
 use crate::event::{Event, Events};
 use crate::gate::{Gate, GateStats};
@@ -89,7 +90,8 @@ impl Node {
         };
         for (index, socket) in sockets.into_iter().enumerate() {
             let poller = Poller::new().map_err(system("cannot make an epoll descriptor"))?;
-            let worker = Worker::new(index as u16, Arc::clone(&shared), socket, poller, seed()?);
+            let dials = Dials::new().map_err(system("cannot make an epoll descriptor"))?;
+            let worker = Worker::new(index as u16, Arc::clone(&shared), socket, (poller, dials), seed()?);
             let thread = std::thread::Builder::new()
                 .name(format!("media-{index}"))
                 .spawn(move || worker.run())

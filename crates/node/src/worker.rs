@@ -17,6 +17,7 @@ use sfu::{
 
 use crate::clock::{cpu_of_this_thread, hurry, pin_to_core, wait};
 use crate::connections::{Connections, ReadOutcome};
+use crate::dials::Dials;
 use crate::error::NodeError;
 use crate::event::Event;
 use crate::gate::Admitted;
@@ -39,15 +40,11 @@ const SUBSCRIBERS_A_FLUSH: usize = 16;
 const BATCHES_A_TURN: usize = 8;
 /// Posts taken before the rest gets its turn.
 const POSTS_A_TURN: usize = 1024;
-/// A STUN response from an address that nobody claims is offered to at most so many sessions that still wait for one.
-const RESPONSES_OFFERED: usize = 64;
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// Age of the figures while media flows.
 const SNAPSHOT: Duration = Duration::from_millis(200);
 /// Their age after a stream or session came or went: a thousand joins a second must not mean a thousand snapshots.
 const SNAPSHOT_OF_CHANGE: Duration = Duration::from_millis(20);
-/// STUN responses of unknown addresses that are offered around, per second; what is above that is a flood.
-const RESPONSES_A_SECOND: usize = 500;
 
 /// Where a session is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +69,8 @@ struct Source {
     ingest: Ingest,
     stream: StreamName,
     session: Arc<str>,
-    /// We pull it from an upstream; otherwise it was published to us.
-    pull: bool,
+    /// We pull it from an upstream, from this socket; otherwise it was published to us.
+    dial: Option<UdpSocket>,
     connected: bool,
     /// Where its datagrams come from.
     remotes: Vec<Peer>,
@@ -89,6 +86,9 @@ pub(crate) struct Worker {
     receiver: Option<Receiver>,
     sender: Sender,
     connections: Connections,
+    dials: Dials,
+    /// How many sockets there are.
+    dialled: usize,
     ready: Vec<Ready>,
     scratch: Option<Box<[u8]>>,
     /// Sessions that ended, whose connections go after the next flush.
@@ -114,7 +114,6 @@ pub(crate) struct Worker {
     changed: bool,
     /// Streams whose layers are others than before: told once a snapshot shows them.
     layers_changed: Vec<StreamName>,
-    responses_left: usize,
     stopping: bool,
 }
 
@@ -127,7 +126,13 @@ struct Arrived {
 }
 
 impl Worker {
-    pub(crate) fn new(index: u16, shared: Arc<Shared>, socket: UdpSocket, poller: Poller, seed: [u8; 32]) -> Worker {
+    pub(crate) fn new(
+        index: u16,
+        shared: Arc<Shared>,
+        socket: UdpSocket,
+        (poller, dials): (Poller, Dials),
+        seed: [u8; 32],
+    ) -> Worker {
         let sender = Sender::new(shared.config.send, &socket);
         Worker {
             index,
@@ -135,6 +140,8 @@ impl Worker {
             receiver: Some(Receiver::new()),
             sender,
             connections: Connections::new(poller, shared.config.connection_patience),
+            dials,
+            dialled: 0,
             ready: Vec::new(),
             scratch: None,
             over: Vec::new(),
@@ -159,7 +166,6 @@ impl Worker {
             stats: WorkerStats { index, ..WorkerStats::default() },
             changed: false,
             layers_changed: Vec::new(),
-            responses_left: RESPONSES_A_SECOND,
             stopping: false,
             shared,
         }
@@ -184,12 +190,12 @@ impl Worker {
                 .min();
             if !more && inbox.rest() {
                 let timeout = deadline.map(|deadline| deadline.saturating_duration_since(now));
-                wait([self.socket.raw(), inbox.fd(), self.connections.fd()], timeout);
+                wait([self.socket.raw(), inbox.fd(), self.connections.fd(), self.dials.fd()], timeout);
             }
             inbox.rise();
 
             let now = Instant::now();
-            let received = self.take_datagrams(now);
+            let received = self.take_datagrams(now) + self.take_dialled(now);
             let frames = self.take_frames(now);
             let mut posts = 0;
             while posts < POSTS_A_TURN
@@ -202,7 +208,7 @@ impl Worker {
             self.deliver(now);
             self.flush();
             self.tend_connections(now);
-            more = posts == POSTS_A_TURN || received == BATCH * BATCHES_A_TURN;
+            more = posts == POSTS_A_TURN || received >= BATCH * BATCHES_A_TURN;
 
             let end = Instant::now();
             if received + frames + posts + fired > 0 {
@@ -239,6 +245,34 @@ impl Worker {
             total += count;
             if count < BATCH {
                 break;
+            }
+        }
+        self.receiver = Some(receiver);
+        total
+    }
+
+    /// What upstreams have sent to the sockets of our pulls.
+    fn take_dialled(&mut self, now: Instant) -> usize {
+        if self.dialled == 0 {
+            return 0;
+        }
+        let Some(mut receiver) = self.receiver.take() else { return 0 };
+        let (mut slots, mut total) = (Vec::new(), 0);
+        self.dials.readable(&mut slots);
+        for slot in slots {
+            let dial = self.sources.get(slot).and_then(Option::as_ref).and_then(|source| source.dial.clone());
+            let Some(dial) = dial else { continue };
+            for _ in 0..BATCHES_A_TURN {
+                let count = receiver.receive(&dial, |from, datagram| match DatagramKind::of(datagram) {
+                    DatagramKind::Unknown => self.stats.unknown += 1,
+                    _ => {
+                        self.with_source(now, slot, |ingest| ingest.handle_datagram(now, Peer::udp(from), datagram));
+                    }
+                });
+                total += count;
+                if count < BATCH {
+                    break;
+                }
             }
         }
         self.receiver = Some(receiver);
@@ -378,33 +412,7 @@ impl Worker {
             Some(Place::Source(slot)) => {
                 self.with_source(now, slot, |ingest| ingest.handle_datagram(now, from, datagram));
             }
-            // The response to a check of ours, from a peer that has not sent a check yet.
-            None if kind == DatagramKind::Stun && by_ufrag.is_none() => self.offer_response(now, from, datagram),
             None => self.stats.unknown += 1,
-        }
-    }
-
-    fn offer_response(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
-        self.stats.unknown += 1;
-        if self.responses_left == 0 {
-            return;
-        }
-        self.responses_left -= 1;
-        let waiting: Vec<usize> = (0..self.sources.len())
-            .filter(|slot| self.sources[*slot].as_ref().is_some_and(|source| source.remotes.is_empty()))
-            .take(RESPONSES_OFFERED)
-            .collect();
-        for slot in waiting {
-            self.with_source(now, slot, |ingest| ingest.handle_datagram(now, from, datagram));
-        }
-        let waiting: Vec<usize> = (0..self.takers.len())
-            .filter(|slot| self.takers[*slot].as_ref().is_some_and(|taker| taker.remotes.is_empty()))
-            .take(RESPONSES_OFFERED)
-            .collect();
-        for slot in waiting {
-            self.with_taker(now, slot, |taker, cache, outbox| {
-                taker.subscriber.handle_datagram(now, from, datagram, cache, outbox);
-            });
         }
     }
 
@@ -795,7 +803,7 @@ impl Worker {
             self.stats.faults += 1;
             Err(SfuError::Internal("the offer made the core panic".into()))
         })?;
-        self.add_source(now, ingest, stream, session, false);
+        self.add_source(now, ingest, stream, session, None);
         Ok(answer)
     }
 
@@ -806,21 +814,47 @@ impl Worker {
         session: Arc<str>,
         labels: &[String],
     ) -> Result<Answer, NodeError> {
-        let setup = self.ingest_setup(&stream);
-        let (ingest, sdp) = Ingest::pull(now, setup, labels)?;
-        self.add_source(now, ingest, stream, session, true);
+        let slot = self.free_source();
+        let dialled = self.dials.dial(self.socket.local().ip(), slot);
+        let made = dialled
+            .map_err(|source| NodeError::System { action: "cannot open a socket to pull with", source })
+            .and_then(|dial| {
+                let mut setup = self.ingest_setup(&stream);
+                setup.addresses.iter_mut().for_each(|address| address.set_port(dial.local().port()));
+                Ok((Ingest::pull(now, setup, labels)?, dial))
+            });
+        self.free_sources.push(slot);
+        let ((ingest, sdp), dial) = made?;
+        self.add_source(now, ingest, stream, session, Some(dial));
         Ok(Answer { sdp, etag: String::new() })
     }
 
-    fn add_source(&mut self, now: Instant, ingest: Ingest, stream: StreamName, session: Arc<str>, pull: bool) {
-        let slot = self.free_sources.pop().unwrap_or_else(|| {
+    fn free_source(&mut self) -> usize {
+        self.free_sources.pop().unwrap_or_else(|| {
             self.sources.push(None);
             self.sources.len() - 1
-        });
+        })
+    }
+
+    fn add_source(
+        &mut self,
+        now: Instant,
+        ingest: Ingest,
+        stream: StreamName,
+        session: Arc<str>,
+        dial: Option<UdpSocket>,
+    ) {
+        let slot = self.free_source();
         self.by_ufrag.insert(ingest.ufrag().to_owned(), Place::Source(slot));
         self.by_session.insert(Arc::clone(&session), Place::Source(slot));
-        self.unused.add(now, &session);
-        let source = Source { ingest, stream, session, pull, connected: false, remotes: Vec::new(), used: false };
+        // A pull is our own wish.
+        let used = dial.is_some();
+        if used {
+            self.dialled += 1;
+        } else {
+            self.unused.add(now, &session);
+        }
+        let source = Source { ingest, stream, session, dial, connected: false, remotes: Vec::new(), used };
         self.sources[slot] = Some(Box::new(source));
         self.changed = true;
         self.after_source(now, slot);
@@ -881,7 +915,8 @@ impl Worker {
     /// Drains what a source has to say: datagrams, events, packets; then its timer.
     fn after_source(&mut self, now: Instant, slot: usize) {
         let Some(source) = self.sources[slot].as_mut() else { return };
-        let outbox = &mut self.outbox;
+        let mut dialled = Outbox::default();
+        let outbox = if source.dial.is_some() { &mut dialled } else { &mut self.outbox };
         let mut bursts: Vec<Burst> = Vec::new();
         let mut happened: Vec<IngestEvent> = Vec::new();
         let mut said: Vec<DataEvent> = Vec::new();
@@ -897,6 +932,9 @@ impl Worker {
                 said.push(event);
             }
         }));
+        if let Some(dial) = &source.dial {
+            self.sender.send(dial, &mut dialled);
+        }
         if drained.is_err() {
             self.stats.faults += 1;
             self.drop_source(now, slot, "fault");
@@ -938,9 +976,12 @@ impl Worker {
             }
             IngestEvent::Remote(peer) => {
                 let first = !std::mem::replace(&mut source.used, true);
-                source.remotes.push(peer);
+                let dialled = source.dial.is_some();
+                if !dialled {
+                    source.remotes.push(peer);
+                    self.route(peer, Place::Source(slot));
+                }
                 self.note_use(first);
-                self.route(peer, Place::Source(slot));
             }
             IngestEvent::Started(description) => {
                 let session = Some(source.session.to_string());
@@ -974,6 +1015,7 @@ impl Worker {
         self.by_ufrag.remove(source.ingest.ufrag());
         self.unroute(&source.remotes, Place::Source(slot));
         self.note_use(!source.used);
+        self.dialled -= usize::from(source.dial.is_some());
         self.over.push(Arc::clone(&source.session));
         self.shared.events.push(Event::SessionClosed {
             session: source.session.to_string(),
@@ -985,7 +1027,7 @@ impl Worker {
             stream.feed = Feed::Orphan(now);
             // A publisher that says goodbye ends its stream; one that is lost, or an upstream, may be replaced.
             let goodbye = [CloseReason::Local.code(), CloseReason::PeerClosed.code()].contains(&reason);
-            if goodbye && !source.pull {
+            if goodbye && source.dial.is_none() {
                 self.end_everywhere(now, &source.stream, "publisher_left");
             }
         }
@@ -1225,7 +1267,6 @@ impl Worker {
     fn keep_house(&mut self, now: Instant) {
         self.steering.expire(now);
         self.connections.expire(now);
-        self.responses_left = RESPONSES_A_SECOND;
         for (name, stream) in &mut self.streams {
             let choices = stream.cache.choices(now);
             if !matches!(stream.feed, Feed::Elsewhere) && choices != stream.choices {
@@ -1280,7 +1321,7 @@ impl Worker {
             .map(|source| SourceStats {
                 session: Arc::clone(&source.session),
                 stream: Arc::clone(&source.stream),
-                pull: source.pull,
+                pull: source.dial.is_some(),
                 connected: source.connected,
                 ingest: source.ingest.stats(),
             })

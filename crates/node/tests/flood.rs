@@ -94,7 +94,7 @@ fn floods_of_every_kind_are_not_answered_and_the_viewers_lose_nothing() {
                 socket
             })
             .collect();
-        let mut check = |count: u32| {
+        let check = |count: u32| {
             let mut bytes = vec![0, 1, 0, 20, 0x21, 0x12, 0xA4, 0x42, 7, 7, 7, 7, 7, 7, 7, 7];
             bytes.extend(count.to_be_bytes());
             // Names of worker 0 that no session has.

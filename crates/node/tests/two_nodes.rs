@@ -170,3 +170,43 @@ fn calls_for_what_is_not_there_are_refused() {
     node.shutdown();
     assert!(matches!(node.tap("none"), Err(NodeError::Down)));
 }
+
+#[test]
+fn many_streams_come_from_one_upstream_at_once() {
+    const STREAMS: usize = 6;
+    for workers in [1, 3] {
+        let (upstream, downstream) = (start(workers), start(workers));
+        let names: Vec<String> = (0..STREAMS).map(|index| format!("far{index}")).collect();
+        let inject = |index: u32| {
+            for (which, name) in names.iter().enumerate() {
+                let key = index.is_multiple_of(50);
+                let data = frame(key, index as u8, 500 + 100 * which);
+                upstream.inject(name, Kind::Video, data, index * 900, key).unwrap();
+            }
+        };
+        for name in &names {
+            upstream.open(name, StreamDescription::h264_opus(true, false)).unwrap();
+        }
+        inject(0);
+        for name in &names {
+            pull(&upstream, &downstream, name);
+        }
+        let mut taps: Vec<Option<std::sync::Arc<node::TapQueue>>> = vec![None; STREAMS];
+        let mut sizes: Vec<Vec<usize>> = vec![Vec::new(); STREAMS];
+        feed_until(|index| {
+            inject(index + 1);
+            for which in 0..STREAMS {
+                if taps[which].is_none() {
+                    taps[which] = downstream.tap(&names[which]).ok();
+                }
+                let units = taps[which].iter().flat_map(|tap| tap.drain());
+                sizes[which].extend(units.filter(|unit| !unit.key_frame).map(|unit| unit.data.len()));
+            }
+            sizes.iter().all(|sizes| sizes.len() >= 30)
+        });
+        for (which, sizes) in sizes.iter().enumerate() {
+            let expected = frame(false, 0, 500 + 100 * which).len();
+            assert!(sizes.iter().all(|size| *size == expected), "stream {which} is its own");
+        }
+    }
+}

@@ -20,8 +20,6 @@ use crate::entropy::Credentials;
 use crate::identity::Identity;
 use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
 
-/// Addresses of a node that are checked before it has shown itself.
-const MOST_KNOCKS: usize = 2;
 /// Most pairs that are checked.
 const MOST_PAIRS: usize = 20;
 /// Most addresses that a peer may send from.
@@ -128,19 +126,6 @@ impl Transport {
             rejected: 0,
             takes_data: false,
             arrived: Vec::new(),
-        }
-    }
-
-    /// Knocks at the first addresses of a node that pulls: its workers learn by our check which of them it is for. So few that what
-    /// we send in vain stays below the offer.
-    pub(super) fn knock(&mut self, now: Instant, candidates: &[&str]) {
-        let parsed =
-            candidates.iter().filter_map(|value| Candidate::from_sdp_string(&format!("candidate:{value}")).ok());
-        let udp =
-            |candidate: &Candidate| candidate.proto() == str0m::net::Protocol::Udp && candidate.addr().port() != 0;
-        for candidate in parsed.filter(udp).take(MOST_KNOCKS) {
-            self.ice.add_remote_candidate(candidate);
-            self.ice_timeout = Some(now);
         }
     }
 
