@@ -173,8 +173,14 @@ impl UdpViewer {
 
     /// Reads, runs timers, writes.
     pub(crate) fn turn(&mut self) {
+        self.turn_with(|_| true, |_| {});
+    }
+
+    /// The same. `wanted` says of each datagram whether it is to be sent, `heard` sees what comes.
+    pub(crate) fn turn_with(&mut self, mut wanted: impl FnMut(&[u8]) -> bool, mut heard: impl FnMut(&[u8])) {
         let mut buffer = [0; 2048];
         while let Ok((count, from)) = self.socket.recv_from(&mut buffer) {
+            heard(&buffer[..count]);
             self.viewer.handle_datagram(Instant::now(), monotonic_ns(), from, &mut buffer[..count]);
         }
         let now = Instant::now();
@@ -182,7 +188,14 @@ impl UdpViewer {
             self.viewer.handle_timeout(now);
         }
         while let Some((to, datagram)) = self.viewer.poll_transmit() {
-            let _ = self.socket.send_to(&datagram, to);
+            if wanted(&datagram) {
+                let _ = self.socket.send_to(&datagram, to);
+            }
         }
+    }
+
+    /// Sends bytes from the viewer's own address, as one who can forge that would.
+    pub(crate) fn send_raw(&self, node: &Node, datagram: &[u8]) {
+        let _ = self.socket.send_to(datagram, node.local());
     }
 }
