@@ -10,7 +10,7 @@
   };
   window.probe = probe;
 
-  for (const name of ["firstframe", "mode", "state", "error", "caption", "sound"])
+  for (const name of ["firstframe", "mode", "state", "error", "caption", "chat", "sound"])
     document.addEventListener(`avacast-${name}`, (event) => {
       const detail = JSON.parse(JSON.stringify(event.detail));
       probe.events.push({ name, atMs: performance.now(), wallMs: Date.now(), detail });

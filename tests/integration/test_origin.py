@@ -13,12 +13,14 @@ import aiohttp
 import av
 import numpy as np
 import pytest
+from aiortc import RTCDataChannelParameters
 
 import origin.app
 from common.auth import Audience, Tokens
 from common.config import OriginConfig
 from common.http import Site
 from sfu.record import record_file
+from tests.harness.peers import Viewer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 SECRET = "a secret of more than thirty-two characters"
@@ -123,6 +125,35 @@ async def test_an_avatar_speaks_to_a_viewer_with_captions(running: Running, tmp_
     assert pictures[0].shape == (480, 854) and len(pictures) > 40
     assert np.abs(pcm).max() > 0.1, "the voice is heard"
     assert np.abs(pictures[-1].astype(int) - pictures[0]).max() > 20, "the picture lives"
+
+
+async def test_what_is_spoken_comes_as_captions_on_data_channels_ordered_and_unordered(
+    running: Running,
+) -> None:
+    await live(running)
+    ordered = RTCDataChannelParameters(label="captions")
+    unordered = RTCDataChannelParameters(label="captions", ordered=False, maxRetransmits=2)
+    url = f"{running.base}/whep/demo"
+    async with (
+        Viewer(running.http, url, channels=[ordered]) as one,
+        Viewer(running.http, url, channels=[unordered]) as two,
+    ):
+        captions = [viewer.channels["captions"] for viewer in (one, two)]
+        for channel in captions:
+            await channel.opened()
+        for viewer in (one, two):
+            assert len(await viewer.frames("audio", 5)) == 5
+        assert (await running.line("say", "Hello dear viewer, can you read my lips?"))[0] == 202
+        heard: list[list[dict[str, Any]]] = [[], []]
+        for channel, said in zip(captions, heard, strict=True):
+            while "read my lips?" not in " ".join(caption["text"] for caption in said):
+                said.append(await channel.hear(20))
+        assert heard[0] == heard[1]
+        for caption in heard[0]:
+            assert set(caption) == {"text", "start_ms", "end_ms"}
+            assert caption["end_ms"] > caption["start_ms"] > 0
+        starts = [caption["start_ms"] for caption in heard[0]]
+        assert starts == sorted(set(starts)), "clause by clause"
 
 
 async def test_an_interruption_says_what_was_heard(running: Running) -> None:
