@@ -2,16 +2,18 @@
 #   make demo         everything on this machine, an avatar that talks in the browser
 #   make test         every test        make test-quick   the quick part (under 3 minutes)
 #   make lint         every linter      make bench        figures, each against something
+#   make fuzz MINUTES=10   hostile bytes for every parser and session   make soak MINUTES=30   hundreds of viewers that come and go
 #   make build        .venv with `avacast` in it          make lock   renew the lock files
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-quick test-rust test-web lint bench lock clean
+.PHONY: help build demo test test-quick test-rust test-web lint bench fuzz soak lock clean
 
 PY := .venv/bin/python
 STAMPS := .build
+MINUTES ?= 10
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 PACKAGES := avacast common sfu origin relay hls orchestrator
@@ -93,7 +95,13 @@ lint: build $(STAMPS)/test-packages
 	@cd web && npm run --silent lint
 
 bench: build $(STAMPS)/test-packages $(STAMPS)/tools-test
-	@for one in bench/*.py; do $(PY) $$one; done
+	@for one in $(filter-out bench/soak.py,$(wildcard bench/*.py)); do $(PY) $$one; done
+
+fuzz: $(STAMPS)/venv $(STAMPS)/tools-build
+	@$(PY) tests/fuzz.py --minutes $(MINUTES)
+
+soak: build $(STAMPS)/test-packages
+	@$(PY) bench/soak.py --minutes $(MINUTES)
 
 lock: $(STAMPS)/venv
 	@uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra origin -o requirements/run.txt pyproject.toml requirements/build.in

@@ -632,6 +632,10 @@ fn bad_offers_and_answers_are_refused_with_a_reason() {
     };
     assert_eq!(refused("").code(), "bad_sdp");
     assert_eq!(refused("v=0\r\nnonsense").code(), "bad_sdp");
+    let strange = include_str!("../../wire/tests/data/chromium_whip.sdp")
+        .replace("m=audio", "m=udio")
+        .replace("m=video", "m=ideo");
+    assert_eq!(refused(&strange).code(), "no_common_codec");
     let whip = include_str!("../../wire/tests/data/chromium_whip.sdp");
     assert!(Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), whip).is_ok());
     assert_eq!(refused(&whip.replace("a=fingerprint", "a=other")).code(), "bad_sdp");

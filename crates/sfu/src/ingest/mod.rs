@@ -151,7 +151,8 @@ impl Ingest {
         ingest.rids = simulcast(&description);
         let answer = guarded(|| ingest.rtc.sdp_api().accept_offer(parsed))?;
         let answer = answer.to_sdp_string();
-        if Description::parse(&answer).is_ok_and(|answer| answer.media.iter().all(|media| media.port == 0)) {
+        // sections of unknown kinds are left out altogether: an answer may have none
+        if !Description::parse(&answer).is_ok_and(|answer| answer.media.iter().any(|media| media.port != 0)) {
             return Err(SfuError::NoCommonCodec("we take H264, VP8, VP9, AV1 and opus".into()));
         }
         let etag = ingest.draw_etag();
@@ -653,15 +654,9 @@ fn ntp_of(time: SystemTime) -> Option<NtpTime> {
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(NtpTime::from_unix)
 }
 
-/// A report's time may be extended from another lap of 32 bits than the packets': the value nearest to theirs.
+/// A report's time may be extended from another lap of 32 bits than the packets': the value nearest to theirs. A hostile
+/// sender's times may lie anywhere, also below zero, which is the top of the 64 bits.
 fn nearest(ticks: u64, reference: u64) -> u64 {
-    const LAP: u64 = 1 << 32;
-    let near = reference & !(LAP - 1) | ticks & (LAP - 1);
-    if near + LAP / 2 < reference {
-        near + LAP
-    } else if near > reference + LAP / 2 && near >= LAP {
-        near - LAP
-    } else {
-        near
-    }
+    let apart = (ticks as u32).wrapping_sub(reference as u32) as i32;
+    reference.wrapping_add_signed(apart.into())
 }

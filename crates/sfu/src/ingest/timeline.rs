@@ -27,23 +27,21 @@ impl Line {
     /// By the sender's clock.
     fn reported(&self, ticks: u64) -> Option<NtpTime> {
         let report = self.report?;
-        Some(match ticks.checked_sub(report.ticks) {
-            Some(later) => report.ntp.plus(self.span(later)),
-            None => report.ntp.minus(self.span(report.ticks - ticks)),
-        })
+        Some(self.moved(report.ntp, ticks.wrapping_sub(report.ticks)))
     }
 
     /// By our clock, from the arrival of the first packet.
     fn arrived(&self, ticks: u64) -> NtpTime {
         let (first, ntp) = self.first;
-        match ticks.checked_sub(first) {
-            Some(later) => ntp.plus(self.span(later)),
-            None => ntp.minus(self.span(first - ticks)),
-        }
+        self.moved(ntp, ticks.wrapping_sub(first))
     }
 
-    fn span(&self, ticks: u64) -> Duration {
-        Duration::from_nanos((u128::from(ticks) * 1_000_000_000 / u128::from(self.clock_rate.max(1))) as u64)
+    /// `ntp` and so many ticks (two's complement: a packet may be older than the first one, also by its 64 bits).
+    fn moved(&self, ntp: NtpTime, ticks: u64) -> NtpTime {
+        let ticks = ticks as i64;
+        let span = u128::from(ticks.unsigned_abs()) * 1_000_000_000 / u128::from(self.clock_rate.max(1));
+        let span = Duration::from_nanos(span as u64);
+        if ticks < 0 { ntp.minus(span) } else { ntp.plus(span) }
     }
 }
 
@@ -128,6 +126,16 @@ mod tests {
         timeline.note(1, time(5000), now, Some(Report { ntp: sender, ticks: 5000 }));
         assert_eq!(timeline.capture(0, 1000, now), sender);
         assert_eq!(timeline.capture(1, 5000 + 90, now), sender.plus(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn times_may_begin_just_before_they_wrap() {
+        let now = Instant::now();
+        let clock = WallClock::new(now, Duration::from_secs(1_800_000_000));
+        let mut timeline = Timeline::new(clock);
+        // the first packet's time was 90 of 32 bits; the one before it, which comes late, lies below zero
+        timeline.note(0, time(90), now, None);
+        assert_eq!(timeline.capture(0, 0_u64.wrapping_sub(90), now), clock.ntp(now).minus(Duration::from_millis(2)));
     }
 
     #[test]

@@ -46,6 +46,8 @@ const QUEUE: Duration = Duration::from_millis(300);
 const PROBE_QUEUE: Duration = Duration::from_millis(150);
 /// A path that was too narrow is treated with care for so long.
 const NARROW: Duration = Duration::from_secs(30);
+/// An estimate is worth no more than this: its 18 bits may be shifted by up to 63.
+const MOST_REMB_BPS: u64 = 1_000_000_000_000;
 /// An estimate counts for so long, and a fall of it as overuse.
 const FRESH: Duration = Duration::from_secs(3);
 
@@ -171,6 +173,7 @@ impl Chooser {
 
     /// The receiver's estimate of what the path carries.
     pub(super) fn take_remb(&mut self, now: Instant, bps: u64) {
+        let bps = bps.min(MOST_REMB_BPS);
         // estimates rise by some percent a second and fall by 15 % at once
         let fell = self.remb.is_some_and(|(before, at)| now - at < FRESH && bps * 100 < before * 97);
         self.remb = Some((bps, now));

@@ -1,0 +1,345 @@
+//! The state machines of `sfu`: offers of strangers, and sessions whose peer has done the handshake and then turns hostile.
+//!
+//! A handshake costs more than a thousand small inputs, so a session serves [`USES`] inputs. The replay of a corpus begins with
+//! a fresh one for each input.
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use sfu::{
+    Credentials, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Injector, Layer, Outbox, StreamCache,
+    StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, Tap, WallClock,
+};
+use wire::rtp;
+
+use crate::parsers::pieces;
+use crate::peer::Peer;
+
+const USES: u32 = 1024;
+/// Most time that a handshake may take, in rounds of 10 ms.
+const ROUNDS: u32 = 200;
+
+const WHEP: &str = include_str!("../../wire/tests/data/chromium_whep.sdp");
+const WHIP: &str = include_str!("../../wire/tests/data/chromium_whip_simulcast.sdp");
+
+fn server() -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, 1], 7900))
+}
+
+fn client() -> sfu::Peer {
+    sfu::Peer::udp(SocketAddr::from(([198, 51, 100, 7], 4000)))
+}
+
+fn stranger() -> sfu::Peer {
+    sfu::Peer::udp(SocketAddr::from(([203, 0, 113, 66], 6666)))
+}
+
+fn identity() -> Identity {
+    static IDENTITY: OnceLock<Identity> = OnceLock::new();
+    IDENTITY.get_or_init(|| Identity::generate().expect("a certificate can be made")).clone()
+}
+
+fn clock(now: Instant) -> WallClock {
+    WallClock::new(now, Duration::from_secs(1_800_000_000))
+}
+
+fn subscriber_setup(now: Instant) -> SubscriberSetup {
+    let mut entropy = Entropy::new([3; 32]);
+    SubscriberSetup {
+        identity: identity(),
+        credentials: Credentials::new(0, &mut entropy),
+        entropy,
+        clock: clock(now),
+        addresses: vec![server()],
+        layers_all: false,
+        config: SubscriberConfig::default(),
+    }
+}
+
+fn ingest_setup(now: Instant) -> IngestSetup {
+    let mut entropy = Entropy::new([4; 32]);
+    IngestSetup {
+        identity: identity(),
+        credentials: Credentials::new(0, &mut entropy),
+        entropy,
+        clock: clock(now),
+        addresses: vec![server()],
+        resume: StreamPosition::default(),
+    }
+}
+
+/// A WHEP offer. Refused or answered; an answer can be read.
+pub(crate) fn whep_offer(data: &[u8]) {
+    let (Ok(offer), now) = (std::str::from_utf8(data), Instant::now()) else { return };
+    let cache = StreamCache::new(StreamDescription::h264_opus(true, true));
+    match Subscriber::answer(now, subscriber_setup(now), offer, &cache) {
+        Ok((mut subscriber, answer)) => {
+            assert!(wire::sdp::Description::parse(&answer.sdp).is_ok(), "an answer that nobody can read");
+            let _ = subscriber.trickle(now, offer);
+        }
+        Err(error) => assert!((400..500).contains(&error.status()), "the stranger's fault is not ours: {error}"),
+    }
+}
+
+/// A WHIP offer.
+pub(crate) fn whip_offer(data: &[u8]) {
+    let (Ok(offer), now) = (std::str::from_utf8(data), Instant::now()) else { return };
+    match Ingest::publish(now, ingest_setup(now), offer) {
+        Ok((mut ingest, answer)) => {
+            assert!(wire::sdp::Description::parse(&answer.sdp).is_ok(), "an answer that nobody can read");
+            let _ = ingest.trickle(now, offer);
+        }
+        Err(error) => assert!((400..500).contains(&error.status()), "the stranger's fault is not ours: {error}"),
+    }
+}
+
+/// A connected session and how to talk to it.
+struct Session<S> {
+    side: S,
+    peer: Peer,
+    now: Instant,
+    outbox: Outbox,
+    uses: u32,
+}
+
+/// What both kinds of session have.
+trait Side: Sized {
+    fn handle_datagram(&mut self, now: Instant, from: sfu::Peer, datagram: &mut [u8], outbox: &mut Outbox);
+    fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox);
+    fn trickle(&mut self, now: Instant, fragment: &str);
+    /// Time goes on, media flows. `false` when the session is over.
+    fn turn(&mut self, now: Instant, outbox: &mut Outbox) -> bool;
+}
+
+impl<S: Side> Session<S> {
+    fn connect(side: S, peer: Peer, now: Instant) -> Session<S> {
+        let mut session = Session { side, peer, now, outbox: Outbox::default(), uses: 0 };
+        for _ in 0..ROUNDS {
+            session.now += Duration::from_millis(10);
+            for mut datagram in session.peer.drain(session.now) {
+                session.side.handle_datagram(session.now, client(), &mut datagram, &mut session.outbox);
+            }
+            session.side.handle_timeout(session.now, &mut session.outbox);
+            for (_, datagram) in session.outbox.iter() {
+                session.peer.receive(session.now, &mut datagram.to_vec());
+            }
+            session.outbox.clear();
+            if session.peer.sealer.is_some() {
+                session.side.turn(session.now, &mut session.outbox);
+                return session;
+            }
+        }
+        panic!("a peer that does everything by the book does not connect");
+    }
+
+    /// Does what `data` says. `false` when the session is over.
+    fn obey(&mut self, data: &[u8]) -> bool {
+        HISTORY.with_borrow_mut(|history| history.extend_from_slice(data));
+        for piece in pieces(data) {
+            let Some((&order, rest)) = piece.split_first() else { continue };
+            let mut bytes = rest.to_vec();
+            match order % 8 {
+                0 => self.now += Duration::from_millis(rest.first().copied().unwrap_or(20).into()),
+                1 => self.now += Duration::from_millis(100 * u64::from(rest.first().copied().unwrap_or(10))),
+                2 => self.side.handle_datagram(self.now, client(), &mut bytes, &mut self.outbox),
+                3 => {
+                    self.outbox.clear();
+                    self.side.handle_datagram(self.now, stranger(), &mut bytes, &mut self.outbox);
+                    assert!(self.outbox.iter().all(|(to, _)| to != stranger()), "a stranger was answered");
+                }
+                4 => {
+                    if let Ok(fragment) = std::str::from_utf8(rest) {
+                        self.side.trickle(self.now, fragment);
+                    }
+                }
+                5 | 6 => self.send_rtcp(bytes),
+                _ => self.send_rtp(bytes),
+            }
+            self.side.handle_timeout(self.now, &mut self.outbox);
+            if !self.side.turn(self.now, &mut self.outbox) {
+                return false;
+            }
+            self.outbox.clear();
+        }
+        self.uses += 1;
+        self.uses < USES
+    }
+
+    fn send_rtcp(&mut self, mut bytes: Vec<u8>) {
+        let Some(sealer) = self.peer.sealer.as_mut().filter(|_| bytes.len() >= 8) else { return };
+        bytes[0] = bytes[0] & 0x3f | 0x80;
+        if sealer.seal_rtcp(&mut bytes, 0) {
+            self.side.handle_datagram(self.now, client(), &mut bytes, &mut self.outbox);
+        }
+    }
+
+    fn send_rtp(&mut self, mut bytes: Vec<u8>) {
+        let Some(sealer) = self.peer.sealer.as_mut().filter(|_| bytes.len() >= rtp::HEADER_BYTES) else { return };
+        bytes[0] = bytes[0] & 0x3f | 0x80;
+        let header = rtp::header_bytes(&bytes).unwrap_or(rtp::HEADER_BYTES);
+        let sequence = u16::from_be_bytes([bytes[2], bytes[3]]);
+        if sealer.seal_rtp(&mut bytes, 0, header, sequence.into()) {
+            self.side.handle_datagram(self.now, client(), &mut bytes, &mut self.outbox);
+        }
+    }
+}
+
+/// A viewer's session with a stream that runs.
+struct Watching {
+    subscriber: Subscriber,
+    cache: StreamCache,
+    injector: Injector,
+    next: Instant,
+    tick: u32,
+}
+
+impl Watching {
+    fn session() -> Session<Watching> {
+        let now = Instant::now();
+        let description = StreamDescription::h264_opus(true, true);
+        let mut cache = StreamCache::new(description.clone());
+        let (mut injector, mut tick) = (Injector::new(description, clock(now), StreamPosition::default()), 0);
+        cache.push(&injector.push_video(now, &picture(true), 0, true));
+        tick += 1;
+        let (mut peer, offer) = Peer::new(now, WHEP, client().address, server());
+        let made = Subscriber::answer(now, subscriber_setup(now), &offer, &cache);
+        let (subscriber, answer) = made.expect("a browser's offer is answered");
+        peer.accept(now, &answer.sdp);
+        Session::connect(Watching { subscriber, cache, injector, next: now, tick }, peer, now)
+    }
+}
+
+/// A picture in Annex B.
+fn picture(key: bool) -> Vec<u8> {
+    let mut unit = Vec::new();
+    if key {
+        unit.extend([0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80]);
+    }
+    unit.extend([0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
+    unit.resize(unit.len() + 2_500, 0x5a);
+    unit
+}
+
+impl Side for Watching {
+    fn handle_datagram(&mut self, now: Instant, from: sfu::Peer, datagram: &mut [u8], outbox: &mut Outbox) {
+        self.subscriber.handle_datagram(now, from, datagram, &self.cache, outbox);
+    }
+
+    fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.subscriber.handle_timeout(now, &self.cache, outbox);
+    }
+
+    fn trickle(&mut self, now: Instant, fragment: &str) {
+        let _ = self.subscriber.trickle(now, fragment);
+    }
+
+    fn turn(&mut self, now: Instant, outbox: &mut Outbox) -> bool {
+        for _ in 0..4 {
+            if now < self.next {
+                break;
+            }
+            let key = self.tick.is_multiple_of(25);
+            let burst = self.injector.push_video(now, &picture(key), self.tick * 3600, key);
+            self.cache.push(&burst);
+            self.subscriber.forward(now, &burst, &self.cache, outbox);
+            self.tick += 1;
+            self.next = now + Duration::from_millis(40);
+        }
+        let _ = (self.subscriber.stats(now), self.subscriber.poll_timeout());
+        while let Some(event) = self.subscriber.poll_event() {
+            if matches!(event, SubscriberEvent::Closed(_)) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// A publisher's session, with the cache and the tap behind it.
+struct Publishing {
+    ingest: Ingest,
+    cache: StreamCache,
+    tap: Tap,
+}
+
+impl Publishing {
+    fn session() -> Session<Publishing> {
+        let now = Instant::now();
+        let (mut peer, offer) = Peer::new(now, WHIP, client().address, server());
+        let made = Ingest::publish(now, ingest_setup(now), &offer);
+        let (ingest, answer) = made.expect("a browser's offer is answered");
+        peer.accept(now, &answer.sdp);
+        let cache = StreamCache::new(StreamDescription::default());
+        let tap = Tap::new(now, &cache);
+        Session::connect(Publishing { ingest, cache, tap }, peer, now)
+    }
+}
+
+impl Side for Publishing {
+    fn handle_datagram(&mut self, now: Instant, from: sfu::Peer, datagram: &mut [u8], outbox: &mut Outbox) {
+        self.ingest.handle_datagram(now, from, datagram);
+        self.ingest.poll(now, outbox);
+    }
+
+    fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
+        self.ingest.handle_timeout(now);
+        self.ingest.poll(now, outbox);
+    }
+
+    fn trickle(&mut self, now: Instant, fragment: &str) {
+        let _ = self.ingest.trickle(now, fragment);
+    }
+
+    fn turn(&mut self, now: Instant, outbox: &mut Outbox) -> bool {
+        self.ingest.request_key_frame(now, Layer::SINGLE);
+        self.ingest.poll(now, outbox);
+        let _ = (self.ingest.stats(), self.ingest.poll_timeout());
+        while let Some(event) = self.ingest.poll_event() {
+            match event {
+                IngestEvent::Started(description) => self.cache.describe(description),
+                IngestEvent::Closed(_) => return false,
+                _ => {}
+            }
+        }
+        while let Some(burst) = self.ingest.poll_burst() {
+            self.cache.push(&burst);
+            self.tap.push(now, &burst);
+        }
+        while self.tap.poll().is_some() {}
+        true
+    }
+}
+
+thread_local! {
+    /// All that the session was told.
+    static HISTORY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static WATCHING: RefCell<Option<Session<Watching>>> = const { RefCell::new(None) };
+    static PUBLISHING: RefCell<Option<Session<Publishing>>> = const { RefCell::new(None) };
+}
+
+/// Everything that the session of the last input was told, as one input: what led to a panic that its last input alone does not.
+pub fn history() -> Vec<u8> {
+    HISTORY.with_borrow(Clone::clone)
+}
+
+fn fresh<S>(session: fn() -> S) -> S {
+    HISTORY.with_borrow_mut(Vec::clear);
+    session()
+}
+
+/// Orders for a viewer that has connected.
+pub(crate) fn subscriber(data: &[u8]) {
+    WATCHING.with_borrow_mut(|kept| {
+        let mut session = kept.take().unwrap_or_else(|| fresh(Watching::session));
+        *kept = session.obey(data).then_some(session);
+    });
+}
+
+/// Orders for a publisher that has connected.
+pub(crate) fn ingest(data: &[u8]) {
+    PUBLISHING.with_borrow_mut(|kept| {
+        let mut session = kept.take().unwrap_or_else(|| fresh(Publishing::session));
+        *kept = session.obey(data).then_some(session);
+    });
+}
