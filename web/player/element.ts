@@ -171,13 +171,13 @@ export class AvacastPlayer extends HTMLElement {
     this.act(this.delivery.state.at === "idle" ? this.delivery.start(now) : this.delivery.retry(now));
   }
 
-  /** Ends it; the screen goes dark. */
   /** Writes a line of chat to everyone who watches; false while there is no channel for it (HLS, or not connected yet). */
   say(text: string, name: string | null = null): boolean {
     const shown = this.delivery.shown;
     return (shown && this.playbacks.get(shown.id)?.say(text, name)) ?? false;
   }
 
+  /** Ends it; the screen goes dark. */
   stop(): void {
     this.act(this.delivery.stop());
     this.dropSpare();
