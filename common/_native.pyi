@@ -358,10 +358,12 @@ class Sfu:
         send: Literal["auto", "gso", "sendmmsg", "sendto"] = "auto",
         max_subscribers: int = 10_000,
         max_unused: int = 2_000,
+        playout_delay_ms: tuple[int, int] | None = None,
     ) -> Self:
         """Binds `port` for UDP and TCP (0: the kernel chooses) on `host` and starts `workers` threads (0: one for every two cores).
 
         `public_addresses` are told to peers instead of the interfaces' own. `send` is the highest rung of the send ladder.
+        `playout_delay_ms` is the least and most that players may hold pictures back (0 to 40,950); None leaves it to them.
         Raises SfuError "system" when the port is taken, ValueError for an argument that means nothing.
         """
     @property

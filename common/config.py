@@ -103,6 +103,17 @@ class Media(_Settings):
         description="Most sessions at once that were answered and whose peer has not come; above it the oldest makes room"
         " after two seconds, or a join is answered 503.",
     )
+    playout_delay_ms: str = Field(
+        "",
+        pattern=r"^(\d{1,5}-\d{1,5})?$",
+        description="`MIN-MAX` in ms, such as `0-200`: how long WebRTC players may hold pictures back;"
+        " empty leaves it to them, which is right unless you know your viewers' network.",
+    )
+
+    def playout_delay(self) -> tuple[int, int] | None:
+        """Least and most of it in ms; None when it is left to the players."""
+        least, _, most = self.playout_delay_ms.partition("-")
+        return (int(least), int(most)) if most else None
 
 
 class IceSettings(_Settings):

@@ -52,6 +52,7 @@ class Worker:
                 send=config.send,
                 max_subscribers=config.max_subscribers,
                 max_unused=config.max_unused,
+                playout_delay_ms=config.playout_delay(),
             )
         except SfuError as error:
             raise Problem(

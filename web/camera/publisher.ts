@@ -1,6 +1,7 @@
 /** Sends a camera and a microphone to a broadcast by WHIP. One object a sending; make a new one to send again. */
 
 import { Problem, problemFrom } from "../api/problem.ts";
+import { negotiateCaptureTimes } from "../player/capture.ts";
 import { configuration } from "../player/ice.ts";
 import { exchange, type Resource, release } from "../player/signalling.ts";
 
@@ -49,6 +50,7 @@ export class Publisher {
         streams: [stream],
         ...(track.kind === "video" && settings.simulcast && { sendEncodings: encodings(settings) }),
       });
+      negotiateCaptureTimes(transceiver);
       if (track.kind === "video") preferH264(transceiver);
     }
     try {

@@ -1,6 +1,7 @@
 /** Watching by WebRTC: one peer connection to one node, its events, and an ear for silence. */
 
 import { Problem, problemFrom } from "../api/problem.ts";
+import { capturedAtMs, negotiateCaptureTimes, unixMs } from "./capture.ts";
 import { Channels, Once, parseLine, takesData } from "./channels.ts";
 import { configuration } from "./ice.ts";
 import { choose, parseLayers } from "./layers.ts";
@@ -9,8 +10,6 @@ import { type Caption, firstPicture, type Listener, type Playback, type Reading 
 import { exchange, follow, type Resource, release, type ServerEvent } from "./signalling.ts";
 import { Silence } from "./silence.ts";
 
-/** Seconds between the NTP epoch (1900) and the Unix epoch (1970), in ms. */
-const NTP_EPOCH_MS = 2_208_988_800_000;
 /** How often packets are counted. Silence is called after 2 s; this much later at most. */
 const WATCH_MS = 250;
 /** How long the data channels may take to open before the node's events are fetched instead. */
@@ -28,8 +27,8 @@ export interface Peer {
 
 export function preparePeer(): Peer {
   const connection = new RTCPeerConnection(configuration());
-  connection.addTransceiver("video", { direction: "recvonly" });
-  connection.addTransceiver("audio", { direction: "recvonly" });
+  for (const kind of ["video", "audio"])
+    negotiateCaptureTimes(connection.addTransceiver(kind, { direction: "recvonly" }));
   const channels = new Channels(connection);
   const offer = connection.createOffer().then(async (description) => {
     const sdp = stereo(description.sdp ?? "");
@@ -145,7 +144,7 @@ export class WhepPlayback implements Playback {
         if (seconds !== undefined) reading.roundTripMs = seconds * 1000;
       }
     });
-    const sourceMs = playoutTime(report);
+    const sourceMs = this.capturedMs() ?? playoutTime(report);
     const sinceSource = sourceMs === null ? 0 : Date.now() - sourceMs;
     // What we can see ourselves is the least that it can be; a sender whose clock differs plainly says nothing more.
     const seen = (reading.roundTripMs ?? 0) / 2 + bufferedMs;
@@ -159,7 +158,16 @@ export class WhepPlayback implements Playback {
   }
 
   async sourceTimeMs(): Promise<number | null> {
-    return playoutTime(await this.peer.connection.getStats());
+    return this.capturedMs() ?? playoutTime(await this.peer.connection.getStats());
+  }
+
+  /** Unix ms at which the picture on screen (or else the sound) was captured, by the clock of the one who captured it. */
+  private capturedMs(): number | null {
+    const of = (kind: string): number | null => {
+      const receivers = this.peer.connection.getReceivers().filter(({ track }) => track.kind === kind);
+      return capturedAtMs(receivers.flatMap((receiver) => receiver.getSynchronizationSources()));
+    };
+    return of("video") ?? of("audio");
   }
 
   quietMs(): number | null {
@@ -275,7 +283,7 @@ function playoutTime(report: RTCStatsReport): number | null {
   report.forEach((entry) => {
     const playout = (entry as { estimatedPlayoutTimestamp?: number }).estimatedPlayoutTimestamp;
     if (entry.type === "inbound-rtp" && typeof playout === "number" && playout > 0)
-      newest = Math.max(newest ?? 0, playout > NTP_EPOCH_MS ? playout - NTP_EPOCH_MS : playout);
+      newest = Math.max(newest ?? 0, unixMs(playout));
   });
   return newest;
 }

@@ -1,13 +1,14 @@
 //! `common._native.Sfu`: the node for Python. Every method lets other Python threads run while it waits for a worker.
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use node::train::Rung;
 use node::{Event, Node, NodeConfig, NodeError, TapQueue};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use sfu::{Codec, Kind, Layer, LayerWish, StreamDescription, Trickle};
+use sfu::{Codec, Kind, Layer, LayerWish, PlayoutDelay, StreamDescription, SubscriberConfig, Trickle};
 
 use crate::error::python_error;
 use crate::figures::{Figures, kind_name, snapshot};
@@ -24,6 +25,16 @@ pub(crate) struct Answer {
     session: String,
     sdp: String,
     etag: String,
+}
+
+fn playout_delay(limits_ms: Option<(u32, u32)>) -> PyResult<Option<PlayoutDelay>> {
+    let Some((min, max)) = limits_ms else { return Ok(None) };
+    let delay = PlayoutDelay { min: Duration::from_millis(min.into()), max: Duration::from_millis(max.into()) };
+    if min > max || delay.max > PlayoutDelay::LONGEST {
+        let longest = PlayoutDelay::LONGEST.as_millis();
+        return Err(PyValueError::new_err(format!("a playout delay is from 0 to {longest} ms, the least first")));
+    }
+    Ok(Some(delay))
 }
 
 fn address(text: &str, what: &str) -> PyResult<IpAddr> {
@@ -54,7 +65,7 @@ fn answer((session, answer): (Arc<str>, sfu::Answer)) -> Answer {
 impl Sfu {
     #[new]
     #[allow(clippy::too_many_arguments)] // keywords, in Python
-    #[pyo3(signature = (*, host = "0.0.0.0", port = 0, workers = 0, public_addresses = vec![], send = "auto", max_subscribers = 10_000, max_unused = 2_000))]
+    #[pyo3(signature = (*, host = "0.0.0.0", port = 0, workers = 0, public_addresses = vec![], send = "auto", max_subscribers = 10_000, max_unused = 2_000, playout_delay_ms = None))]
     fn new(
         py: Python<'_>,
         host: &str,
@@ -64,6 +75,7 @@ impl Sfu {
         send: &str,
         max_subscribers: usize,
         max_unused: usize,
+        playout_delay_ms: Option<(u32, u32)>,
     ) -> PyResult<Sfu> {
         let mut public = Vec::with_capacity(public_addresses.len());
         for text in &public_addresses {
@@ -77,6 +89,7 @@ impl Sfu {
             send: send.parse::<Rung>().map_err(PyValueError::new_err)?,
             max_subscribers,
             max_unused,
+            subscriber: SubscriberConfig { playout_delay: playout_delay(playout_delay_ms)?, ..Default::default() },
             ..NodeConfig::default()
         };
         let node = py.detach(|| Node::start(config)).map_err(|error| python_error(py, &error))?;

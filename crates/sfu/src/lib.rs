@@ -77,8 +77,8 @@ pub use keyframe::KeyFrameGate;
 pub use outbox::{DatagramKind, Outbox, Peer, Protocol, Sealed, Train, stun_ufrag};
 pub use packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription, TrackDescription};
 pub use subscriber::{
-    Answer, CloseReason, LayerWish, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, SubscriberStats,
-    TrackStats, Trickle,
+    Answer, CloseReason, LayerWish, PlayoutDelay, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup,
+    SubscriberStats, TrackStats, Trickle,
 };
 pub use tap::Tap;
 pub use wire::resolution::Resolution;

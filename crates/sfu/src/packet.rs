@@ -46,6 +46,11 @@ impl MediaTime {
         let ticks = span.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000;
         MediaTime { ticks: self.ticks + ticks as u64, ..self }
     }
+
+    /// How long its ticks last.
+    pub fn span(self) -> Duration {
+        Duration::from_nanos((u128::from(self.ticks) * 1_000_000_000 / u128::from(self.clock_rate.max(1))) as u64)
+    }
 }
 
 /// One RTP packet in plain text, as the subscribers' forwarders read it.

@@ -3,19 +3,20 @@ mod harness;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use harness::{Source, Viewer, client, clock, ms, server, subscriber_setup};
 use netem::{Conditions, Link};
 use sfu::{
     CloseReason, Codec, Credentials, DataEvent, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Kind, Layer,
-    Outbox, Packet, Peer, StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig,
-    SubscriberEvent,
+    NtpTime, Outbox, Packet, Peer, StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig,
+    SubscriberEvent, WallClock,
 };
 use str0m::change::SdpAnswer;
 use str0m::format;
 use str0m::media::{Direction, MediaKind, MediaTime, Mid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
+use str0m::rtp::{AbsCaptureTime, Extension};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 fn publisher_address() -> SocketAddr {
@@ -85,6 +86,8 @@ struct Publisher {
     key_wanted: u32,
     tick: u64,
     next_tick: Instant,
+    /// Its clock at tick 0; tells capture times when there is one.
+    captures_from: Option<SystemTime>,
 }
 
 impl Publisher {
@@ -94,8 +97,8 @@ impl Publisher {
         audio: bool,
         simulcast: bool,
     ) -> (Publisher, str0m::change::SdpPendingOffer, String) {
-        let mut rtc =
-            Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false).build(now);
+        let config = Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false);
+        let mut rtc = config.set_extension(12, Extension::AbsoluteCaptureTime).build(now);
         rtc.add_local_candidate(Candidate::host(publisher_address(), "udp").unwrap());
         let mut api = rtc.sdp_api();
         let layers = ["h", "l"].map(SimulcastLayer::new).to_vec();
@@ -103,8 +106,17 @@ impl Publisher {
         let video = video.then(|| api.add_media(MediaKind::Video, Direction::SendOnly, None, None, simulcast));
         let audio = audio.then(|| api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None));
         let (offer, pending) = api.apply().unwrap();
-        let publisher =
-            Publisher { rtc, video, audio, next: now, connected: false, key_wanted: 0, tick: 0, next_tick: now };
+        let publisher = Publisher {
+            rtc,
+            video,
+            audio,
+            next: now,
+            connected: false,
+            key_wanted: 0,
+            tick: 0,
+            next_tick: now,
+            captures_from: None,
+        };
         (publisher, pending, offer.to_sdp_string())
     }
 
@@ -134,7 +146,11 @@ impl Publisher {
     }
 
     fn write(&mut self, now: Instant, mid: Mid, codec: format::Codec, time: u64, rid: Option<&str>, data: Vec<u8>) {
+        let captured = self.captures_from.map(|start| start + ms(20) * self.tick as u32);
         let mut writer = self.rtc.writer(mid).unwrap();
+        if let Some(capture_time) = captured {
+            writer = writer.abs_capture_time(AbsCaptureTime { capture_time, clock_offset: None });
+        }
         if let Some(rid) = rid {
             writer = writer.rid(rid.into());
         }
@@ -219,8 +235,9 @@ impl World {
 
     fn join(&mut self) {
         let description = self.incoming.cache.description().clone();
-        let (mut viewer, offer) =
-            Viewer::new(self.now, client(), description.video.is_some(), description.audio.is_some());
+        let (video, audio) = (description.video.is_some(), description.audio.is_some());
+        let extensions = [(12, Extension::AbsoluteCaptureTime)];
+        let (mut viewer, offer) = Viewer::with_extensions(self.now, client(), video, audio, &[], &extensions);
         let setup = subscriber_setup(9, self.start, SubscriberConfig::default());
         let (subscriber, answer) = Subscriber::answer(self.now, setup, &offer, &self.incoming.cache).unwrap();
         viewer.accept(&answer.sdp);
@@ -492,6 +509,8 @@ enum Channels {
 }
 
 struct Pulled {
+    /// When the upstream's frames were captured, by its clock.
+    captured: Vec<NtpTime>,
     incoming: Incoming,
     sections: usize,
     asked: usize,
@@ -501,7 +520,10 @@ struct Pulled {
 
 fn pull_with(layers_all: bool, seconds: u64, channels: Channels) -> Pulled {
     let start = Instant::now();
-    let mut source = Source::new(start, clock(start), StreamDescription::h264_opus(true, true));
+    // the encoder's clock, not the nodes'
+    let slow = WallClock::new(start, Duration::from_millis(1_800_000_000_000 - 2500));
+    let mut source = Source::new(start, slow, StreamDescription::h264_opus(true, true));
+    let mut captured = Vec::new();
     let mut upstream = StreamCache::new(StreamDescription::h264_opus(true, true));
     while source.next < start + ms(1300) {
         let now = source.next;
@@ -552,6 +574,7 @@ fn pull_with(layers_all: bool, seconds: u64, channels: Channels) -> Pulled {
         if now >= source.next {
             let burst = source.produce(now);
             upstream.push(&burst);
+            captured.extend(burst.iter().map(|packet| packet.ntp));
             subscriber.forward(now, &burst, &upstream, &mut outbox);
         }
         while let Some(mut datagram) = up.poll(now) {
@@ -578,7 +601,7 @@ fn pull_with(layers_all: bool, seconds: u64, channels: Channels) -> Pulled {
         outbox.iter().for_each(|(_, datagram)| up.send(now, datagram.to_vec(), datagram.len()));
         outbox.clear();
     }
-    Pulled { incoming, sections, asked, heard_below, heard_above }
+    Pulled { captured, incoming, sections, asked, heard_below, heard_above }
 }
 
 #[test]
@@ -621,6 +644,53 @@ fn a_node_pulls_from_a_node() {
         assert_eq!((asked, keys), if layers_all { (1, 3) } else { (0, 4) });
         // what left in equal packets arrives in equal packets
         assert!(incoming.packets.iter().filter(|packet| packet.payload.len() == 1152).count() > 300);
+    }
+}
+
+#[test]
+fn a_pull_brings_the_times_of_capture_by_the_encoders_clock() {
+    let Pulled { captured, incoming, .. } = pull_with(true, 2, Channels::None);
+    // what came from the cache bears the times at which it was sent, on the same line
+    let late: Vec<_> = incoming.packets.iter().rev().take(200).collect();
+    for packet in &late {
+        let near =
+            captured.iter().any(|ntp| ntp.since(packet.ntp).max(packet.ntp.since(*ntp)) < Duration::from_micros(50));
+        assert!(near, "{:?} of {:?}", packet.kind, packet.sequence);
+    }
+    assert!(
+        late.iter().any(|packet| packet.kind == Kind::Audio) && late.iter().any(|packet| packet.kind == Kind::Video)
+    );
+    assert!(incoming.packets[0].ntp.since(captured[0].minus(ms(100))) < ms(200), "before any sender report could tell");
+}
+
+#[test]
+fn a_publishers_times_of_capture_reach_the_viewer() {
+    let mut world = World::new(true, true, vec![""], near());
+    let start = SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_000 - 700);
+    world.publisher.captures_from = Some(start);
+    world.run(ms(1500));
+    world.join();
+    world.run(ms(1000));
+    let of = |packet: &Packet| {
+        let digits = if packet.kind == Kind::Audio { &packet.payload[..4] } else { return None };
+        Some(digits.iter().fold(0u64, |number, digit| number * 100 + u64::from(digit - 1)))
+    };
+    let told =
+        |tick: u64| NtpTime::from_unix((start + ms(20) * tick as u32).duration_since(SystemTime::UNIX_EPOCH).unwrap());
+    let sound: Vec<_> = world.incoming.packets.iter().filter_map(|packet| Some((of(packet)?, packet.ntp))).collect();
+    // Each line was asked for its own until both had told: the second packet of each at the latest.
+    for (tick, ntp) in sound.iter().skip(2) {
+        let due = told(*tick);
+        assert!(due.since(*ntp).max(ntp.since(due)) < ms(1), "tick {tick}");
+    }
+    assert!(sound.len() > 100);
+    let (_, viewer) = world.viewer.as_ref().unwrap();
+    let pictures = viewer.pictures();
+    for seen in pictures.iter().rev().take(10) {
+        let captured = seen.captured.expect("the viewer has offered abs-capture-time");
+        let due = start + ms(40) * seen.number;
+        let apart = captured.duration_since(due).or(due.duration_since(captured)).unwrap();
+        assert!(apart < ms(1), "picture {}: {apart:?}", seen.number);
     }
 }
 

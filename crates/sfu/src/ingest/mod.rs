@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid};
 use str0m::net::Receive;
-use str0m::rtp::{RtpPacket, Ssrc};
+use str0m::rtp::{Extension, RtpPacket, Ssrc};
 use str0m::{Event, Input, Output, Rtc};
 use wire::sdp::Description;
 
@@ -33,7 +33,7 @@ mod track;
 
 use data::Channels;
 use negotiation::{explained, guarded, offer_codecs, simulcast, with_credentials, without_candidates};
-use timeline::{Report, Timeline};
+use timeline::{Report, Timeline, Told};
 use track::{Incoming, IncomingLayer};
 
 /// How long a session outlives its ICE connection: the agent has then had no answer to its checks for some 10 s (RFC 7675).
@@ -205,6 +205,7 @@ impl Ingest {
             })
             .set_dtls_cert(identity.certificate.clone())
             .set_rtp_mode(true)
+            .set_extension(12, Extension::AbsoluteCaptureTime)
             .set_stats_interval(Some(Duration::from_secs(1)))
             .clear_codecs()
             .enable_opus(true, false)
@@ -510,7 +511,9 @@ impl Ingest {
         let report = rtp.last_sender_info.as_ref().and_then(|info| {
             Some(Report { ntp: ntp_of(info.ntp_time)?, ticks: nearest(info.rtp_time.numer(), time.ticks) })
         });
-        self.timeline.note(line, time, rtp.timestamp, report);
+        let captured = rtp.header.ext_vals.abs_capture_time.as_ref();
+        let captured = captured.and_then(|at| Some(Report { ntp: ntp_of(at.capture_time)?, ticks: time.ticks }));
+        self.timeline.note(line, time, rtp.timestamp, Told { report, captured });
         let ntp = self.timeline.capture(line, time.ticks, rtp.timestamp);
         let shift = self.shift_of(line);
         let incoming = Incoming {

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use wire::sdp::{self, Description, Direction, Media};
 
+use super::SubscriberConfig;
+use super::extensions::{Extensions, PlayoutDelay};
 use crate::candidates::write_candidates;
 use crate::data::PORT;
 use crate::entropy::Credentials;
 use crate::error::SfuError;
 use crate::packet::{Codec, Kind, Layer, StreamDescription, TrackDescription};
-
-const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
 
 /// A section that is taken.
 #[derive(Debug, Clone)]
@@ -24,8 +24,7 @@ pub(super) struct Section {
     pub(super) format: Codec,
     pub(super) ssrc: u32,
     pub(super) rtx_ssrc: u32,
-    /// Id of the abs-send-time extension. Only with RTX: without, a repair repeats the packet bit by bit, extension included.
-    pub(super) abs_send_time: Option<u8>,
+    pub(super) extensions: Extensions,
     /// The peer asks for missing packets.
     pub(super) nack: bool,
 }
@@ -48,7 +47,7 @@ impl Plan {
         offer: &Description,
         stream: &StreamDescription,
         layers_all: bool,
-        message_bytes: usize,
+        config: &SubscriberConfig,
         mut new_ssrc: impl FnMut() -> u32,
     ) -> Result<Plan, SfuError> {
         let bundle = offer.bundle();
@@ -64,11 +63,14 @@ impl Plan {
                 "video" => stream.video.as_ref().and_then(|track| {
                     let layer = layers_all.then_some(Layer(layers as u8));
                     let most = if layers_all { track.layers.len().clamp(1, Layer::MAX) } else { 1 };
-                    (layers < most).then(|| section(Kind::Video, layer, media, track, &mut new_ssrc)).flatten()
+                    (layers < most)
+                        .then(|| section(Kind::Video, layer, media, track, config.playout_delay, &mut new_ssrc))
+                        .flatten()
                 }),
-                "audio" if !audio => {
-                    stream.audio.as_ref().and_then(|track| section(Kind::Audio, None, media, track, &mut new_ssrc))
-                }
+                "audio" if !audio => stream
+                    .audio
+                    .as_ref()
+                    .and_then(|track| section(Kind::Audio, None, media, track, None, &mut new_ssrc)),
                 _ => None,
             };
             layers += usize::from(section.as_ref().is_some_and(|section| section.kind == Kind::Video));
@@ -83,7 +85,7 @@ impl Plan {
         let may_idle =
             |media: &Media| !layers_all && wanted(offer, media) && media.mid().is_some_and(|mid| bundle.contains(&mid));
         let idle = offer.media.iter().zip(&sections).map(|(media, section)| section.is_none() && may_idle(media));
-        Ok(Plan { idle: idle.collect(), sections, data, message_bytes })
+        Ok(Plan { idle: idle.collect(), sections, data, message_bytes: config.data.message_bytes })
     }
 
     /// Longest message that the peer takes on its data channels (RFC 8841 6: 64 KiB unless it says, 0 is any); `None`: it wants none.
@@ -193,6 +195,7 @@ fn section(
     layer: Option<Layer>,
     media: &Media,
     track: &TrackDescription,
+    delay: Option<PlayoutDelay>,
     new_ssrc: &mut impl FnMut() -> u32,
 ) -> Option<Section> {
     let codec = choose(&media.codecs(), track)?;
@@ -203,7 +206,7 @@ fn section(
         format: track.codec,
         ssrc: new_ssrc(),
         rtx_ssrc: new_ssrc(),
-        abs_send_time: media.extension(ABS_SEND_TIME).filter(|_| codec.rtx.is_some() || !nack),
+        extensions: Extensions::of(media, codec.rtx.is_some() || !nack, delay.filter(|_| layer.is_none())),
         nack,
         codec,
     })
@@ -294,14 +297,14 @@ fn write_section(
     let Credentials { ufrag, password } = credentials;
     let _ = write!(sdp, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
     let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\na=sendonly\r\n");
-    if let Some(id) = section.abs_send_time {
-        let _ = write!(sdp, "a=extmap:{id} {ABS_SEND_TIME}\r\n");
+    for (id, name) in section.extensions.named() {
+        let _ = write!(sdp, "a=extmap:{id} {name}\r\n");
     }
     let channels = codec.channels.map(|channels| format!("/{channels}")).unwrap_or_default();
     let _ = write!(sdp, "a=rtpmap:{pt} {}/{}{channels}\r\n", codec.name, codec.clock_rate);
     for feedback in FEEDBACK.iter().filter(|feedback| codec.has_feedback(feedback)) {
         // the estimate needs our send times
-        if *feedback != "goog-remb" || section.abs_send_time.is_some() {
+        if *feedback != "goog-remb" || section.extensions.abs_send_time.is_some() {
             let _ = write!(sdp, "a=rtcp-fb:{pt} {feedback}\r\n");
         }
     }
@@ -335,7 +338,7 @@ mod tests {
     fn plan(offer: &str, stream: &StreamDescription) -> Result<(Description, Plan), SfuError> {
         let offer = Description::parse(offer).unwrap();
         let mut ssrc = 100;
-        let plan = Plan::new(&offer, stream, false, 16_384, || {
+        let plan = Plan::new(&offer, stream, false, &SubscriberConfig::default(), || {
             ssrc += 1;
             ssrc
         })?;

@@ -15,10 +15,12 @@ use wire::rtp::{self, Header};
 use wire::srtp::Sealer;
 
 use super::answer::Section;
+use super::extensions::Elements;
 use super::{SubscriberConfig, TrackStats};
 use crate::cache::{LayerCache, StreamCache};
+use crate::clock::NtpTime;
 use crate::outbox::{Outbox, Peer};
-use crate::packet::{Kind, Layer, Packet};
+use crate::packet::{Kind, Layer, MediaTime, Packet};
 
 /// Runs and stamps are kept for so many packets: what may still be asked for.
 const REPAIR_PACKETS: u64 = 2048;
@@ -367,7 +369,8 @@ impl Forwarder {
         let timestamp = self.last_time.unwrap_or(self.time_base) as u32;
         let ssrc = self.section.rtx_ssrc;
         let header = Header { marker: false, payload_type, sequence: sequence as u16, timestamp, ssrc };
-        link.seal(&header, sequence, self.section.abs_send_time, &[], Body::Padding(&PADDING))
+        let extension = self.section.extensions.padding(link.abs_send_time);
+        link.seal(&header, sequence, &extension, &[], Body::Padding(&PADDING))
     }
 
     /// A NACK: remembers what is to be sent again. `rtt`: no second repair within it.
@@ -568,7 +571,8 @@ impl Forwarder {
             timestamp: time as u32,
             ssrc: self.section.ssrc,
         };
-        if link.seal(&header, out, self.section.abs_send_time, &[], Body::Media(&packet.payload)) {
+        let extension = self.section.extensions.media(link.abs_send_time, self.captured(packet, time));
+        if link.seal(&header, out, &extension, &[], Body::Media(&packet.payload)) {
             self.stats.packets += 1;
             self.stats.bytes += packet.payload.len() as u64;
         }
@@ -590,7 +594,17 @@ impl Forwarder {
             ssrc: self.section.rtx_ssrc,
         };
         let original = (out as u16).to_be_bytes();
-        link.seal(&header, sequence, self.section.abs_send_time, &original, Body::Media(&packet.payload));
+        let extension = self.section.extensions.media(link.abs_send_time, self.captured(packet, time));
+        link.seal(&header, sequence, &extension, &original, Body::Media(&packet.payload));
+    }
+
+    /// Wall clock of capture of a time on our line: the packet's own, moved as far as its time was when we were catching up. Capture
+    /// times, RTP times and sender reports then say the same.
+    fn captured(&self, packet: &Packet, time: u64) -> NtpTime {
+        match time.saturating_sub(packet.time.ticks + self.time_base) {
+            0 => packet.ntp,
+            later => packet.ntp.plus(MediaTime { ticks: later, ..packet.time }.span()),
+        }
     }
 
     /// Packets that wait in the cache or for repair, for which another slot is needed.
@@ -663,25 +677,16 @@ pub(super) struct Link<'a> {
 
 impl Link<'_> {
     /// Writes and seals one packet; `prefix` goes before the payload.
-    fn seal(
-        &mut self,
-        header: &Header,
-        sequence: u64,
-        abs_send_time: Option<u8>,
-        prefix: &[u8],
-        body: Body<'_>,
-    ) -> bool {
+    fn seal(&mut self, header: &Header, sequence: u64, extension: &Elements, prefix: &[u8], body: Body<'_>) -> bool {
         let (payload, padded) = match body {
             Body::Media(payload) => (payload, false),
             Body::Padding(padding) => (padding, true),
         };
-        let [a, b, c] = self.abs_send_time;
-        let element = abs_send_time.map(|id| [id << 4 | 2, a, b, c]);
         let sealer = self.sealer;
         let mut bytes = 0;
         let sealed = self.out.write(self.path, |buffer| {
             let start = buffer.len();
-            header.write(element.as_ref().map_or(&[], |element| &element[..]), buffer);
+            header.write(extension.as_bytes(), buffer);
             let head = buffer.len() - start;
             debug_assert!(head >= rtp::HEADER_BYTES);
             if padded {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `answer.rs` | which sections of the offer are taken, and the answer's text |
 //! | `transport.rs` | ICE, DTLS, SRTP |
+//! | `extensions.rs` | RTP header extensions that we send |
 //! | `forwarder.rs` | cursor, rewriting, start, pace, repair of one track |
 //! | `chooser.rs` | which layer the viewer gets |
 //! | `reports.rs` | sender and receiver reports |
@@ -28,6 +29,7 @@ use crate::packet::{Kind, Layer, Packet};
 
 mod answer;
 mod chooser;
+mod extensions;
 mod forwarder;
 mod reports;
 mod stats;
@@ -36,6 +38,7 @@ mod transport;
 use answer::Plan;
 pub use chooser::LayerWish;
 use chooser::{Choice, Chooser, Move, View};
+pub use extensions::PlayoutDelay;
 use forwarder::{Forwarder, Link, Wish};
 use reports::Reports;
 pub use stats::{SubscriberStats, TrackStats};
@@ -60,6 +63,8 @@ pub struct SubscriberConfig {
     pub instant_start: bool,
     /// Least time between two answers to a viewer's PLI.
     pub replay_interval: Duration,
+    /// Sent to viewers (not to nodes) that can read it; `None`: their players decide.
+    pub playout_delay: Option<PlayoutDelay>,
     /// What its data channels may cost.
     pub data: Arc<DataLimits>,
 }
@@ -73,6 +78,7 @@ impl Default for SubscriberConfig {
             slot: Duration::from_millis(1),
             instant_start: true,
             replay_interval: Duration::from_millis(300),
+            playout_delay: None,
             data: Arc::default(),
         }
     }
@@ -214,9 +220,7 @@ impl Subscriber {
         if offer.any_attribute("setup") == Some("passive") {
             return Err(bad("setup:passive leaves nobody to begin the DTLS handshake; offer actpass"));
         }
-        let plan = Plan::new(&offer, cache.description(), layers_all, config.data.message_bytes, || {
-            entropy.draw_u32().max(1)
-        })?;
+        let plan = Plan::new(&offer, cache.description(), layers_all, &config, || entropy.draw_u32().max(1))?;
         let sdp = plan.write(&offer, entropy.draw_u32(), &credentials, identity.fingerprint(), &addresses);
         let etag = entropy.draw_text(12).replace(['+', '/'], "-");
         let timeouts = (config.connect_timeout, config.consent_timeout);

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use netem::{Conditions, Link};
 use sfu::{
@@ -15,6 +15,7 @@ use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
+use str0m::rtp::Extension;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 pub fn server() -> SocketAddr {
@@ -43,6 +44,9 @@ pub struct Seen {
     /// Sender reports had come before it.
     pub reported: bool,
     pub bytes: usize,
+    /// What the header extensions told: wall clock of capture, least and most playout delay.
+    pub captured: Option<SystemTime>,
+    pub playout_delay: Option<(Duration, Duration)>,
 }
 
 /// A str0m client that receives.
@@ -77,7 +81,23 @@ impl Viewer {
         audio: bool,
         channels: &[ChannelConfig],
     ) -> (Viewer, String) {
-        let mut rtc = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false).build(now);
+        Viewer::with_extensions(now, address, video, audio, channels, &[])
+    }
+
+    /// As above; further header extensions, with their ids, are offered too.
+    pub fn with_extensions(
+        now: Instant,
+        address: SocketAddr,
+        video: bool,
+        audio: bool,
+        channels: &[ChannelConfig],
+        extensions: &[(u8, Extension)],
+    ) -> (Viewer, String) {
+        let mut config = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false);
+        for (id, extension) in extensions {
+            config = config.set_extension(*id, extension.clone());
+        }
+        let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
         let mut api = rtc.sdp_api();
         let video = video.then(|| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None));
@@ -152,6 +172,12 @@ impl Viewer {
                     contiguous: media.contiguous,
                     reported: self.reported,
                     bytes: media.data.len(),
+                    captured: media.ext_vals.abs_capture_time.map(|at| at.capture_time),
+                    playout_delay: media.ext_vals.play_delay_min.zip(media.ext_vals.play_delay_max).map(
+                        |(min, max)| {
+                            (Duration::from_secs_f64(min.as_seconds()), Duration::from_secs_f64(max.as_seconds()))
+                        },
+                    ),
                 });
             }
             _ => {}
@@ -328,6 +354,8 @@ pub struct Setup {
     /// Frame sizes of further simulcast layers.
     pub ladder: Vec<usize>,
     pub channels: Vec<ChannelConfig>,
+    /// Header extensions that the viewer offers beyond the usual ones.
+    pub extensions: Vec<(u8, Extension)>,
     pub watch: fn(bool),
 }
 
@@ -344,6 +372,7 @@ impl Default for Setup {
             gop: 50,
             ladder: Vec::new(),
             channels: Vec::new(),
+            extensions: Vec::new(),
             watch: |_| (),
         }
     }
@@ -380,7 +409,8 @@ impl World {
             let now = source.next;
             cache.push(&source.produce(now));
         }
-        let (mut viewer, offer) = Viewer::with_channels(joined, client(), setup.video, setup.audio, &setup.channels);
+        let (mut viewer, offer) =
+            Viewer::with_extensions(joined, client(), setup.video, setup.audio, &setup.channels, &setup.extensions);
         let make = subscriber_setup(setup.seed as u8, start, setup.config);
         (setup.watch)(true);
         let made = Subscriber::answer(joined, make, &offer, &cache);
@@ -409,7 +439,8 @@ impl World {
 
     fn flush(&mut self) {
         for (to, datagram) in self.outbox.iter() {
-            assert!(datagram.len() <= 1200 || datagram[0] < 64, "a media datagram of {} bytes", datagram.len());
+            // what fits through the narrowest IPv6 path: 1,280 bytes with its headers
+            assert!(datagram.len() <= 1232 || datagram[0] < 64, "a media datagram of {} bytes", datagram.len());
             self.sent.push((self.now, datagram.len()));
             if to.address == self.viewer.address {
                 self.down.send(self.now, datagram.to_vec(), datagram.len());
