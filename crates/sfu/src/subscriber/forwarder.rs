@@ -509,7 +509,7 @@ impl Forwarder {
 
     /// Time under which the next packet leaves, on our line.
     fn stamp(&mut self, now: Instant, packet: &Packet, out: u64, source: &LayerCache) -> u64 {
-        let true_time = packet.time.ticks + self.time_base;
+        let true_time = packet.time.ticks.wrapping_add(self.time_base);
         if self.section.kind == Kind::Audio {
             return true_time;
         }
@@ -519,7 +519,7 @@ impl Forwarder {
         // frames that follow a stamped one keep after it; then times are the true ones, in whatever order (B frames)
         let mut time = self.floor.map_or(true_time, |floor| true_time.max(floor + 1));
         if self.is_catching_up() {
-            let live = source.live(now).map_or(0, |(live, _)| live.ticks + self.time_base);
+            let live = source.live(now).map_or(0, |(live, _)| live.ticks.wrapping_add(self.time_base));
             time = time.max(live).max(self.last_time.map_or(0, |last| last + 1));
         }
         self.floor = (time != true_time).then_some(time);
@@ -541,7 +541,7 @@ impl Forwarder {
     fn time_of(&self, out: u64, ticks: u64) -> u64 {
         let after = self.stamps.partition_point(|stamp| stamp.out_start <= out);
         let stamp = after.checked_sub(1).and_then(|at| self.stamps.get(at)).filter(|stamp| stamp.ticks == ticks);
-        stamp.map_or(ticks + self.time_base, |stamp| stamp.time)
+        stamp.map_or(ticks.wrapping_add(self.time_base), |stamp| stamp.time)
     }
 
     fn note_frame(&mut self, packet: &Packet) {
@@ -601,7 +601,7 @@ impl Forwarder {
     /// Wall clock of capture of a time on our line: the packet's own, moved as far as its time was when we were catching up. Capture
     /// times, RTP times and sender reports then say the same.
     fn captured(&self, packet: &Packet, time: u64) -> NtpTime {
-        match time.saturating_sub(packet.time.ticks + self.time_base) {
+        match time.saturating_sub(packet.time.ticks.wrapping_add(self.time_base)) {
             0 => packet.ntp,
             later => packet.ntp.plus(MediaTime { ticks: later, ..packet.time }.span()),
         }
@@ -634,7 +634,7 @@ impl Forwarder {
 
     /// Our time for a point of the stream's line.
     pub(super) fn line_time(&self, ticks: u64) -> u32 {
-        (ticks + self.time_base) as u32
+        ticks.wrapping_add(self.time_base) as u32
     }
 }
 
