@@ -13,6 +13,10 @@ missing=""
 for pair in $wanted; do
     command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
+if [ "$1" = test ] && ! command -v gst-launch-1.0 >/dev/null 2>&1; then  # 22 MB; plugins have no commands of their own
+    for part in tools plugins-base plugins-good plugins-bad plugins-ugly libav nice; do missing="$missing gstreamer1.0-$part"; done
+    missing="$missing python3-gi gir1.2-gst-plugins-base-1.0 gir1.2-gst-plugins-bad-1.0"
+fi
 if [ "$1" = build ] && command -v python3 >/dev/null; then
     python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, this is $(python3 --version)" >&2; exit 1; }
     python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"

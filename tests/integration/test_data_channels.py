@@ -138,3 +138,31 @@ async def test_a_viewer_may_not_speak_for_the_stream() -> None:
             one.channels["chat"].say("after it")
             assert (await two.channels["chat"].hear())["text"] == "after it"
             assert two.channels["captions"].waiting() + two.channels["events"].waiting() == 0
+
+
+async def test_a_change_of_delivery_comes_on_the_events_channel_to_passive_viewers_and_to_those_who_come_later() -> (
+    None
+):
+    mode = {"mode": "hls", "hls": "/hls/live/index.m3u8"}
+    told = {"event": "mode", "data": mode}
+    events = [ORDERED(label="events")]
+    async with media_server() as server, aiohttp.ClientSession() as http:
+        passive, interactive = (f"{server.whep('live')}?role={role}" for role in ("passive", "interactive"))
+        async with (
+            Publisher(http, server.whip("live")),
+            live(server),
+            Viewer(http, passive, channels=events) as one,
+            Viewer(http, interactive, channels=events) as talker,
+        ):
+            for viewer in (one, talker):
+                await viewer.channels["events"].opened()
+            await server.until(
+                lambda stats: sum(one["data"]["channels"] for one in stats["sessions"]) == 2, "2 channels"
+            )
+            server.handlers.viewers.tell("live", "mode", mode, keep=True)
+            assert await one.channels["events"].hear() == told
+            async with Viewer(http, passive, channels=events) as late:
+                assert await late.channels["events"].hear() == told
+            server.handlers.viewers.tell("live", "viewercount", {"viewercount": 3})
+            heard = await talker.channels["events"].hear()
+            assert heard["event"] == "viewercount", "who speaks with the avatar stays where it is"

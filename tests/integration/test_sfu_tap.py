@@ -10,6 +10,7 @@ import aiohttp
 import av
 import numpy as np
 
+from tests.harness.h264_film import nal_units
 from tests.harness.live_source import LiveSource, Unit
 from tests.harness.media_server import media_server
 from tests.harness.peers import Publisher
@@ -33,11 +34,6 @@ async def collect(tap: Tap, count: int, timeout_s: float = 10.0) -> list[AccessU
     finally:
         loop.remove_reader(tap.fd)
     return units
-
-
-def nal_units(data: bytes) -> list[bytes]:
-    """The NAL units of an Annex-B access unit."""
-    return [part.rstrip(b"\0") for part in data.replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]]
 
 
 def two_seconds() -> list[Unit]:
