@@ -40,7 +40,7 @@ class SessionUnknown(SfuError):
     """No such session is open on this node (404)."""
 
 class BadSdp(SfuError):
-    """The SDP cannot be used (400), or has no codec in common with the stream (406). The message says why."""
+    """The SDP cannot be used (400), or has no codec in common with the stream (422). The message says why."""
 
 class Full(SfuError):
     """The node takes no more subscribers now (503)."""
@@ -117,6 +117,7 @@ class Event(TypedDict):
         "stream_started",
         "stream_ended",
         "stream_silent",
+        "stream_resumed",
         "key_frame_wanted",
         "send_rung",
         "channel_opened",

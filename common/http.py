@@ -106,7 +106,7 @@ async def _cors(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def preflight(methods: str, **more: str) -> web.Response:
-    """The answer to OPTIONS: which methods, any origin, for a day. `more` are headers, '_' for '-'."""
+    """The answer to OPTIONS: which methods, any origin, for a day. `more` are headers, '_' for '-'. 200, as WHIP and WHEP have it."""
     headers = {
         "Access-Control-Allow-Origin": "*",
         "Access-Control-Allow-Methods": methods,
@@ -114,7 +114,7 @@ def preflight(methods: str, **more: str) -> web.Response:
         "Access-Control-Max-Age": "86400",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
-    return web.Response(status=204, headers=headers)
+    return web.Response(status=200, headers=headers)
 
 
 async def _health(request: web.Request) -> web.Response:

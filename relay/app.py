@@ -74,6 +74,7 @@ class Relay(MediaNode):
         entrance = for_viewer(broadcast.play_url.partition("/api/")[0], viewer.host)
         whep = f"{entrance}/whep/{viewer.stream}"
         viewer.tell("mode", {"mode": "webrtc", "hls": None, "whep": whep, "reason": "drain"})
+        viewer.tell("reconnect", {"url": whep})  # the same for players that know WHEP's events only
 
 
 async def start(config: RelayConfig) -> Relay:

@@ -1,29 +1,74 @@
-"""Server-sent events of a WHEP session: mode changes, viewer count, captions, chat, layers (WHEP's SSE extension)."""
+"""Server-sent events of a WHEP session: mode changes, viewer count, captions, chat, layers, silence (WHEP's SSE extension).
+
+GET of the URL in the Link header gives all events. As the extension has it, a POST with a JSON array chooses some of them, and the
+201's Location gives only those.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import secrets
 from contextlib import suppress
 
 from aiohttp import web
 
-from common.errors import NotFound
-from sfu.viewers import Viewers
+from common.errors import BadRequest, NotFound
+from common.http import read_up_to
+from sfu.viewers import Viewer
 
 EXTENSION = "urn:ietf:params:whep:ext:core:server-sent-events"
-NAMES = "mode,viewercount,caption,chat,layers"
+NAMES = "mode,viewercount,caption,chat,layers,active,inactive,reconnect"
+_KNOWN = frozenset(NAMES.split(","))
 _COMMENT_S = 15.0
+_MOST_CHOICES = 4
+_CHOICE_BYTES = 1024
 
 
-async def serve_events(request: web.Request, viewers: Viewers, session: str) -> web.StreamResponse:
-    """Answers with the session's events until it ends. One reader a session; a second one takes turns with the first."""
-    viewer = viewers.find(session)
-    if viewer is None:
-        raise NotFound(
-            "there is no such session on this node",
-            code="session_unknown",
-            hint="join again: POST to the WHEP URL",
+async def choose_events(request: web.Request, viewer: Viewer) -> web.Response:
+    """Makes an event stream of the events that the body names (all, without a body): 201 with its Location. Raises BadRequest."""
+    body = await read_up_to(request.content, _CHOICE_BYTES + 1)
+    if len(body) > _CHOICE_BYTES:
+        raise BadRequest(
+            f"a choice of events has at most {_CHOICE_BYTES} bytes", status=413, code="body_too_large"
         )
+    try:
+        names = json.loads(body) if body else list(_KNOWN)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) and name in _KNOWN for name in names):
+        raise BadRequest(
+            "the body must be a JSON array of events that this server has",
+            code="bad_events",
+            hint=f"there are: {NAMES}",
+        )
+    while len(viewer.choices) >= _MOST_CHOICES:
+        viewer.choices.pop(next(iter(viewer.choices)))
+    choice = secrets.token_urlsafe(9)
+    viewer.choices[choice] = frozenset(names)
+    path = request.rel_url.path.rstrip("/")
+    return web.Response(status=201, headers={"Location": f"{path}/{choice}", "Cache-Control": "no-store"})
+
+
+def drop_choice(request: web.Request, viewer: Viewer) -> None:
+    """Ends an event stream that `choose_events` made. Raises NotFound."""
+    _chosen(request, viewer)
+    del viewer.choices[request.match_info["choice"]]
+    viewer.put(None)
+
+
+def _chosen(request: web.Request, viewer: Viewer) -> frozenset[str]:
+    choice = request.match_info.get("choice")
+    if choice is None:
+        return _KNOWN
+    if choice not in viewer.choices:
+        raise NotFound("there is no such event stream", code="events_unknown", hint="POST to make one")
+    return viewer.choices[choice]
+
+
+async def serve_events(request: web.Request, viewer: Viewer) -> web.StreamResponse:
+    """Answers with the session's events until it ends. One reader a session; a second one takes turns with the first."""
+    wanted = _chosen(request, viewer)
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -42,6 +87,11 @@ async def serve_events(request: web.Request, viewers: Viewers, session: str) -> 
                 message = b": here\n\n"
             if message is None:
                 break
-            await response.write(message)
+            if not message.startswith(b"event: ") or _name_of(message) in wanted:
+                await response.write(message)
         await response.write_eof()
     return response
+
+
+def _name_of(message: bytes) -> str:
+    return message.partition(b"\n")[0].removeprefix(b"event: ").decode()

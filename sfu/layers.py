@@ -21,6 +21,7 @@ MAX_CHOICE_BYTES = 4096
 _KNOWN = {
     "mediaId",
     "encodingId",
+    "rid",
     "spatialLayerId",
     "temporalLayerId",
     "maxSpatialLayerId",
@@ -55,9 +56,9 @@ def parse_choice(body: bytes, media_id: str) -> str | None:
         )
     if choice.get("mediaId") not in (None, media_id):
         raise BadRequest(f"the video of this session is media {media_id!r}", code="bad_layer")
-    encoding = choice.get("encodingId")
+    encoding = choice.get("encodingId", choice.get("rid"))  # drafts before and after 2025
     if encoding is not None and not isinstance(encoding, str):
-        raise BadRequest("encodingId must be a text", code="bad_layer")
+        raise BadRequest("encodingId and rid must be texts", code="bad_layer")
     return encoding
 
 

@@ -50,6 +50,16 @@ async def read_sdp(request: web.Request, media_type: str = "application/sdp") ->
         raise BadRequest("the body is not UTF-8 text", code="bad_sdp") from None
 
 
+async def endpoint_here(_request: web.Request) -> web.Response:
+    """GET and HEAD of an endpoint: nothing, of the type by which players find out what the URL is (WHEP, discoverability)."""
+    return web.Response(status=200, content_type="application/sdp")
+
+
+async def nothing_here(_request: web.Request) -> web.Response:
+    """GET of a session: it has no representation (RFC 9725 4.1)."""
+    return web.Response(status=204)
+
+
 def created(request: web.Request, answer: Answer, links: tuple[str, ...] = ()) -> web.Response:
     """`201` with the answer. Location is relative to the request's path, so that it holds below any prefix."""
     path = request.rel_url.path.rstrip("/")
@@ -94,7 +104,7 @@ async def patch(request: web.Request, worker: Worker, session: str, etag: str) -
     except SfuError as error:
         raise problem(error) from None
     if restarted is None:
-        return web.Response(status=204, headers={"ETag": f'"{etag}"'} if etag else {})
+        return web.Response(status=204)  # without an ETag: the ICE session is the same
     answer, new_etag = restarted
     return web.Response(
         status=200,

@@ -58,6 +58,8 @@ class Viewer:
     """The last of what was told to each viewer in its own words, by event."""
     trusted: bool = False
     """It has shown a node's token."""
+    choices: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Event streams that it has made, each with the events that it wants there."""
     channels: dict[str, Callable[[str], None]] = field(default_factory=dict)
     """Data channels that it has opened, by label: how to say something on each."""
 

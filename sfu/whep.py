@@ -6,17 +6,26 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from common._native import SessionUnknown, SfuError
-from common.errors import BadRequest, NotFound
+from common._native import SessionUnknown, SfuError, StreamUnknown
+from common.errors import BadRequest, NotFound, Problem
 from common.http import preflight, read_up_to
 from common.ids import parse_token_id
 from common.metrics import counter
 from sfu.admission import Admission, Everybody, Here, Source
-from sfu.events import EXTENSION, NAMES, serve_events
+from sfu.events import EXTENSION, NAMES, choose_events, drop_choice, serve_events
 from sfu.ice_servers import IceServers
 from sfu.layers import EXTENSION as LAYER_EXTENSION
 from sfu.layers import MAX_CHOICE_BYTES, layers_event, media_id_of, parse_choice, video_layers
-from sfu.session import created, patch, read_sdp, refused, session_of, stream_of
+from sfu.session import (
+    created,
+    endpoint_here,
+    nothing_here,
+    patch,
+    read_sdp,
+    refused,
+    session_of,
+    stream_of,
+)
 from sfu.viewers import Viewer, ViewerRole, Viewers
 from sfu.worker import Event, Worker
 
@@ -26,8 +35,11 @@ if TYPE_CHECKING:
 HOPS_HEADER = "Avacast-Hops"
 _MAX_HOPS = 8
 
+_NOT_LIVE_S = 2.0
+"""When to come again to a stream that nobody publishes at the moment."""
+
 _JOINS = counter("whep_joins_total", "WHEP offers answered", ("role",))
-_METHODS = "POST, GET, PATCH, DELETE, OPTIONS"
+_METHODS = "POST, GET, HEAD, PATCH, DELETE, OPTIONS"
 
 
 class Whep:
@@ -48,17 +60,24 @@ class Whep:
         self._ice = ice or IceServers()
         self.viewers = viewers if viewers is not None else Viewers()
         self._layers: dict[str, list[LayerStats]] = {}
+        self._quiet: set[str] = set()
         worker.listen(self._heard)
 
     def add_to(self, app: web.Application) -> None:
         """Adds the WHEP routes to an application."""
         router = app.router
         router.add_post("/whep/{stream}", self._join)
+        router.add_get("/whep/{stream}", endpoint_here)
         router.add_options("/whep/{stream}", self._preflight)
         router.add_patch("/whep/{stream}/{session}", self._patch)
+        router.add_get("/whep/{stream}/{session}", nothing_here)
         router.add_delete("/whep/{stream}/{session}", self._leave)
         router.add_options("/whep/{stream}/{session}", self._preflight)
         router.add_get("/whep/{stream}/{session}/events", self._events, allow_head=False)
+        router.add_post("/whep/{stream}/{session}/events", self._subscribe)
+        router.add_get("/whep/{stream}/{session}/events/{choice}", self._events, allow_head=False)
+        router.add_delete("/whep/{stream}/{session}/events/{choice}", self._unsubscribe)
+        router.add_options("/whep/{stream}/{session}/events/{choice}", self._preflight)
         router.add_options("/whep/{stream}/{session}/events", self._preflight)
         router.add_post("/whep/{stream}/{session}/layer", self._choose)
         router.add_options("/whep/{stream}/{session}/layer", self._preflight)
@@ -77,6 +96,12 @@ class Whep:
         elif event["type"] == "session_connected" and (viewer := self.viewers.find(event["session"])):
             viewer.connected = True
             self._tell_layers(viewer)
+        elif event["type"] == "stream_silent":
+            self._quiet.add(event["stream"])
+            self.viewers.tell(event["stream"], "inactive", {})
+        elif event["type"] in ("stream_started", "stream_resumed") and event["stream"] in self._quiet:
+            self._quiet.discard(event["stream"])
+            self.viewers.tell(event["stream"], "active", {})
         elif event["type"] == "layer_changed" and (viewer := self.viewers.find(event["session"])):
             viewer.layer = event["layer"]
             self._tell_layers(viewer)
@@ -84,6 +109,7 @@ class Whep:
             self._note_layers(event["stream"])
         elif event["type"] == "stream_ended":
             self._layers.pop(event["stream"], None)
+            self._quiet.discard(event["stream"])
 
     def _read_layers(self, stream: str) -> list[LayerStats]:
         figures = self._worker.sfu.stats()["streams"].get(stream)
@@ -115,6 +141,8 @@ class Whep:
         await self._source.ensure(stream, hops_of(request))
         try:
             answer = self._worker.sfu.subscribe(stream, offer, layers_all=role is ViewerRole.NODE)
+        except StreamUnknown as error:
+            raise Problem(str(error), status=409, code="stream_unknown", retry_after_s=_NOT_LIVE_S) from None
         except SfuError as error:
             raise refused(error) from None
         host = request.headers.get("Host")
@@ -175,7 +203,14 @@ class Whep:
         return web.Response(status=200)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        return await serve_events(request, self.viewers, self._viewer(request).session)
+        return await serve_events(request, self._viewer(request))
+
+    async def _subscribe(self, request: web.Request) -> web.Response:
+        return await choose_events(request, self._viewer(request))
+
+    async def _unsubscribe(self, request: web.Request) -> web.Response:
+        drop_choice(request, self._viewer(request))
+        return web.Response(status=200)
 
 
 def _who(request: web.Request) -> tuple[ViewerRole, str]:

@@ -11,7 +11,16 @@ from common.errors import NotFound
 from common.http import preflight
 from sfu.admission import Admission, Everybody
 from sfu.ice_servers import IceServers
-from sfu.session import created, patch, read_sdp, refused, session_of, stream_of
+from sfu.session import (
+    created,
+    endpoint_here,
+    nothing_here,
+    patch,
+    read_sdp,
+    refused,
+    session_of,
+    stream_of,
+)
 from sfu.worker import Event, Worker
 
 
@@ -31,8 +40,10 @@ class Whip:
         """Adds the WHIP routes to an application."""
         router = app.router
         router.add_post("/whip/{stream}", self._publish)
+        router.add_get("/whip/{stream}", endpoint_here)
         router.add_options("/whip/{stream}", self._preflight)
         router.add_patch("/whip/{stream}/{session}", self._patch)
+        router.add_get("/whip/{stream}/{session}", nothing_here)
         router.add_delete("/whip/{stream}/{session}", self._end)
         router.add_options("/whip/{stream}/{session}", self._preflight)
 
@@ -50,7 +61,7 @@ class Whip:
 
     async def _preflight(self, _request: web.Request) -> web.Response:
         return preflight(
-            "POST, PATCH, DELETE, OPTIONS",
+            "POST, GET, HEAD, PATCH, DELETE, OPTIONS",
             Accept_Post="application/sdp",
             Accept_Patch="application/trickle-ice-sdpfrag",
         )

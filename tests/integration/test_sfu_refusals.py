@@ -50,7 +50,7 @@ async def problem(answer: aiohttp.ClientResponse) -> tuple[int, Any]:
         ("/whep/live", SDP, b"\xff\xfe\x00", (400, "bad_sdp")),
         ("/whip/live", SDP, b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", (400, "bad_sdp")),
         ("/whip/live", SDP, b"m=" * 40_000, (413, "body_too_large")),
-        ("/whep/nothing", SDP, None, (404, "stream_unknown")),
+        ("/whep/nothing", SDP, None, (409, "stream_unknown")),
         ("/whep/no%20such%20name", SDP, None, (400, "bad_broadcast_id")),
         ("/whep/live?layers=some", SDP, None, (400, "invalid_query")),
         ("/whep/live?role=king", SDP, None, (400, "invalid_query")),
@@ -83,7 +83,7 @@ async def test_offers_with_parts_missing_or_broken_never_fault() -> None:
         for text in broken:
             for path in ("/whep/live", "/whip/other"):
                 async with http.post(server.url + path, data=text.encode(), headers=SDP) as answer:
-                    assert answer.status in (201, 400, 406), await answer.text()
+                    assert answer.status in (201, 400, 422), await answer.text()
                     if answer.status != 201:
                         await problem(answer)
                         continue
@@ -106,7 +106,7 @@ async def test_a_session_is_patched_and_deleted_by_its_rules() -> None:
                 answer.headers["Access-Control-Expose-Headers"].replace(" ", "").split(",")
             )
         async with http.options(server.whep("live")) as answer:
-            assert answer.status == 204 and answer.headers["Accept-Post"] == "application/sdp"
+            assert answer.status == 200 and answer.headers["Accept-Post"] == "application/sdp"
         fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
         async with http.patch(location, data=fragment, headers={**SDP, "If-Match": etag}) as answer:
             assert await problem(answer) == (415, "unsupported_media_type")
@@ -121,7 +121,7 @@ async def test_a_session_is_patched_and_deleted_by_its_rules() -> None:
             assert "a=ice-ufrag:" in await answer.text()
         async with http.patch(location, data=fragment, headers={**FRAGMENT, "If-Match": etag}) as answer:
             assert await problem(answer) == (412, "precondition_failed")
-        async with http.get(location) as answer:
+        async with http.put(location) as answer:
             assert await problem(answer) == (405, "method_not_allowed")
         async with http.delete(location.replace("live", "dead")) as answer:
             assert await problem(answer) == (404, "session_unknown")
@@ -138,14 +138,14 @@ async def test_answers_tell_turn_servers_and_options_do_not() -> None:
         server.worker.sfu.open("live", video=True, audio=True)
         for _ in range(2):
             async with http.post(server.whep("live"), data=await viewer_offer(), headers=SDP) as answer:
-                links = answer.headers.getall("Link")
+                links = [link for link in answer.headers.getall("Link") if 'rel="ice-server"' in link]
                 assert answer.status == 201
-                assert [link.split(">")[0] for link in links[1:]] == [
+                assert [link.split(">")[0] for link in links] == [
                     "<stun:stun.example.org",
                     "<turn:turn.example.org:3478",
                 ]
                 assert (
-                    'credential-type="password"' in links[2]
+                    'credential-type="password"' in links[1]
                     and "Link" in answer.headers["Access-Control-Expose-Headers"]
                 )
         async with http.options(server.whep("live")) as answer:

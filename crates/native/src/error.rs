@@ -12,7 +12,7 @@ create_exception!(
 );
 create_exception!(common._native, StreamUnknown, SfuError, "No such stream is live on this node (404).");
 create_exception!(common._native, SessionUnknown, SfuError, "No such session is open on this node (404).");
-create_exception!(common._native, BadSdp, SfuError, "The SDP cannot be used; the message says why (400 or 406).");
+create_exception!(common._native, BadSdp, SfuError, "The SDP cannot be used; the message says why (400 or 422).");
 create_exception!(common._native, Full, SfuError, "The node takes no more subscribers now (503).");
 
 /// Seconds after which a full node may be asked again.

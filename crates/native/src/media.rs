@@ -255,6 +255,11 @@ fn event_dict(py: Python<'_>, event: Event) -> PyResult<Bound<'_, PyDict>> {
             dict.set_item("session", session)?;
             "stream_silent"
         }
+        Event::StreamResumed { stream, session } => {
+            dict.set_item("stream", stream)?;
+            dict.set_item("session", session)?;
+            "stream_resumed"
+        }
         Event::KeyFrameWanted { stream } => {
             dict.set_item("stream", stream)?;
             "key_frame_wanted"

@@ -53,6 +53,11 @@ pub enum Event {
         stream: String,
         session: String,
     },
+    /// It sends again.
+    StreamResumed {
+        stream: String,
+        session: String,
+    },
     /// The encoder that feeds an injected stream shall make a key frame.
     KeyFrameWanted {
         stream: String,

@@ -998,6 +998,10 @@ impl Worker {
                 }
                 self.shared.events.push(Event::StreamStarted { stream: stream.to_string(), session });
             }
+            IngestEvent::Resumed => self
+                .shared
+                .events
+                .push(Event::StreamResumed { stream: stream.to_string(), session: source.session.to_string() }),
             IngestEvent::Silent => self
                 .shared
                 .events

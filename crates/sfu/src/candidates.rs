@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 
 use str0m::Candidate;
 use str0m::net::TcpType;
+use wire::sdp::Description;
+
+use crate::entropy::Credentials;
 
 /// Type preferences of RFC 8445 5.1.2.1 for host candidates. TCP's is below every kind of UDP but a relayed one, as in libwebrtc:
 /// what is lost on TCP holds up all that comes after it.
@@ -33,6 +36,22 @@ pub(crate) fn write_candidates(sdp: &mut String, addresses: &[SocketAddr]) {
     sdp.push_str("a=end-of-candidates\r\n");
 }
 
+/// The body of a PATCH answer after an ICE restart (RFC 8840 9.2): credentials and candidates below the section that the request
+/// named, which is the one that carries the bundle.
+pub(crate) fn write_fragment(asked: &Description, credentials: &Credentials, addresses: &[SocketAddr]) -> String {
+    let mut fragment = String::from("a=ice-options:trickle\r\n");
+    if let Some(media) = asked.media.first() {
+        let _ = write!(fragment, "m={} 9 {} {}\r\n", media.kind, media.protocol, media.formats.join(" "));
+        if let Some(mid) = media.mid() {
+            let _ = write!(fragment, "a=mid:{mid}\r\n");
+        }
+    }
+    let Credentials { ufrag, password } = credentials;
+    let _ = write!(fragment, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
+    write_candidates(&mut fragment, addresses);
+    fragment
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +73,21 @@ mod tests {
             ]
         );
         assert_eq!(local_candidates(&addresses).count(), 4);
+    }
+
+    #[test]
+    fn a_restart_is_answered_under_the_section_that_asked() {
+        let credentials = Credentials { ufrag: "AAxy".into(), password: "p".repeat(24) };
+        let addresses = ["192.0.2.1:7900".parse().unwrap()];
+        let asked = "a=ice-ufrag:abcd\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:7\r\n";
+        let fragment = write_fragment(&Description::parse_fragment(asked).unwrap(), &credentials, &addresses);
+        assert!(fragment.starts_with(
+            "a=ice-options:trickle\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:7\r\na=ice-ufrag:AAxy\r\n"
+        ));
+        let read = Description::parse_fragment(&fragment).unwrap();
+        assert_eq!((read.media.len(), read.candidates().len()), (1, 2));
+        let bare =
+            write_fragment(&Description::parse_fragment("a=ice-ufrag:abcd\r\n").unwrap(), &credentials, &addresses);
+        assert!(!bare.contains("m=") && bare.contains("a=ice-pwd:pp"));
     }
 }

@@ -29,7 +29,7 @@ impl SfuError {
     pub fn status(&self) -> u16 {
         match self {
             SfuError::BadSdp(_) => 400,
-            SfuError::NoCommonCodec(_) => 406,
+            SfuError::NoCommonCodec(_) => 422,
             SfuError::WrongState(_) => 409,
             SfuError::Internal(_) => 500,
         }

@@ -198,13 +198,13 @@ fn mutated_offers_are_answered_or_refused() {
             }
             Err(error) => {
                 refused += 1;
-                assert!(matches!(error.status(), 400 | 406), "{error}");
+                assert!(matches!(error.status(), 400 | 422), "{error}");
             }
         }
         let mut setup = ingest_setup(now);
         setup.identity = identity.clone();
         if let Err(error) = Ingest::publish(now, setup, &mutated(whip[round % 2], &mut random)) {
-            assert!(matches!(error.status(), 400 | 406), "{error}");
+            assert!(matches!(error.status(), 400 | 422), "{error}");
         }
     }
     assert!(answered > 50 && refused > 3, "{answered} answered, {refused} refused");

@@ -46,7 +46,7 @@ def test_a_choice_names_an_encoding_or_leaves_it_to_the_node() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"[]", b"{", b'{"mediaId": "1"}', b'{"encodingId": 3}', b'{"rid": "h"}', b"\xff", b" " * 5000],
+    [b"[]", b"{", b'{"mediaId": "1"}', b'{"encodingId": 3}', b'{"layer": "h"}', b"\xff", b" " * 5000],
 )
 def test_other_bodies_are_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):

@@ -15,7 +15,7 @@ use str0m::{Event, Input, Output, Rtc};
 use wire::sdp::Description;
 
 use crate::cache::StreamPosition;
-use crate::candidates::{local_candidates, write_candidates};
+use crate::candidates::{local_candidates, write_fragment};
 use crate::clock::{NtpTime, WallClock};
 use crate::data::{DataEvent, DataLimits, DataSent, DataStats};
 use crate::entropy::{Credentials, Entropy};
@@ -70,6 +70,8 @@ pub enum IngestEvent {
     Started(StreamDescription),
     /// No packet for 1 s after there had been some: an upstream may have died. Once per silence.
     Silent,
+    /// Media comes again.
+    Resumed,
     /// It is over; drop the value.
     Closed(CloseReason),
 }
@@ -284,9 +286,7 @@ impl Ingest {
         if !restarted {
             return Ok(Trickle::Taken);
         }
-        let Credentials { ufrag, password } = &self.credentials;
-        let mut fragment = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
-        write_candidates(&mut fragment, &self.addresses);
+        let fragment = write_fragment(&fragment, &self.credentials, &self.addresses);
         Ok(Trickle::Restarted { fragment, etag: self.draw_etag() })
     }
 
@@ -504,7 +504,10 @@ impl Ingest {
         if rtp.payload.is_empty() {
             return; // padding, sent to probe the path
         }
-        (self.last_media, self.silent) = (Some(now), false);
+        self.last_media = Some(now);
+        if std::mem::take(&mut self.silent) {
+            self.events.push_back(IngestEvent::Resumed);
+        }
         self.stats.packets += 1;
         self.stats.bytes += rtp.payload.len() as u64;
         let time = MediaTime { ticks: rtp.time.numer(), clock_rate };

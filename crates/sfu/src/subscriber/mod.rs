@@ -18,7 +18,7 @@ use wire::rtp;
 use wire::sdp::{Description, IceCredentials};
 
 use crate::cache::{RateWindow, StreamCache};
-use crate::candidates::write_candidates;
+use crate::candidates::write_fragment;
 use crate::clock::WallClock;
 use crate::data::{Channels, DataEvent, DataLimits, DataSent};
 use crate::entropy::{Credentials, Entropy};
@@ -285,9 +285,7 @@ impl Subscriber {
         if !restarted {
             return Ok(Trickle::Taken);
         }
-        let Credentials { ufrag, password } = &self.credentials;
-        let mut fragment = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
-        write_candidates(&mut fragment, &self.addresses);
+        let fragment = write_fragment(&fragment, &self.credentials, &self.addresses);
         Ok(Trickle::Restarted { fragment, etag: self.entropy.draw_text(12).replace(['+', '/'], "-") })
     }
 
