@@ -893,8 +893,20 @@ impl Worker {
             if let Some(ufrag) = now_called {
                 self.by_ufrag.insert(ufrag, place);
             }
+            if let Place::Subscriber(slot) = place {
+                self.forget_remotes(slot);
+            }
         }
         Ok(done)
+    }
+
+    /// After an ICE restart only the address in use is still the session's.
+    fn forget_remotes(&mut self, slot: usize) {
+        let Some(taker) = self.takers[slot].as_mut() else { return };
+        let path = taker.subscriber.remote();
+        let (kept, gone) = taker.remotes.drain(..).partition(|peer| Some(*peer) == path);
+        taker.remotes = kept;
+        self.unroute(&gone, Place::Subscriber(slot));
     }
 
     fn with_source<R>(&mut self, now: Instant, slot: usize, work: impl FnOnce(&mut Ingest) -> R) -> Option<R> {

@@ -46,6 +46,14 @@ fn candidate(line: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?))
 }
 
+/// A PATCH body (RFC 8840) that restarts ICE.
+pub(crate) fn fragment(ufrag: &str, password: &str) -> String {
+    format!(
+        "a=ice-options:trickle\r\na=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF {AUDIO_PT}\r\na=mid:0\r\n\
+         a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n"
+    )
+}
+
 /// A WHEP offer: one audio and one video m-line, receive only.
 pub(crate) fn offer(session: u64, ufrag: &str, password: &str, fingerprint: &[u8]) -> String {
     let fingerprint = fingerprint.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");

@@ -117,6 +117,29 @@ impl Viewer {
         self.handle_timeout(now);
     }
 
+    /// The network has changed: begins an ICE restart from another socket. The PATCH body for it; its answer goes to
+    /// [`Viewer::accept_restart`]. DTLS and SRTP go on.
+    pub fn restart(&mut self, local: SocketAddr) -> String {
+        let credentials = IceCreds::new();
+        let fragment = description::fragment(&credentials.ufrag, &credentials.pass);
+        self.ice.ice_restart(credentials, false);
+        self.local = local;
+        if let Ok(candidate) = Candidate::host(local, self.protocol) {
+            self.ice.add_local_candidate(candidate);
+        }
+        self.started = false;
+        fragment
+    }
+
+    /// The server's answer to a restart: checks begin anew.
+    pub fn accept_restart(&mut self, now: Instant, fragment: &str) {
+        let fingerprint = std::mem::take(&mut self.fingerprint);
+        // A fragment is as much of an answer as changes; the certificate does not.
+        if let Some(remote) = Remote::parse(&format!("a=fingerprint:sha-256 00\r\n{fragment}")) {
+            self.accept(now, Remote { fingerprint, ..remote });
+        }
+    }
+
     /// Whether media can be opened.
     pub fn connected(&self) -> bool {
         self.keys.is_some()

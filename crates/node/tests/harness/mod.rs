@@ -194,6 +194,17 @@ impl UdpViewer {
         }
     }
 
+    /// The viewer's network changes: it goes on from a new socket, after an ICE restart by PATCH.
+    pub(crate) fn move_to(&mut self, node: &Node, ip: IpAddr) {
+        self.socket = UdpSocket::bind(SocketAddr::new(ip, 0)).unwrap();
+        self.socket.set_nonblocking(true).unwrap();
+        let fragment = self.viewer.restart(self.socket.local_addr().unwrap());
+        match node.trickle(&self.session, fragment).unwrap() {
+            sfu::Trickle::Restarted { fragment, .. } => self.viewer.accept_restart(Instant::now(), &fragment),
+            sfu::Trickle::Taken => panic!("no restart"),
+        }
+    }
+
     /// Sends bytes from the viewer's own address, as one who can forge that would.
     pub(crate) fn send_raw(&self, node: &Node, datagram: &[u8]) {
         let _ = self.socket.send_to(datagram, node.local());

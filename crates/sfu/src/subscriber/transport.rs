@@ -131,6 +131,8 @@ impl Transport {
 
     /// Ends the checks under the old credentials and begins new ones; DTLS and SRTP go on (RFC 8839 4.4.1.1.1).
     pub(super) fn restart(&mut self, now: Instant, local: &Credentials, remote: IceCredentials) {
+        // Where it was heard before, but for the way that is in use until there is another, is over.
+        self.peers.retain(|peer| Some(*peer) == self.path);
         self.ice.ice_restart(ice_creds(local), true);
         self.ice.set_remote_credentials(IceCreds { ufrag: remote.ufrag, pass: remote.password });
         self.ice_timeout = Some(now);
