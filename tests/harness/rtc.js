@@ -8,7 +8,8 @@
     transceiver.setHeaderExtensionsToNegotiate(extensions);
   }
 
-  async function exchange(connection, url, munge) {
+  /** With `port` the connection takes the path that leads there, instead of the node's own candidates. */
+  async function exchange(connection, url, munge, port) {
     const offer = await connection.createOffer();
     await connection.setLocalDescription({ type: "offer", sdp: munge ? munge(offer.sdp) : offer.sdp });
     const response = await fetch(url, {
@@ -16,8 +17,11 @@
       headers: { "Content-Type": "application/sdp" },
       body: connection.localDescription.sdp,
     });
-    const sdp = await response.text();
+    let sdp = await response.text();
     if (!response.ok) throw new Error(`${response.status}: ${sdp}`);
+    if (port) {
+      sdp = sdp.replace(/a=candidate:\S+ \d tcp .*\r\n/gi, "").replace(/(a=candidate:.* )\d+( typ host)/g, `$1${port}$2`);
+    }
     await connection.setRemoteDescription({ type: "answer", sdp });
     const location = new URL(response.headers.get("Location"), response.url).href;
     return { connection, location, offer: connection.localDescription.sdp, answer: sdp };
@@ -83,7 +87,7 @@
       rtc.sending.connection.close();
     },
 
-    async watch(url, { munge } = {}) {
+    async watch(url, { munge, port } = {}) {
       const connection = new RTCPeerConnection();
       negotiate(connection.addTransceiver("video", { direction: "recvonly" }));
       negotiate(connection.addTransceiver("audio", { direction: "recvonly" }));
@@ -103,7 +107,7 @@
       };
       video.requestVideoFrameCallback(seen);
       rtc.views.push(view);
-      Object.assign(view, await exchange(connection, url, munge && new Function("sdp", munge)));
+      Object.assign(view, await exchange(connection, url, munge && new Function("sdp", munge), port));
       return view.answer;
     },
 

@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 
 use wire::rtp::{self, Header};
 use wire::srtp::Sealer;
+use wire::vp8;
 
 use super::answer::Section;
 use super::extensions::Elements;
+use super::pictures::Pictures;
 use super::{SubscriberConfig, TrackStats};
 use crate::cache::{LayerCache, StreamCache};
 use crate::clock::NtpTime;
 use crate::outbox::{Outbox, Peer};
-use crate::packet::{Kind, Layer, MediaTime, Packet};
+use crate::packet::{Codec, Kind, Layer, MediaTime, Packet};
 
 /// Runs and stamps are kept for so many packets: what may still be asked for.
 const REPAIR_PACKETS: u64 = 2048;
@@ -124,6 +126,8 @@ pub(super) struct Forwarder {
     at_boundary: bool,
     runs: VecDeque<Run>,
     stamps: VecDeque<Stamp>,
+    /// VP8 only.
+    pictures: Pictures,
     /// Sequence numbers (ours) to be sent again.
     repairs: VecDeque<u64>,
     /// Bytes that repairs may still take, and since when that is so.
@@ -168,6 +172,7 @@ impl Forwarder {
             at_boundary: true,
             runs: VecDeque::new(),
             stamps: VecDeque::new(),
+            pictures: Pictures::default(),
             repairs: VecDeque::new(),
             credit: (REPAIR_BURST_BYTES, None),
             repaired: VecDeque::new(),
@@ -466,6 +471,10 @@ impl Forwarder {
                 *self.runs.back().unwrap_or(&Run { layer: self.layer, out_start: self.out_next, in_start: self.next });
             let out = run.out_start + (self.next - run.in_start);
             let time = self.stamp(now, packet, out, source);
+            if packet.codec == Codec::Vp8 {
+                let oldest = out.saturating_sub(REPAIR_PACKETS);
+                self.pictures.note(&packet.payload, packet.key_frame_start, out, oldest);
+            }
             self.send(packet, out, time, link);
             self.out_next = out + 1;
             self.next += 1;
@@ -572,7 +581,7 @@ impl Forwarder {
             ssrc: self.section.ssrc,
         };
         let extension = self.section.extensions.media(link.abs_send_time, self.captured(packet, time));
-        if link.seal(&header, out, &extension, &[], Body::Media(&packet.payload)) {
+        if link.seal(&header, out, &extension, &[], self.body(packet, out)) {
             self.stats.packets += 1;
             self.stats.bytes += packet.payload.len() as u64;
         }
@@ -595,7 +604,14 @@ impl Forwarder {
         };
         let original = (out as u16).to_be_bytes();
         let extension = self.section.extensions.media(link.abs_send_time, self.captured(packet, time));
-        link.seal(&header, sequence, &extension, &original, Body::Media(&packet.payload));
+        link.seal(&header, sequence, &extension, &original, self.body(packet, out));
+    }
+
+    fn body<'a>(&self, packet: &'a Packet, out: u64) -> Body<'a> {
+        match packet.codec {
+            Codec::Vp8 => Body::Vp8(&packet.payload, self.pictures.shift(out)),
+            _ => Body::Media(&packet.payload),
+        }
     }
 
     /// Wall clock of capture of a time on our line: the packet's own, moved as far as its time was when we were catching up. Capture
@@ -661,6 +677,8 @@ fn catch_up_time(bytes: u64, frames: u64, stream_bps: u64, burst_bps: u64) -> Du
 /// What follows a packet's header.
 enum Body<'a> {
     Media(&'a [u8]),
+    /// With its counters moved.
+    Vp8(&'a [u8], vp8::Shift),
     /// All of it padding.
     Padding(&'a [u8]),
 }
@@ -679,7 +697,7 @@ impl Link<'_> {
     /// Writes and seals one packet; `prefix` goes before the payload.
     fn seal(&mut self, header: &Header, sequence: u64, extension: &Elements, prefix: &[u8], body: Body<'_>) -> bool {
         let (payload, padded) = match body {
-            Body::Media(payload) => (payload, false),
+            Body::Media(payload) | Body::Vp8(payload, _) => (payload, false),
             Body::Padding(padding) => (padding, true),
         };
         let sealer = self.sealer;
@@ -694,6 +712,9 @@ impl Link<'_> {
             }
             buffer.extend_from_slice(prefix);
             buffer.extend_from_slice(payload);
+            if let Body::Vp8(_, shift) = body {
+                shift.apply(&mut buffer[start + head + prefix.len()..]);
+            }
             let sealed = sealer.seal_rtp(buffer, start, head, sequence);
             bytes = buffer.len() - start;
             sealed

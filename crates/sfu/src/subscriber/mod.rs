@@ -6,6 +6,7 @@
 //! | `transport.rs` | ICE, DTLS, SRTP |
 //! | `extensions.rs` | RTP header extensions that we send |
 //! | `forwarder.rs` | cursor, rewriting, start, pace, repair of one track |
+//! | `pictures.rs` | VP8's counters as one line |
 //! | `chooser.rs` | which layer the viewer gets |
 //! | `reports.rs` | sender and receiver reports |
 use std::collections::VecDeque;
@@ -31,6 +32,7 @@ mod answer;
 mod chooser;
 mod extensions;
 mod forwarder;
+mod pictures;
 mod reports;
 mod stats;
 mod transport;

@@ -1,0 +1,85 @@
+"""A UDP path of a given width between a peer and a node: a queue of 150 ms, and what does not fit is dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+_QUEUE_S = 0.15
+
+Address = tuple[str, int]
+
+
+class _Side(asyncio.DatagramProtocol):
+    def __init__(self, received: Callable[[bytes, Address], None]) -> None:
+        self._received = received
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        self._received(data, addr)
+
+
+class NarrowPath:
+    """One peer talks to `port` and reaches the node. `bps` is the width towards the peer; None is as wide as the machine."""
+
+    def __init__(self) -> None:
+        self.bps: int | None = None
+        self.port = 0
+        self.dropped = 0
+        self._peer: Address | None = None
+        self._free_at = 0.0
+        self._near: asyncio.DatagramTransport | None = None
+        self._far: asyncio.DatagramTransport | None = None
+
+    async def open(self, node_port: int) -> None:
+        """Opens both sides on loopback."""
+        loop = asyncio.get_running_loop()
+        self._near, _ = await loop.create_datagram_endpoint(
+            lambda: _Side(self._from_peer), local_addr=("127.0.0.1", 0)
+        )
+        self._far, _ = await loop.create_datagram_endpoint(
+            lambda: _Side(self._from_node), remote_addr=("127.0.0.1", node_port)
+        )
+        self.port = self._near.get_extra_info("sockname")[1]
+
+    def close(self) -> None:
+        """Both sides are gone."""
+        for side in (self._near, self._far):
+            if side is not None:
+                side.close()
+
+    def _from_peer(self, data: bytes, peer: Address) -> None:
+        self._peer = peer
+        assert self._far is not None
+        self._far.sendto(data)
+
+    def _from_node(self, data: bytes, _: Address) -> None:
+        if self._peer is None or self._near is None:
+            return
+        if self.bps is None:
+            self._near.sendto(data, self._peer)
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        begins = max(now, self._free_at)
+        if begins - now > _QUEUE_S:
+            self.dropped += 1
+            return
+        self._free_at = begins + len(data) * 8 / self.bps
+        loop.call_at(self._free_at, self._deliver, data)
+
+    def _deliver(self, data: bytes) -> None:
+        if self._near is not None and self._peer is not None and not self._near.is_closing():
+            self._near.sendto(data, self._peer)
+
+
+@contextlib.asynccontextmanager
+async def narrow_path(node_port: int) -> AsyncIterator[NarrowPath]:
+    """A path to the node whose media port this is; wide at first."""
+    path = NarrowPath()
+    await path.open(node_port)
+    try:
+        yield path
+    finally:
+        path.close()
