@@ -45,6 +45,7 @@ def ask(brain: ScriptedBrain, text: str, asker: str | None = None) -> str:
         ("spell cat", "C, A, T"),
         ("say hello to everybody in Berlin", "hello to everybody in Berlin"),
         ("divide: 5 divided by 0", "zero"),
+        ("How do viewers far away see you?", "relay"),
     ],
 )
 def test_answers_what_it_can(brain: ScriptedBrain, question: str, words: str) -> None:
@@ -120,3 +121,10 @@ def test_a_broken_persona_is_a_clear_error(tmp_path: Path) -> None:
 def test_an_operators_persona_comes_first(tmp_path: Path) -> None:
     (tmp_path / "ava.toml").write_text('name = "Mine"\nfallback = ["x"]\napology = ["y"]\n')
     assert load("ava", tmp_path) == Persona(name="Mine", fallback=["x"], apology=["y"])
+
+
+@pytest.mark.parametrize("farewell", ["See you!", "ok, see you later", "bye", "Good night, Ava"])
+def test_takes_a_farewell_for_one_and_nothing_else(brain: ScriptedBrain, farewell: str) -> None:
+    said = ("Goodbye", "See you soon", "Take care")
+    assert ask(brain, farewell).startswith(said)
+    assert not ask(brain, "Can they see you from Japan?").startswith(said)
