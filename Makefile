@@ -92,6 +92,7 @@ lint: build $(STAMPS)/test-packages
 	@lint-imports --no-logo
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --quiet -p wire -p sfu -p node
 	@cd web && npm run --silent lint
 
 bench: build $(STAMPS)/test-packages $(STAMPS)/tools-test

@@ -43,6 +43,8 @@ Token = Callable[[], str | None]
 
 
 class PullState(enum.StrEnum):
+    """Where a pull stands: asking its upstreams, bringing media, or kept for a while although nobody watches."""
+
     CONNECTING = "connecting"
     LIVE = "live"
     LINGERING = "lingering"

@@ -30,6 +30,7 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Stable name of the error, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             NodeError::StreamUnknown(_) => "stream_unknown",
@@ -45,6 +46,7 @@ impl NodeError {
         }
     }
 
+    /// The HTTP status that says the same.
     pub fn status(&self) -> u16 {
         match self {
             NodeError::StreamUnknown(_) | NodeError::SessionUnknown(_) => 404,

@@ -264,6 +264,7 @@ impl Node {
         self.shared.subscribers.load(Ordering::Acquire)
     }
 
+    /// Most subscribers that this node takes.
     pub fn max_subscribers(&self) -> usize {
         self.shared.config.max_subscribers
     }

@@ -36,6 +36,7 @@ pub struct Receiver {
 unsafe impl Send for Receiver {}
 
 impl Receiver {
+    /// With buffers for one batch.
     pub fn new() -> Receiver {
         // SAFETY: all-zero headers and vectors are valid: null pointers of length zero.
         let (vectors, headers) = unsafe { (vec![zeroed(); BATCH], vec![zeroed(); BATCH]) };

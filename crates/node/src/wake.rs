@@ -21,12 +21,14 @@ impl Wake {
         }
     }
 
+    /// Makes the descriptor readable; from any thread.
     pub fn raise(&self) {
         let one = 1_u64;
         // SAFETY: eight bytes are read from `one`. It fails only when the counter is full, and then the reader wakes anyway.
         unsafe { libc::write(self.fd(), (&raw const one).cast(), 8) };
     }
 
+    /// Makes it unreadable again.
     pub fn lower(&self) {
         let mut count = 0_u64;
         // SAFETY: eight bytes are written to `count`. "Nothing to read" is what we want.
@@ -73,6 +75,7 @@ impl<T> Inbox<T> {
         result
     }
 
+    /// The oldest item.
     pub fn pop(&self) -> Option<T> {
         self.queue.pop()
     }
@@ -98,6 +101,7 @@ impl<T> Inbox<T> {
         self.wake.lower();
     }
 
+    /// The descriptor to wait on, after [`Inbox::rest`] has said yes.
     pub fn fd(&self) -> RawFd {
         self.wake.fd()
     }

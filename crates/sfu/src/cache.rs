@@ -73,6 +73,7 @@ pub struct CacheStats {
 }
 
 impl StreamCache {
+    /// An empty one, for a stream that has this to give.
     pub fn new(description: StreamDescription) -> StreamCache {
         StreamCache {
             description,
@@ -96,6 +97,7 @@ impl StreamCache {
         self.description = description;
     }
 
+    /// What the stream has to give now.
     pub fn description(&self) -> &StreamDescription {
         &self.description
     }
@@ -128,6 +130,7 @@ impl StreamCache {
         StreamPosition { newest: layers.filter_map(|layer| layer.newest.clone()).collect() }
     }
 
+    /// Figures of each layer.
     pub fn stats(&self, now: Instant) -> CacheStats {
         let mut layers = Vec::new();
         for (index, layer) in self.video.iter().enumerate() {

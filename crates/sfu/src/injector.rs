@@ -72,6 +72,7 @@ impl Injector {
         }
     }
 
+    /// What the stream has to give.
     pub fn description(&self) -> &StreamDescription {
         &self.description
     }

@@ -12,6 +12,7 @@ impl KeyFrameGate {
     /// Least time between two requests that pass.
     pub const INTERVAL: Duration = Duration::from_millis(500);
 
+    /// Open; `interval` is the least time between two requests that pass.
     pub fn new(interval: Duration) -> KeyFrameGate {
         KeyFrameGate { interval, last: None }
     }

@@ -121,6 +121,7 @@ impl Outbox {
         })
     }
 
+    /// Whether nothing is to be sent.
     pub fn is_empty(&self) -> bool {
         self.sealed.is_empty()
     }
@@ -143,6 +144,7 @@ pub enum DatagramKind {
 }
 
 impl DatagramKind {
+    /// Of a datagram.
     pub fn of(datagram: &[u8]) -> DatagramKind {
         match datagram.first() {
             Some(0..=3) => DatagramKind::Stun,

@@ -221,6 +221,7 @@ fn media(value: &str, number: usize) -> Result<Media, SdpError> {
 }
 
 impl Media {
+    /// Value of the first attribute of this name in the section; empty for a flag.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         find(&self.attributes, name)
     }

@@ -193,6 +193,7 @@ pub struct Sealer {
 }
 
 impl Sealer {
+    /// From the sending side's master key and salt. `Err` when their lengths are not the profile's.
     pub fn new(profile: Profile, master_key: &[u8], master_salt: &[u8]) -> Result<Sealer, SrtpError> {
         Ok(Sealer {
             rtp: Cipher::new(profile, master_key, master_salt, 0)?,
@@ -202,6 +203,7 @@ impl Sealer {
         })
     }
 
+    /// The cipher that DTLS agreed on.
     pub fn profile(&self) -> Profile {
         self.profile
     }
@@ -323,6 +325,7 @@ pub struct OpenedRtp {
 }
 
 impl Opener {
+    /// From the peer's master key and salt. `Err` when their lengths are not the profile's.
     pub fn new(profile: Profile, master_key: &[u8], master_salt: &[u8]) -> Result<Opener, SrtpError> {
         Ok(Opener {
             rtp: Cipher::new(profile, master_key, master_salt, 0)?,

@@ -321,6 +321,7 @@ impl Ingest {
         self.drain(now);
     }
 
+    /// To be called when [`Ingest::poll_timeout`] is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.state {
             State::Closed => return,
@@ -358,6 +359,7 @@ impl Ingest {
         Some([end, silence].into_iter().flatten().fold(self.timeout, Instant::min))
     }
 
+    /// What happened since the last call, oldest first.
     pub fn poll_event(&mut self) -> Option<IngestEvent> {
         self.events.pop_front()
     }
@@ -422,6 +424,7 @@ impl Ingest {
         self.finish(CloseReason::Local);
     }
 
+    /// Figures since the session began.
     pub fn stats(&self) -> IngestStats {
         IngestStats { data: self.data.stats(), ..self.stats }
     }

@@ -367,6 +367,7 @@ impl Subscriber {
         Some(timers.into_iter().flatten().fold(transport, Instant::min))
     }
 
+    /// What happened since the last call, oldest first.
     pub fn poll_event(&mut self) -> Option<SubscriberEvent> {
         self.events.pop_front()
     }
@@ -429,6 +430,7 @@ impl Subscriber {
         self.take_transport_events(now);
     }
 
+    /// Figures since the session began.
     pub fn stats(&self, now: Instant) -> SubscriberStats {
         let millis = |span: Duration| span.as_secs_f64() * 1000.0;
         let mut video = TrackStats::default();
