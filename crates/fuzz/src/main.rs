@@ -2,6 +2,7 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 static TARGET: LazyLock<fuzz::Target> = LazyLock::new(|| {
     // A session lives for many inputs: a panic leaves all of them as one, beside the last one, which libFuzzer writes.
@@ -16,4 +17,19 @@ static TARGET: LazyLock<fuzz::Target> = LazyLock::new(|| {
     fuzz::target(&name).unwrap_or_else(|| panic!("FUZZ_TARGET={name:?} is no entry point; see fuzz::TARGETS"))
 });
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET(data));
+/// More memory than this, resident, and a session is taken to grow without bound (64-bit systems of 4 kB pages).
+const MOST_PAGES: usize = 400 << 20 >> 12;
+
+fn resident_pages() -> usize {
+    let figures = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    figures.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let began = Instant::now();
+    TARGET(data);
+    if began.elapsed() > Duration::from_millis(100) {
+        assert!(began.elapsed() < Duration::from_secs(5), "an input took {:?}", began.elapsed());
+        assert!(resident_pages() < MOST_PAGES, "an input took {:?} and the memory is full", began.elapsed());
+    }
+});

@@ -63,7 +63,7 @@ impl Assembler {
 
     /// What the cache holds from a sequence number on.
     pub(crate) fn read(&mut self, now: Instant, source: &LayerCache, from: u64, units: &mut VecDeque<AccessUnit>) {
-        for sequence in from..source.end() {
+        for sequence in from.max(source.start())..source.end() {
             if let Some(packet) = source.packet(sequence) {
                 self.push(now, packet, units);
             }

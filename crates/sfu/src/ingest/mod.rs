@@ -30,11 +30,13 @@ mod data;
 mod negotiation;
 mod timeline;
 mod track;
+mod transport_numbers;
 
 use data::Channels;
 use negotiation::{explained, guarded, offer_codecs, simulcast, with_credentials, without_candidates};
 use timeline::{Report, Timeline, Told};
 use track::{Incoming, IncomingLayer};
+use transport_numbers::TransportNumbers;
 
 /// How long a session outlives its ICE connection: the agent has then had no answer to its checks for some 10 s (RFC 7675).
 const DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(15);
@@ -140,6 +142,7 @@ pub struct Ingest {
     stats: IngestStats,
     figures: HashMap<(Mid, Option<Rid>), (u64, u64)>,
     data: Channels,
+    transport_numbers: TransportNumbers,
 }
 
 impl Ingest {
@@ -154,9 +157,11 @@ impl Ingest {
         let answer = guarded(|| ingest.rtc.sdp_api().accept_offer(parsed))?;
         let answer = answer.to_sdp_string();
         // sections of unknown kinds are left out altogether: an answer may have none
-        if !Description::parse(&answer).is_ok_and(|answer| answer.media.iter().any(|media| media.port != 0)) {
+        let ours = Description::parse(&answer).unwrap_or_default();
+        if !ours.media.iter().any(|media| media.port != 0) {
             return Err(SfuError::NoCommonCodec("we take H264, VP8, VP9, AV1 and opus".into()));
         }
+        ingest.transport_numbers = TransportNumbers::negotiated(&ours);
         let etag = ingest.draw_etag();
         ingest.drain(now);
         Ok((ingest, Answer { sdp: answer, etag }))
@@ -187,6 +192,7 @@ impl Ingest {
         if description.media.iter().all(|media| media.port == 0) {
             return Err(SfuError::NoCommonCodec("the upstream rejected every section of our offer".into()));
         }
+        self.transport_numbers = TransportNumbers::negotiated(&description);
         let answer = explained(answer, &description, &self.offer);
         let parsed = SdpAnswer::from_sdp_string(&answer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let pending = self.pending.take().ok_or(SfuError::WrongState("there is no offer to answer"))?;
@@ -257,6 +263,7 @@ impl Ingest {
             stats: IngestStats::default(),
             figures: HashMap::new(),
             data: Channels::new(now, limits),
+            transport_numbers: TransportNumbers::default(),
         }
     }
 
@@ -314,6 +321,10 @@ impl Ingest {
         if stun && !self.peers.contains(&from) && self.peers.len() < MOST_PEERS {
             self.peers.push(from);
             self.events.push_back(IngestEvent::Remote(from));
+        }
+        if DatagramKind::of(datagram) == DatagramKind::Srtp && !self.transport_numbers.admits(datagram) {
+            self.stats.rejected += 1;
+            return;
         }
         if self.rtc.handle_input(input).is_err() {
             self.stats.rejected += 1;
@@ -502,10 +513,16 @@ impl Ingest {
     }
 
     fn handle_rtp(&mut self, now: Instant, rtp: RtpPacket) {
+        if let Some(number) = rtp.header.ext_vals.transport_cc {
+            self.transport_numbers.note(number);
+        }
         let Some((codec, clock_rate)) = self.codec_of(&rtp) else { return };
         let Some(line) = self.line_of(&rtp, codec) else { return };
         if rtp.payload.is_empty() {
             return; // padding, sent to probe the path
+        }
+        if *rtp.seq_no > u64::MAX / 2 {
+            return; // below zero: older than the first by more than a number of 16 bits can say, or than the line's beginning
         }
         self.last_media = Some(now);
         if std::mem::take(&mut self.silent) {

@@ -28,6 +28,11 @@ use crate::packet::{Codec, Kind, Layer, MediaTime, Packet};
 const REPAIR_PACKETS: u64 = 2048;
 /// Repairs that may wait; a viewer that asks for more is beyond repair by single packets.
 const MOST_REPAIRS: usize = 512;
+/// A packet is repeated so often at most, and with growing pauses: some receivers ask for it on and on although it has come, and
+/// each repeat of it takes the place of another's first. Chromium asks ten times.
+const MOST_REPEATS: u32 = 10;
+/// Longest pause between two repeats.
+const LONGEST_QUIET: Duration = Duration::from_millis(500);
 /// Catching up may take so long; beyond, a fresh key frame is sooner there (judgement, reference trial).
 const MOST_CATCH_UP: Duration = Duration::from_millis(250);
 /// Frames that go out when catching up would take too long: a lone key frame is not always shown.
@@ -132,8 +137,8 @@ pub(super) struct Forwarder {
     repairs: VecDeque<u64>,
     /// Bytes that repairs may still take, and since when that is so.
     credit: (u64, Option<Instant>),
-    /// Lately repaired, not to be repaired again within a round trip.
-    repaired: VecDeque<(u64, Instant)>,
+    /// Lately repaired: when, and how often.
+    repaired: VecDeque<Repaired>,
     last_replay: Option<Instant>,
     pli_answered: bool,
     /// Replays on end that were followed by another PLI.
@@ -149,6 +154,22 @@ enum FirstFrame {
     Awaited,
     KeyFrameOpen,
     Sent,
+}
+
+/// A packet that was sent again.
+#[derive(Debug)]
+struct Repaired {
+    out: u64,
+    at: Instant,
+    times: u32,
+}
+
+impl Repaired {
+    /// Whether it is not to be sent once more yet, or ever.
+    fn rests(&self, now: Instant, quiet: Duration) -> bool {
+        let pause = quiet.saturating_mul(1 << (self.times - 1).min(16)).min(LONGEST_QUIET);
+        self.times >= MOST_REPEATS || now.saturating_duration_since(self.at) < pause
+    }
 }
 
 impl Forwarder {
@@ -378,11 +399,11 @@ impl Forwarder {
         link.seal(&header, sequence, &extension, &[], Body::Padding(&PADDING))
     }
 
-    /// A NACK: remembers what is to be sent again. `rtt`: no second repair within it.
+    /// A NACK: remembers what is to be sent again. `rtt`: no second repair within it, no third within twice that, and so on.
     pub(super) fn handle_nack(&mut self, now: Instant, missing: impl Iterator<Item = u16>, rtt: Duration) {
         self.stats.nacks += 1;
-        let quiet = rtt.clamp(Duration::from_millis(10), Duration::from_millis(500));
-        while self.repaired.front().is_some_and(|(_, at)| now.saturating_duration_since(*at) >= quiet) {
+        let quiet = rtt.clamp(Duration::from_millis(10), LONGEST_QUIET);
+        while self.repaired.front().is_some_and(|one| one.out + REPAIR_PACKETS < self.out_next) {
             self.repaired.pop_front();
         }
         for sequence in missing {
@@ -390,7 +411,8 @@ impl Forwarder {
                 self.stats.nacks_missed += 1;
                 continue;
             };
-            let known = self.repairs.contains(&out) || self.repaired.iter().any(|(repaired, _)| *repaired == out);
+            let lately = self.repaired.iter().find(|one| one.out == out);
+            let known = self.repairs.contains(&out) || lately.is_some_and(|one| one.rests(now, quiet));
             if !known && self.repairs.len() < MOST_REPAIRS {
                 self.repairs.push_back(out);
             }
@@ -507,7 +529,15 @@ impl Forwarder {
                 Some(packet) => {
                     let time = self.time_of(out, packet.time.ticks);
                     self.repair(packet, out, time, link);
-                    self.repaired.push_back((out, now));
+                    match self.repaired.iter_mut().find(|one| one.out == out) {
+                        Some(one) => (one.at, one.times) = (now, one.times + 1),
+                        None => {
+                            if self.repaired.len() == MOST_REPAIRS {
+                                self.repaired.pop_front();
+                            }
+                            self.repaired.push_back(Repaired { out, at: now, times: 1 });
+                        }
+                    }
                     self.credit.0 = self.credit.0.saturating_sub(packet.payload.len() as u64);
                     *allowance -= 1;
                 }
@@ -721,5 +751,25 @@ impl Link<'_> {
         });
         self.bytes += bytes as u64;
         sealed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_repeated_ever_more_seldom_and_ten_times_at_most() {
+        let began = Instant::now();
+        let mut one = Repaired { out: 1, at: began, times: 1 };
+        let mut repeats = Vec::new();
+        for ms in 0..60_000 {
+            let now = began + Duration::from_millis(ms);
+            if !one.rests(now, Duration::from_millis(50)) {
+                (one.at, one.times) = (now, one.times + 1);
+                repeats.push(ms);
+            }
+        }
+        assert_eq!(repeats, [50, 150, 350, 750, 1250, 1750, 2250, 2750, 3250]);
     }
 }
