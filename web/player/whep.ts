@@ -7,6 +7,7 @@ import { configuration } from "./ice.ts";
 import { choose, parseLayers } from "./layers.ts";
 import type { Role, Target } from "./plan.ts";
 import { type Caption, firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
+import { onNetworkChange, restart } from "./restart.ts";
 import { exchange, follow, type Resource, release, type ServerEvent } from "./signalling.ts";
 import { Silence } from "./silence.ts";
 
@@ -59,6 +60,7 @@ export class WhepPlayback implements Playback {
   /** Ends the server-sent events that are followed now. */
   private following: AbortController | null = null;
   private patience = 0;
+  private restarting = false;
 
   constructor(
     readonly video: HTMLVideoElement,
@@ -96,6 +98,7 @@ export class WhepPlayback implements Playback {
       // All tracks at once: a picture that starts before its sound slips past the browser's autoplay rules, and then stays mute.
       this.video.srcObject = stream;
       this.timer = window.setInterval(() => void this.watch(), WATCH_MS);
+      onNetworkChange(() => void this.restart(), signal);
     } catch (thrown) {
       if (!signal.aborted) this.listener.lost(problemFrom(thrown));
     }
@@ -184,8 +187,26 @@ export class WhepPlayback implements Playback {
         this.chooseWords();
       }, wait);
     }
+    if (state === "disconnected") void this.restart();
     if (state === "failed" || state === "closed")
       this.listener.lost(new Problem(0, "connection_lost", "The connection to the node broke."));
+  }
+
+  /** Goes on from another address. When it cannot be done, silence will tell, and the player joins anew. */
+  private async restart(): Promise<void> {
+    const { connection } = this.peer;
+    const url = this.resource?.url ?? null;
+    if (url === null || this.resource === null || this.restarting || connection.signalingState !== "stable")
+      return;
+    this.restarting = true;
+    try {
+      const target = { url, token: this.target.token };
+      await restart(connection, this.resource.answer, target, stereo, this.ending.signal);
+    } catch {
+      // The node refused or is out of reach.
+    } finally {
+      this.restarting = false;
+    }
   }
 
   /** Where the node's words come from: the data channels while they are open, else server-sent events. */

@@ -16,6 +16,7 @@ mod error;
 mod event;
 mod framing;
 mod gate;
+mod handshakes;
 mod node;
 mod poller;
 mod post;

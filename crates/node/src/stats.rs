@@ -90,6 +90,8 @@ pub struct WorkerStats {
     pub unknown: u64,
     /// Datagrams that came to this worker's socket and were handed to their owner.
     pub handed_over: u64,
+    /// DTLS datagrams for which the queue of handshakes had no room.
+    pub handshakes_dropped: u64,
     /// Sessions whose peer has sent no genuine check yet.
     pub unused: usize,
     /// TCP connections.

@@ -21,6 +21,7 @@ use crate::dials::Dials;
 use crate::error::NodeError;
 use crate::event::Event;
 use crate::gate::Admitted;
+use crate::handshakes::{Handshakes, SHARE};
 use crate::poller::{Poller, Ready};
 use crate::post::{Audience, Call, Message, Post, StreamName};
 use crate::receive::{BATCH, Receiver};
@@ -97,6 +98,7 @@ pub(crate) struct Worker {
     entropy: Entropy,
     unused: Unused,
     steering: Steering,
+    handshakes: Handshakes,
     streams: HashMap<StreamName, Stream>,
     takers: Vec<Option<Box<Taker>>>,
     sources: Vec<Option<Box<Source>>>,
@@ -152,6 +154,7 @@ impl Worker {
                 shared.config.unused_grace,
             ),
             steering: Steering::default(),
+            handshakes: Handshakes::default(),
             streams: HashMap::new(),
             takers: Vec::new(),
             sources: Vec::new(),
@@ -208,10 +211,11 @@ impl Worker {
             self.deliver(now);
             self.flush();
             self.tend_connections(now);
-            more = posts == POSTS_A_TURN || received >= BATCH * BATCHES_A_TURN;
+            let shaken = self.shake_hands();
+            more = !self.handshakes.is_empty() || posts == POSTS_A_TURN || received >= BATCH * BATCHES_A_TURN;
 
             let end = Instant::now();
-            if received + frames + posts + fired > 0 {
+            if received + frames + posts + fired + shaken > 0 {
                 self.stats.turn.record(end - now, 1);
                 // Figures change only when something was done: an idle worker sleeps.
                 let due = if self.changed { snapped + SNAPSHOT_OF_CHANGE } else { end + SNAPSHOT };
@@ -301,7 +305,35 @@ impl Worker {
                 return;
             }
         }
-        self.handle_datagram(now, from, datagram);
+        self.sort_datagram(now, from, datagram);
+    }
+
+    /// One that is ours: handshakes wait, all else is handled now.
+    fn sort_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
+        if self.handshakes.concerns(datagram) && self.by_peer.contains_key(&from) {
+            self.handshakes.push(from, datagram);
+        } else {
+            self.handle_datagram(now, from, datagram);
+        }
+    }
+
+    /// Goes on with handshakes, now that media has left, for a while.
+    fn shake_hands(&mut self) -> usize {
+        if self.handshakes.is_empty() {
+            return 0;
+        }
+        let (began, mut count) = (Instant::now(), 0);
+        let mut now = began;
+        while now - began < SHARE
+            && let Some((from, mut datagram)) = self.handshakes.pop()
+        {
+            self.handle_datagram(now, from, &mut datagram);
+            count += 1;
+            now = Instant::now();
+        }
+        self.flush();
+        self.tend_connections(now);
+        count
     }
 
     /// What has come in on TCP connections, and those that have room again.
@@ -420,7 +452,7 @@ impl Worker {
 
     fn take_post(&mut self, now: Instant, post: Post) {
         match post {
-            Post::Datagram { from, mut bytes } => self.handle_datagram(now, from, &mut bytes),
+            Post::Datagram { from, mut bytes } => self.sort_datagram(now, from, &mut bytes),
             Post::Connection(admitted) => self.take_connection(now, *admitted),
             Post::Burst { stream, burst } => self.gather(&stream, &burst, false),
             Post::Described { stream, description } => self.describe(&stream, description, Feed::Elsewhere),
@@ -1312,6 +1344,7 @@ impl Worker {
             stats.receive = receiver.stats;
         }
         stats.unused = self.unused.count();
+        stats.handshakes_dropped = self.handshakes.dropped;
         stats.connections = self.connections.snapshot();
         stats.overflows = self.shared.inboxes[usize::from(self.index)].overflows();
         stats.subscribers = self.takers.iter().flatten().count();

@@ -155,7 +155,8 @@ impl Viewer {
                     self.drain_ice(now);
                 }
             }
-            Some(20..=63) => {
+            // Before the handshake was begun it is for whoever had this port before.
+            Some(20..=63) if self.remote.is_some() => {
                 self.failed |= self.dtls.handle_packet(datagram).is_err();
                 self.drain_dtls(now);
             }
