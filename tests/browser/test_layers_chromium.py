@@ -80,6 +80,6 @@ async def test_a_path_that_narrows_takes_the_lower_layer() -> None:
         await all_layers(server, 2)
         await viewer.watch(server.whep("live"), port=path.port)
         await seen(viewer, 360)
-        path.bps = 350_000
+        path.down.bps = 350_000
         await seen(viewer, 180)
-        assert path.dropped > 0
+        assert path.down.dropped > 0

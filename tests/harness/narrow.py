@@ -20,15 +20,35 @@ class _Side(asyncio.DatagramProtocol):
         self._received(data, addr)
 
 
-class NarrowPath:
-    """One peer talks to `port` and reaches the node. `bps` is the width towards the peer; None is as wide as the machine."""
+class Pipe:
+    """One direction. `bps` is its width; None is as wide as the machine."""
 
     def __init__(self) -> None:
         self.bps: int | None = None
-        self.port = 0
         self.dropped = 0
-        self._peer: Address | None = None
         self._free_at = 0.0
+
+    def carry(self, data: bytes, deliver: Callable[[bytes], None]) -> None:
+        """Delivers a datagram when its turn comes, or drops it."""
+        if self.bps is None:
+            deliver(data)
+            return
+        loop = asyncio.get_running_loop()
+        begins = max(loop.time(), self._free_at)
+        if begins - loop.time() > _QUEUE_S:
+            self.dropped += 1
+            return
+        self._free_at = begins + len(data) * 8 / self.bps
+        loop.call_at(self._free_at, deliver, data)
+
+
+class NarrowPath:
+    """One peer talks to `port` and reaches the node; `down` is the way to the peer."""
+
+    def __init__(self) -> None:
+        self.up, self.down = Pipe(), Pipe()
+        self.port = 0
+        self._peer: Address | None = None
         self._near: asyncio.DatagramTransport | None = None
         self._far: asyncio.DatagramTransport | None = None
 
@@ -51,25 +71,16 @@ class NarrowPath:
 
     def _from_peer(self, data: bytes, peer: Address) -> None:
         self._peer = peer
-        assert self._far is not None
-        self._far.sendto(data)
+        self.up.carry(data, self._to_node)
 
     def _from_node(self, data: bytes, _: Address) -> None:
-        if self._peer is None or self._near is None:
-            return
-        if self.bps is None:
-            self._near.sendto(data, self._peer)
-            return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        begins = max(now, self._free_at)
-        if begins - now > _QUEUE_S:
-            self.dropped += 1
-            return
-        self._free_at = begins + len(data) * 8 / self.bps
-        loop.call_at(self._free_at, self._deliver, data)
+        self.down.carry(data, self._to_peer)
 
-    def _deliver(self, data: bytes) -> None:
+    def _to_node(self, data: bytes) -> None:
+        if self._far is not None and not self._far.is_closing():
+            self._far.sendto(data)
+
+    def _to_peer(self, data: bytes) -> None:
         if self._near is not None and self._peer is not None and not self._near.is_closing():
             self._near.sendto(data, self._peer)
 

@@ -41,20 +41,22 @@ class Clock:
 
 
 class MovingPicture(MediaStreamTrack):
-    """320x240 pictures whose brightness moves, so that two of them differ."""
+    """Pictures whose brightness moves, so that two of them differ."""
 
     kind = "video"
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, size: tuple[int, int] = (320, 240)) -> None:
         super().__init__()
         self._clock = clock
+        self._size = size
         self._count = 0
 
     async def recv(self) -> av.VideoFrame:
         await self._clock.until(self._count / FPS)
-        pixels = np.full((240, 320, 3), 40 + self._count * 7 % 160, dtype=np.uint8)
-        left = self._count * 4 % 280
-        pixels[80:160, left : left + 40] = 255
+        width, height = self._size
+        pixels = np.full((height, width, 3), 40 + self._count * 7 % 160, dtype=np.uint8)
+        left = self._count * 4 % (width - 40)
+        pixels[height // 3 : height * 2 // 3, left : left + 40] = 255
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame.pts = self._count * 90_000 // FPS
         frame.time_base = fractions.Fraction(1, 90_000)
@@ -140,17 +142,21 @@ class Publisher:
         token: str | None = None,
         channels: Sequence[RTCDataChannelParameters] = (),
         codec: str = "H264",
+        size: tuple[int, int] = (320, 240),
+        ssrc: int | None = None,
     ) -> None:
         self._http, self._url, self._token = http, url, token
         self.peer = RTCPeerConnection()
         self.channels = {one.label: Channel(self.peer, one) for one in channels}
         clock = Clock()
         if video:
-            transceiver = self.peer.addTransceiver(MovingPicture(clock), direction="sendonly")
+            transceiver = self.peer.addTransceiver(MovingPicture(clock, size), direction="sendonly")
             capabilities = RTCRtpSender.getCapabilities("video")
             assert capabilities is not None
             wanted = [one for one in capabilities.codecs if one.mimeType == f"video/{codec}"]
             transceiver.setCodecPreferences(wanted)
+            if ssrc is not None:
+                transceiver.sender._ssrc = ssrc
         if audio:
             self.peer.addTransceiver(Tone(clock), direction="sendonly")
         self.resource: Resource | None = None

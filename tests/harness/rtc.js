@@ -64,7 +64,7 @@
     sending: null,
     views: [],
 
-    async publish(url, { codec = "H264", encodings, width = 640, height = 360, noise = false, audio = true, munge } = {}) {
+    async publish(url, { codec = "H264", encodings, width = 640, height = 360, noise = false, audio = true, munge, port } = {}) {
       const connection = new RTCPeerConnection();
       const video = connection.addTransceiver(picture(width, height, noise), {
         direction: "sendonly",
@@ -74,8 +74,10 @@
       const known = RTCRtpSender.getCapabilities("video").codecs;
       const wanted = known.filter((one) => one.mimeType === `video/${codec}`);
       video.setCodecPreferences([...wanted, ...known.filter((one) => one.mimeType === "video/rtx")]);
-      if (audio) negotiate(connection.addTransceiver(tone(), { direction: "sendonly" }));
-      rtc.sending = await exchange(connection, url, munge && new Function("sdp", munge));
+      const sound = audio ? tone() : null;
+      if (sound) negotiate(connection.addTransceiver(sound, { direction: "sendonly" }));
+      rtc.sending = await exchange(connection, url, munge && new Function("sdp", munge), port);
+      rtc.sending.sound = sound;
       const parameters = video.sender.getParameters();
       parameters.degradationPreference = "maintain-resolution";
       await video.sender.setParameters(parameters);
@@ -92,7 +94,7 @@
       negotiate(connection.addTransceiver("video", { direction: "recvonly" }));
       negotiate(connection.addTransceiver("audio", { direction: "recvonly" }));
       const video = document.createElement("video");
-      [video.muted, video.autoplay, video.playsInline] = [true, true, true];
+      [video.autoplay, video.playsInline] = [true, true];
       const stream = new MediaStream();
       video.srcObject = stream;
       connection.addEventListener("track", ({ track }) => stream.addTrack(track));
@@ -128,6 +130,14 @@
     async outgoing() {
       const report = await rtc.sending.connection.getStats();
       return [...report.values()].filter((one) => one.type === "outbound-rtp" && one.kind === "video").map((one) => ({ ...one }));
+    },
+
+    /** What the publisher's congestion control thinks that its path carries, in bit/s; 0 before it has heard anything. */
+    async estimateBps() {
+      const report = await rtc.sending.connection.getStats();
+      for (const entry of report.values())
+        if (entry.type === "candidate-pair" && entry.nominated) return entry.availableOutgoingBitrate ?? 0;
+      return 0;
     },
 
     async codecOf(index) {

@@ -1073,9 +1073,9 @@ impl Worker {
         let Some(stream) = self.streams.get_mut(&source.stream) else { return };
         if matches!(stream.feed, Feed::Ingest(feeding) if feeding == slot) {
             stream.feed = Feed::Orphan(now);
-            // A publisher that says goodbye ends its stream; one that is lost, or an upstream, may be replaced.
-            let goodbye = [CloseReason::Local.code(), CloseReason::PeerClosed.code()].contains(&reason);
-            if goodbye && source.dial.is_none() {
+            // A publisher that ends its session (DELETE) ends its stream. One that is lost may come back: a page that is loaded anew closes
+            // its connection too. And an upstream may be replaced.
+            if reason == CloseReason::Local.code() && source.dial.is_none() {
                 self.end_everywhere(now, &source.stream, "publisher_left");
             }
         }

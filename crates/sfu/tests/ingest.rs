@@ -695,6 +695,37 @@ fn a_publishers_times_of_capture_reach_the_viewer() {
 }
 
 #[test]
+fn who_ends_a_session_is_told_apart() {
+    let mut world = World::new(true, true, vec![""], near());
+    world.run(ms(1000));
+    world.publishing = false;
+    world.incoming.ingest.close(world.now);
+    world.run(ms(100));
+    assert_eq!(world.incoming.events.last(), Some(&IngestEvent::Closed(CloseReason::Local)));
+    assert!(!world.publisher.rtc.is_alive(), "it was told");
+}
+
+#[test]
+fn opus_is_taken_as_it_is_offered() {
+    let now = Instant::now();
+    let whip = include_str!("../../wire/tests/data/chromium_whip.sdp");
+    let answered = |offer: &str| {
+        let (_, answer) = Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), offer).unwrap();
+        let answer = wire::sdp::Description::parse(&answer.sdp).unwrap();
+        let audio = answer.media.iter().find(|media| media.kind == "audio").unwrap().clone();
+        let [codec] = &audio.codecs()[..] else { panic!("Opus alone, without RED: {:?}", audio.codecs()) };
+        let on = |name: &str| codec.parameter(name) == Some("1");
+        (on("useinbandfec"), on("stereo"), on("usedtx"))
+    };
+    let with = |more: &str| whip.replace("useinbandfec=1", &format!("useinbandfec=1{more}"));
+    assert!(whip.contains("red/48000/2"));
+    assert_eq!(answered(whip), (true, false, false));
+    assert_eq!(answered(&with(";stereo=1;usedtx=1")), (true, true, true));
+    assert_eq!(answered(&with(";sprop-stereo=1")), (true, true, false), "as OBS says it");
+    assert_eq!(answered(&with(";stereo=0;usedtx=0")), (true, false, false));
+}
+
+#[test]
 fn bad_offers_and_answers_are_refused_with_a_reason() {
     let now = Instant::now();
     let refused = |offer: &str| {

@@ -33,7 +33,9 @@ mod track;
 mod transport_numbers;
 
 use data::Channels;
-use negotiation::{explained, guarded, offer_codecs, simulcast, with_credentials, without_candidates};
+use negotiation::{
+    explained, guarded, offer_codecs, simulcast, sound_as_offered, with_credentials, without_candidates,
+};
 use timeline::{Report, Timeline, Told};
 use track::{Incoming, IncomingLayer};
 use transport_numbers::TransportNumbers;
@@ -155,7 +157,7 @@ impl Ingest {
         ingest.offer = offer.to_string();
         ingest.rids = simulcast(&description);
         let answer = guarded(|| ingest.rtc.sdp_api().accept_offer(parsed))?;
-        let answer = answer.to_sdp_string();
+        let answer = sound_as_offered(&answer.to_sdp_string(), &description);
         // sections of unknown kinds are left out altogether: an answer may have none
         let ours = Description::parse(&answer).unwrap_or_default();
         if !ours.media.iter().any(|media| media.port != 0) {
@@ -427,12 +429,12 @@ impl Ingest {
         if self.state == State::Closed {
             return;
         }
+        self.finish(CloseReason::Local);
         // goodbyes are a courtesy: what cannot be said is not
         if self.rtc.close().is_ok() {
             let _ = self.rtc.handle_input(Input::Timeout(now));
             self.drain(now);
         }
-        self.finish(CloseReason::Local);
     }
 
     /// Figures since the session began.

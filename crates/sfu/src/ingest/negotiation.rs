@@ -38,6 +38,33 @@ pub(super) fn without_candidates(offer: &str) -> String {
     offer.lines().filter(|line| !line.starts_with("a=candidate:")).flat_map(|line| [line, "\r\n"]).collect()
 }
 
+/// An answer that takes Opus in stereo, and with pauses (DTX), from who offers it: what an answer does not ask for, browsers do not send
+/// (RFC 7587 7.1). We only pass it on, so we want what the publisher wants.
+pub(super) fn sound_as_offered(answer: &str, offer: &Description) -> String {
+    let offered = offer.media.iter().filter(|media| media.kind == "audio").flat_map(|media| media.codecs());
+    let opus: Vec<_> = offered.filter(|codec| codec.name.eq_ignore_ascii_case("opus")).collect();
+    let mut text = String::with_capacity(answer.len() + 64);
+    for line in answer.lines() {
+        text.push_str(line);
+        let fmtp = line.strip_prefix("a=fmtp:").and_then(|rest| rest.split_once(' '));
+        let codec = fmtp.and_then(|(payload_type, _)| {
+            let payload_type: u8 = payload_type.parse().ok()?;
+            opus.iter().find(|codec| codec.payload_type == payload_type)
+        });
+        if let (Some(codec), Some((_, answered))) = (codec, fmtp) {
+            let wants = |name: &str| codec.parameter(name) == Some("1");
+            let stereo = wants("stereo") || wants("sprop-stereo");
+            for (name, wanted) in [("stereo", stereo), ("usedtx", wants("usedtx"))] {
+                if wanted && wire::sdp::parameter(answered, name).is_none() {
+                    text.push_str(&format!(";{name}=1"));
+                }
+            }
+        }
+        text.push_str("\r\n");
+    }
+    text
+}
+
 /// An offer with other ICE credentials and without its candidates.
 pub(super) fn with_credentials(offer: &str, ufrag: &str, password: &str) -> String {
     let mut changed = String::with_capacity(offer.len());
