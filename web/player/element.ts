@@ -298,8 +298,10 @@ export class AvacastPlayer extends HTMLElement {
         // A node that answers with a refusal was reached: that says nothing against WebRTC.
         const unreached = source.target.mode === "hls" || problem.status === 0;
         if (unreached && this.delivery.shown?.id !== source.id) this.failures.note(source.target.mode, now);
+        const undecodable = problem.code === "no_common_codec";
+        if (undecodable) this.failures.ruleOut(source.target.mode, now);
         this.emit("error", { mode: source.target.mode, problem });
-        if (node && problem.status !== 404) this.shunned.set(node, now + SHUN_MS);
+        if (node && problem.status !== 404 && !undecodable) this.shunned.set(node, now + SHUN_MS);
         this.act(this.delivery.handleLost(now, source.id, problem));
       },
       recovered: () => this.act(this.delivery.handleRecovered(source.id)),

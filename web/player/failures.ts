@@ -17,6 +17,12 @@ export class Failures {
     if (beyond >= 0) this.untilMs[mode] = nowMs + Math.min(LONGEST_MS, FIRST_MS * 2 ** beyond);
   }
 
+  /** This browser cannot watch this broadcast so, whichever node it asks: it has no decoder for it. */
+  ruleOut(mode: Mode, nowMs: number): void {
+    this.counts[mode] = Math.max(this.counts[mode], TRIES);
+    this.untilMs[mode] = nowMs + LONGEST_MS;
+  }
+
   /** It did. */
   clear(mode: Mode): void {
     this.counts[mode] = 0;

@@ -55,6 +55,13 @@ describe("plans", () => {
 });
 
 describe("ways that fail", () => {
+  test("a way that this browser cannot decode is avoided at once", () => {
+    const failures = new Failures();
+    failures.ruleOut("webrtc", 0);
+    expect(failures.choose(plan, 1)?.mode).toBe("hls");
+    expect(failures.choose(plan, 600_001)?.mode).toBe("webrtc");
+  });
+
   test("twice in a row are avoided for a minute, then tried again", () => {
     const failures = new Failures();
     failures.note("webrtc", 0);

@@ -77,13 +77,16 @@ impl Plan {
             audio |= section.as_ref().is_some_and(|section| section.kind == Kind::Audio);
             sections.push(section);
         }
-        if sections.iter().all(Option::is_none) {
+        // Who asks for a picture that it cannot decode is told so, and may take another way, instead of hearing a black screen.
+        let bundled = |media: &Media| media.mid().is_some_and(|mid| bundle.contains(&mid));
+        let asks = |media: &Media| media.kind == "video" && bundled(media) && wanted(offer, media);
+        let unseen = !layers_all && layers == 0 && stream.video.is_some() && offer.media.iter().any(asks);
+        if unseen || sections.iter().all(Option::is_none) {
             return Err(SfuError::NoCommonCodec(format!("this stream has {}", contents(stream))));
         }
-        let carries_data = |media: &Media| carries_data(media) && media.mid().is_some_and(|mid| bundle.contains(&mid));
+        let carries_data = |media: &Media| carries_data(media) && bundled(media);
         let data = offer.media.iter().position(carries_data);
-        let may_idle =
-            |media: &Media| !layers_all && wanted(offer, media) && media.mid().is_some_and(|mid| bundle.contains(&mid));
+        let may_idle = |media: &Media| !layers_all && wanted(offer, media) && bundled(media);
         let idle = offer.media.iter().zip(&sections).map(|(media, section)| section.is_none() && may_idle(media));
         Ok(Plan { idle: idle.collect(), sections, data, message_bytes: config.data.message_bytes })
     }
@@ -376,6 +379,16 @@ mod tests {
         assert_eq!(answer.media[0].direction(), Direction::Inactive);
         assert_eq!(answer.candidates().len(), 2, "UDP and TCP");
         assert_eq!(answer.media[1].direction(), Direction::SendOnly);
+    }
+
+    #[test]
+    fn who_asks_for_a_picture_that_it_cannot_decode_is_told_so() {
+        // as Firefox offers where it has no OpenH264
+        let offer = CHROMIUM.replace("H264/90000", "H261/90000");
+        let error = plan(&offer, &StreamDescription::h264_opus(true, true)).err().unwrap();
+        assert!(matches!(error, SfuError::NoCommonCodec(_)), "{error}");
+        assert!(plan(&offer, &StreamDescription::h264_opus(false, true)).is_ok(), "sound alone is all there is");
+        assert!(plan(AUDIO_ONLY, &StreamDescription::h264_opus(true, true)).is_ok(), "sound alone is all it asks for");
     }
 
     #[test]
