@@ -78,7 +78,7 @@ async def test_pion_is_refused_with_the_servers_reason() -> None:
     async with media_server() as server, pion("watch", "-url", server.whep("nothing")) as viewer:
         refused = await viewer.event("failed")
         assert await viewer.process.wait() == 1
-    assert "404" in refused["reason"]
+    assert "409" in refused["reason"]
 
 
 async def test_pion_watches_the_avatar(tmp_path: Path) -> None:
