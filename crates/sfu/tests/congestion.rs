@@ -133,8 +133,10 @@ fn a_single_layer_is_given_up_only_when_nothing_of_it_can_be_seen() {
     assert_eq!(changes(&single(narrow(1_700_000))), vec![], "it just fits");
     let mut world = single(narrow(300_000));
     assert_eq!(layer(&world), None, "{:?}", changes(&world));
-    let (share, _) = sound(&world, world.now - ms(4_000), world.now);
-    assert!(share > 0.95, "sound: {share}");
+    let (share, _) = sound(&world, world.now - ms(14_000), world.now - ms(4_000));
+    assert!(share > 0.95, "sound alone: {share}");
+    let (share, _) = sound(&world, world.now - ms(12_000), world.now);
+    assert!(share > 0.8, "a probe costs some: {share}");
     world.down.change(narrow(5_000_000));
     watch(&mut world, ms(30_000));
     assert_eq!(layer(&world), Some(Layer(0)), "{:?}", changes(&world));

@@ -516,7 +516,9 @@ impl Forwarder {
             return;
         }
         let since = self.credit.1.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
-        let earned = u128::from(self.source(cache).bitrate_bps(now).max(64_000)) * since.as_micros() / 16_000_000;
+        // where no picture fits, old ones do not either: what is left of the path belongs to the sound
+        let rate_bps = if self.state == State::Paused { 0 } else { self.source(cache).bitrate_bps(now) };
+        let earned = u128::from(rate_bps.max(64_000)) * since.as_micros() / 16_000_000;
         self.credit = ((self.credit.0 + earned as u64).min(REPAIR_BURST_BYTES), Some(now));
         while *allowance > reserved && self.credit.0 >= wire::h264::PAYLOAD_BYTES as u64 {
             let Some(out) = self.repairs.pop_front() else { return };
