@@ -38,10 +38,11 @@ class MediaServer:
     site: Site
     handlers: Whep
     puller: Puller | None
+    http_host: str
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.site.port}"
+        return f"http://{self.http_host}:{self.site.port}"
 
     def whip(self, stream: str) -> str:
         return f"{self.url}/whip/{stream}"
@@ -76,6 +77,7 @@ async def media_server(
     linger_s: float = 30.0,
     name: str = "test-node",
     ice: IceServers | None = None,
+    http_host: str = "127.0.0.1",
     **settings: Any,
 ) -> AsyncIterator[MediaServer]:
     """Starts one, and ends it. With `upstreams` (WHEP URLs of a stream) it pulls what it is asked for."""
@@ -95,10 +97,10 @@ async def media_server(
     whip = Whip(worker, ice=ice, admission=admission)
     whip.add_to(app)
     Channels(worker, viewers, puller=puller, whip=whip)
-    site = Site(app, "127.0.0.1", 0)
+    site = Site(app, http_host, 0)
     await site.start()
     try:
-        yield MediaServer(worker, site, whep, puller)
+        yield MediaServer(worker, site, whep, puller, http_host)
     finally:
         await site.close()
         if puller:

@@ -9,12 +9,45 @@ import (
 // A picture that shows later than this after the one before is a freeze (WebRTC statistics: at least 150 ms more than usual).
 const freezeAfter = 190 * time.Millisecond
 
-// waitForRepair is how long a missing packet may still come before we go on at the next key frame.
-const waitForRepair = 400 * time.Millisecond
+// waitForRepair is how long a missing packet may still come before we go on at the next key frame (Chromium asks ten times, and
+// for a key frame after three seconds).
+const waitForRepair = time.Second
 
 // freeze is a time without a new picture.
 type freeze struct {
 	at, duration time.Duration // since the POST
+}
+
+// gapAfter: more media than this between two pictures, or two audio packets, is a gap.
+const gapAfter = 100 * time.Millisecond
+
+// timeline is how far a track has come in media time, which is not wall time: a machine that is slow makes no gaps in it.
+type timeline struct {
+	clockRate uint32
+	begun     bool
+	last      uint32
+	at        time.Duration // since the first
+}
+
+// move goes on to `stamp`. It returns the media time passed over, 0 for what is older than the last.
+func (t *timeline) move(stamp uint32) time.Duration {
+	if !t.begun {
+		t.begun, t.last = true, stamp
+		return 0
+	}
+	ticks := int32(stamp - t.last)
+	if ticks <= 0 {
+		return 0
+	}
+	step := time.Duration(ticks) * time.Second / time.Duration(t.clockRate)
+	t.last = stamp
+	t.at += step
+	return step
+}
+
+// gap is media time that never came.
+type gap struct {
+	at, missing time.Duration
 }
 
 // pictures puts packets of H.264 into order and tells which pictures could be shown, and when. It shows a picture when all
@@ -32,9 +65,13 @@ type pictures struct {
 	repaired  int
 	lost      int
 	freezes   []freeze
+	media     timeline
+	gaps      []gap
 }
 
-func newPictures() *pictures { return &pictures{waiting: map[uint64]*rtp.Packet{}} }
+func newPictures() *pictures {
+	return &pictures{waiting: map[uint64]*rtp.Packet{}, media: timeline{clockRate: 90000}}
+}
 
 // extend is the 64-bit number of a 16-bit sequence number near the newest.
 func (p *pictures) extend(sequence uint16) uint64 {
@@ -89,17 +126,18 @@ func (p *pictures) push(now time.Duration, packet *rtp.Packet) bool {
 
 // advance shows what is complete from `next` on.
 func (p *pictures) advance(now time.Duration) {
+	before := p.next
 	for packet := p.waiting[p.next]; packet != nil; packet = p.waiting[p.next] {
 		delete(p.waiting, p.next)
 		p.next++
 		if packet.Marker {
-			p.show(now)
+			p.show(now, packet.Timestamp)
 		}
 	}
 	if len(p.waiting) == 0 {
 		p.stuck = 0
-	} else if p.stuck == 0 {
-		p.stuck = now
+	} else if p.stuck == 0 || p.next != before {
+		p.stuck = now // another packet is awaited
 	}
 }
 
@@ -144,7 +182,10 @@ func (p *pictures) lose(number uint64) {
 	}
 }
 
-func (p *pictures) show(now time.Duration) {
+func (p *pictures) show(now time.Duration, stamp uint32) {
+	if step := p.media.move(stamp); step > gapAfter {
+		p.gaps = append(p.gaps, gap{p.media.at, step})
+	}
 	if p.shown == 0 {
 		p.firstKey = now
 	} else if now-p.shownAt > freezeAfter {

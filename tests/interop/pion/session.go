@@ -10,6 +10,7 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -26,6 +27,29 @@ type session struct {
 // checkEvery is the time between two rounds of ICE checks. pion's 200 ms would be most of what a start takes.
 const checkEvery = 20 * time.Millisecond
 
+// intercept is webrtc.RegisterDefaultInterceptors, but asks for missing packets every 20 ms, as Chromium does, and not every 100 ms.
+func intercept(media *webrtc.MediaEngine, registry *interceptor.Registry) error {
+	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(20 * time.Millisecond))
+	if err != nil {
+		return err
+	}
+	responder, err := nack.NewResponderInterceptor()
+	if err != nil {
+		return err
+	}
+	media.RegisterFeedback(webrtc.RTCPFeedback{Type: "nack"}, webrtc.RTPCodecTypeVideo)
+	media.RegisterFeedback(webrtc.RTCPFeedback{Type: "nack", Parameter: "pli"}, webrtc.RTPCodecTypeVideo)
+	registry.Add(responder)
+	registry.Add(generator)
+	if err := webrtc.ConfigureRTCPReports(registry); err != nil {
+		return err
+	}
+	if err := webrtc.ConfigureSimulcastExtensionHeaders(media); err != nil {
+		return err
+	}
+	return webrtc.ConfigureTWCCSender(media, registry)
+}
+
 // newPeer is a peer connection with pion's own defaults (NACK, RTX, reports, TWCC) that also uses loopback. With `device` it uses
 // the addresses of that network device alone.
 func newPeer(network, device string) (*webrtc.PeerConnection, error) {
@@ -41,7 +65,7 @@ func newPeer(network, device string) (*webrtc.PeerConnection, error) {
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		return nil, err
 	}
-	if err := webrtc.RegisterDefaultInterceptors(media, registry); err != nil {
+	if err := intercept(media, registry); err != nil {
 		return nil, err
 	}
 	settings.SetIncludeLoopbackCandidate(true)

@@ -19,7 +19,9 @@ type viewer struct {
 	audio        int
 	audioAt      time.Duration
 	audioFreezes []freeze
+	audioMedia   timeline
 	reported     int // freezes already said
+	reportedGaps int
 }
 
 // watch lets `count` viewers join, `apart` from each other.
@@ -31,7 +33,7 @@ func watch(options options, count int, apart time.Duration) error {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			if err := (&viewer{number: number, pictures: newPictures()}).run(options, over); err != nil {
+			if err := (&viewer{number: number, pictures: newPictures(), audioMedia: timeline{clockRate: 48000}}).run(options, over); err != nil {
 				failures <- err
 			}
 		}()
@@ -107,6 +109,9 @@ func (v *viewer) read(peer *webrtc.PeerConnection, track *webrtc.TrackRemote) {
 			if v.audio > 0 && now-v.audioAt > freezeAfter {
 				v.audioFreezes = append(v.audioFreezes, freeze{v.audioAt, now - v.audioAt})
 			}
+			if step := v.audioMedia.move(packet.Timestamp); step > gapAfter {
+				v.sayGap("audio", gap{v.audioMedia.at, step})
+			}
 			v.audio++
 			v.audioAt = now
 			v.mutex.Unlock()
@@ -121,12 +126,20 @@ func (v *viewer) read(peer *webrtc.PeerConnection, track *webrtc.TrackRemote) {
 			one := v.pictures.freezes[v.reported]
 			say("freeze", fields{"viewer": v.number, "ms": ms(one.at), "duration_ms": ms(one.duration)})
 		}
+		for ; v.reportedGaps < len(v.pictures.gaps); v.reportedGaps++ {
+			v.sayGap("video", v.pictures.gaps[v.reportedGaps])
+		}
 		v.mutex.Unlock()
 		if ask && time.Since(asked) > 500*time.Millisecond {
 			asked = time.Now()
 			_ = peer.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(track.SSRC())}})
 		}
 	}
+}
+
+// sayGap tells of media that never came; `at_ms` is the track's media time after it.
+func (v *viewer) sayGap(kind string, one gap) {
+	say("gap", fields{"viewer": v.number, "kind": kind, "at_ms": ms(one.at), "missing_ms": ms(one.missing)})
 }
 
 // report says the books so far.
@@ -138,6 +151,7 @@ func (v *viewer) report(event string, more fields) {
 		"first_key_frame_ms": ms(v.pictures.firstKey), "video_packets": v.pictures.packets, "audio_packets": v.audio,
 		"pictures": v.pictures.shown, "repaired": v.pictures.repaired, "lost": v.pictures.lost,
 		"freezes": len(v.pictures.freezes), "freeze_ms": ms(total(v.pictures.freezes)),
+		"video_media_ms": ms(v.pictures.media.at), "audio_media_ms": ms(v.audioMedia.at),
 		"audio_freezes": len(v.audioFreezes), "audio_freeze_ms": ms(total(v.audioFreezes)),
 		"last_picture_ms": ms(v.pictures.shownAt), "last_audio_ms": ms(v.audioAt),
 	}
