@@ -1,8 +1,14 @@
 """The media core under load: one stream to hundreds of viewers over WHEP, server on one core, viewers on the other.
 
-    python bench/sfu.py [--viewers 100,300] [--seconds 10]
+    python bench/sfu.py [--quick] [--viewers 100,300,500] [--seconds 10] [--most 1500]
 
-Every figure stands beside something of the same run: the kernel's own limit, or the same server without trains.
+Every figure stands beside something of the same run: the kernel's own limit, or the same server without trains. The table at the
+end has them all, with the kernel's limit as its last row. First pictures are pion's where Go is installed. About four minutes;
+`--quick` takes one.
+
+Figures are per CPU-second of the server's process, so that other work on the machine costs them little; latencies and losses need
+a machine that is quiet. What two workers carry is counted by their threads' CPU time: packets over that of the busier one, against
+one worker's. So it holds on two cores too, where the viewers need one of them.
 """
 
 from __future__ import annotations
@@ -25,6 +31,8 @@ import av
 import numpy as np
 from aiohttp import web
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 STREAM = "bench"
 FPS = 25
 GOP = 50
@@ -32,6 +40,17 @@ SIZE = (854, 480)
 BITRATE = 1_500_000
 AUDIO_BYTES = 100
 JOINS_PER_S = 50
+STORM_PER_S = 300
+PION_JOINS = 40
+CORES = sorted(os.sched_getaffinity(0))
+PEERS = """\
+| mediasoup 3, one worker | 136 k / 131 k / 113 k | 400 | 1,230-1,270 / 2,160 ms | 7-11 ms | 110-170 kB | 4 ms |
+| SRS | 102 k / 110 k / 142 k | 500 | 1,240-1,300 / 2,150 ms | 7-12 ms | 550 kB | 10 ms |
+| MediaMTX 1.20 | 70 k / 102 k / 109 k | 300 | 1,030 / 1,930 ms | 11-17 ms | 3,600 kB | 68 ms |
+| LiveKit 1.13, its own load tool | 82 k at 100, 77 k at 200 | - | - | - | 2,000 kB | - |
+| broadcast-box | 68 k / 82 k / 99 k | 300 | 1,050 / 1,950 ms | 10-20 ms | 2,400 kB | 109 ms |"""
+"""Measured once on a two-core machine of this kind: server on one core, pion viewers on the other, 100 / 300 / 500 viewers."""
+SETTLE_S = 2.5  # a whole GOP must be in the cache: the state in which a viewer joins a live stream
 
 
 def film() -> list[tuple[bytes, bool]]:
@@ -58,11 +77,11 @@ def film() -> list[tuple[bytes, bool]]:
 # --- the server, a process of its own ---------------------------------------------------------------
 
 
-async def serve(rung: str) -> None:
+async def serve(rung: str, workers: int) -> None:
     """Serves the stream by WHEP until stdin closes; prints its port."""
     from common._native import Sfu
 
-    sfu = Sfu(host="127.0.0.1", port=0, workers=1, public_addresses=["127.0.0.1"], send=rung)
+    sfu = Sfu(host="127.0.0.1", port=0, workers=workers, public_addresses=["127.0.0.1"], send=rung)
     sfu.open(STREAM, video=True, audio=True)
 
     async def whep(request: web.Request) -> web.Response:
@@ -74,8 +93,17 @@ async def serve(rung: str) -> None:
             headers={"Location": f"/whep/{STREAM}/{answer.session}"},
         )
 
+    async def leave(request: web.Request) -> web.Response:
+        return web.Response(status=200 if sfu.close(request.match_info["session"]) else 404)
+
     app = web.Application()
     app.router.add_post(f"/whep/{STREAM}", whep)
+    app.router.add_delete(f"/whep/{STREAM}/{{session}}", leave)
+
+    async def sessions(_: web.Request) -> web.Response:
+        return web.json_response(len(sfu.stats(sessions=True)["sessions"]))
+
+    app.router.add_get("/sessions", sessions)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -102,11 +130,11 @@ async def _feed(sfu: Any, units: list[tuple[bytes, bool]]) -> None:
 
 
 class Server:
-    """The server process, on core 0. `cpu_s` is what all its threads have used."""
+    """The server process, on the first core (or on `cores`). `cpu_s` is what all its threads have used."""
 
-    def __init__(self, rung: str) -> None:
+    def __init__(self, rung: str, workers: int = 1, cores: str = str(CORES[0])) -> None:
         self.process = subprocess.Popen(
-            ["taskset", "-c", "0", sys.executable, __file__, "--serve", rung],
+            ["taskset", "-c", cores, sys.executable, __file__, "--serve", rung, "--workers", str(workers)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -118,9 +146,24 @@ class Server:
         return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
 
     @property
+    def url(self) -> str:
+        """Where viewers POST."""
+        return f"http://127.0.0.1:{self.port}/whep/{STREAM}"
+
+    @property
     def cpu_s(self) -> float:
         fields = self._stat()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def workers_cpu_s(self) -> list[float]:
+        """What each media thread has used."""
+        tasks = sorted(Path(f"/proc/{self.process.pid}/task").iterdir())
+        return [
+            int((task / "schedstat").read_text().split()[0]) / 1e9
+            for task in tasks
+            if (task / "comm").read_text().startswith("media-")
+        ]
 
     @property
     def memory_bytes(self) -> int:
@@ -130,6 +173,8 @@ class Server:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 # --- the measurement ----------------------------------------------------------------------------------
@@ -142,6 +187,8 @@ class Run:
         self.rung = rung
         self.viewers = viewers
         self.packets_per_cpu_s = 0.0
+        self.packets_per_worker_s = 0.0
+        """Packets over the CPU time of the busiest media thread: what its core would carry if it had nothing else to do."""
         self.cpu_ms_per_join = 0.0
         self.kb_per_viewer = 0.0
         self.first_ms: list[float] = []
@@ -150,34 +197,58 @@ class Run:
         self.packets = 0
 
 
-async def measure(rung: str, viewers: int, seconds: float) -> Run:
-    """Joins `viewers` at 50/s, waits, then counts for `seconds`."""
+async def join(
+    http: aiohttp.ClientSession,
+    url: str,
+    swarm: Any,
+    viewers: int,
+    rate: float,
+    stay_s: float | None = None,
+) -> dict[int, int]:
+    """Lets `viewers` join at `rate` a second, and leave after `stay_s`. When each has POSTed, by its number (monotonic, ns)."""
+    posted: dict[int, int] = {}
+
+    async def one() -> None:
+        viewer, offer = swarm.offer()
+        posted[viewer] = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+        async with http.post(url, data=offer, headers={"Content-Type": "application/sdp"}) as answer:
+            swarm.accept(viewer, await answer.text())
+            resource = answer.headers["Location"]
+        if stay_s is not None:
+            await asyncio.sleep(stay_s)
+            swarm.remove(viewer)
+            await (
+                await http.delete(resource if "://" in resource else url[: url.index("/", 8)] + resource)
+            ).read()
+
+    began, joins = time.monotonic(), []
+    for index in range(viewers):
+        await asyncio.sleep(max(0.0, began + index / rate - time.monotonic()))
+        joins.append(asyncio.ensure_future(one()))
+    await asyncio.gather(*joins)
+    return posted
+
+
+async def measure(
+    rung: str,
+    viewers: int,
+    seconds: float,
+    *,
+    rate: float = JOINS_PER_S,
+    workers: int = 1,
+    cores: str = str(CORES[0]),
+) -> Run:
+    """Joins `viewers` at `rate` a second, waits, then counts for `seconds`."""
     from common._native import Swarm
 
     run = Run(rung, viewers)
-    server, swarm = Server(rung), Swarm()
+    server, swarm = Server(rung, workers, cores), Swarm()
     try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http:
-            await asyncio.sleep(
-                2.5
-            )  # a whole GOP must be in the cache: the state in which a viewer joins a live stream
-            posted: dict[int, int] = {}
-
-            async def join() -> None:
-                viewer, offer = swarm.offer()
-                posted[viewer] = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-                async with http.post(
-                    f"/whep/{STREAM}", data=offer, headers={"Content-Type": "application/sdp"}
-                ) as answer:
-                    swarm.accept(viewer, await answer.text())
-
-            cpu, memory, began = server.cpu_s, server.memory_bytes, time.monotonic()
-            joins = []
-            for index in range(viewers):
-                await asyncio.sleep(max(0.0, began + index / JOINS_PER_S - time.monotonic()))
-                joins.append(asyncio.ensure_future(join()))
-            await asyncio.gather(*joins)
-            await asyncio.sleep(2.5)
+        async with aiohttp.ClientSession() as http:
+            await asyncio.sleep(SETTLE_S)
+            cpu, memory = server.cpu_s, server.memory_bytes
+            posted = await join(http, server.url, swarm, viewers, rate)
+            await asyncio.sleep(SETTLE_S)
             join_cpu, reports = server.cpu_s - cpu, swarm.reports()
             join_packets = sum(report["packets"] for report in reports)
             run.kb_per_viewer = (server.memory_bytes - memory) / viewers / 1000
@@ -188,17 +259,88 @@ async def measure(rung: str, viewers: int, seconds: float) -> Run:
             ]
 
             swarm.restart()
-            cpu = server.cpu_s
+            cpu, workers_cpu = server.cpu_s, server.workers_cpu_s
             await asyncio.sleep(seconds)
             steady_cpu, reports = server.cpu_s - cpu, swarm.reports()
+            busiest = max(now - then for now, then in zip(server.workers_cpu_s, workers_cpu, strict=True))
             run.packets = sum(report["packets"] for report in reports)
             run.missing = sum(report["missing"] for report in reports)
             run.packets_per_cpu_s = run.packets / steady_cpu
+            run.packets_per_worker_s = run.packets / busiest
             run.cpu_ms_per_join = max(0.0, join_cpu - join_packets / run.packets_per_cpu_s) / viewers * 1000
             run.latency_ms = percentiles(swarm.latencies_ms())
     finally:
         server.close()
     return run
+
+
+async def storm(watching: int, seconds: float) -> dict[str, float]:
+    """300 joins a second for `seconds` (each leaves after 200 ms) while `watching` viewers watch: what those notice. Milliseconds."""
+    from common._native import Swarm
+
+    server, watchers, joiners = Server("auto"), Swarm(), Swarm()
+    try:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=50)) as http:
+            await asyncio.sleep(SETTLE_S)
+            await join(http, server.url, watchers, watching, JOINS_PER_S)
+            await asyncio.sleep(SETTLE_S)
+            watchers.restart()
+            await asyncio.sleep(seconds)
+            before = watchers.latencies_ms()
+            watchers.restart()
+            cpu, began = server.cpu_s, time.monotonic()
+            await join(http, server.url, joiners, round(STORM_PER_S * seconds), STORM_PER_S, stay_s=0.2)
+            took = time.monotonic() - began
+            cpu = (server.cpu_s - cpu) / took
+            during = watchers.latencies_ms()
+            lost = sum(report["missing"] for report in watchers.reports())
+    finally:
+        server.close()
+    late = sum(count for ms, count in during if ms > 1000 / FPS)
+    return {
+        "joins_per_s": STORM_PER_S * seconds / took,
+        "server_cpu": cpu,
+        "p95_before_ms": percentiles(before)[1],
+        "p95_ms": percentiles(during)[1],
+        "worst_ms": during[-1][0] if during else float("nan"),
+        "late": late,
+        "packets": sum(count for _, count in during),
+        "lost": lost,
+    }
+
+
+async def first_pictures() -> list[float]:
+    """POST to first whole key frame of pion viewers, one after the other, over the GOP; empty where Go is missing. ms."""
+    from tests.harness import pion
+
+    if reason := pion.missing():
+        print(f"first pictures are the swarm's own: {reason}")
+        return []
+    server = Server("auto")
+    try:
+        await asyncio.sleep(SETTLE_S)
+        arguments = ("watch", "-url", server.url, "-device", "lo", "-apart", "130ms")
+        async with pion.pion(*arguments, "-viewers", str(PION_JOINS)) as viewers:
+            return [
+                (await viewers.event("first_key_frame", number, 60))["ms"] for number in range(PION_JOINS)
+            ]
+    finally:
+        server.close()
+
+
+def without_loss(run: Run) -> bool:
+    """Whether all that was sent came, and soon enough to be watched live."""
+    return run.missing == 0 and run.latency_ms[1] < 1000 / FPS
+
+
+async def most_viewers(most: int, seconds: float) -> int:
+    """The largest number of viewers, up to `most`, that one core serves without loss, in steps of a fifth of it."""
+    best = 0
+    for viewers in range(most // 5, most + 1, most // 5):
+        if not without_loss(await measure("auto", viewers, seconds, rate=150)):
+            break
+        best = viewers
+    return best
 
 
 def percentiles(histogram: list[tuple[float, int]]) -> tuple[float, float]:
@@ -251,32 +393,120 @@ def lines(runs: list[Run], limits: dict[str, float]) -> Iterator[str]:
         yield f"sfu packets lost ({name}): {run.missing} of {run.packets + run.missing} (ratio {share:.6f})"
 
 
+def table(runs: list[Run], limits: dict[str, float], firsts: list[float], most: str) -> Iterator[str]:
+    """All figures of this machine, ratios to the kernel's limit in brackets."""
+    counted = [run for run in runs if run.rung == "auto"]
+    middle = min(counted, key=lambda run: abs(run.viewers - 300))
+    firsts = sorted(firsts or middle.first_ms)
+    p50, p95 = statistics.median(firsts), firsts[int(len(firsts) * 0.95)]
+    rates = [
+        f"{run.packets_per_cpu_s / 1000:,.0f} k ({run.packets_per_cpu_s / limits['gso']:.2f})"
+        for run in counted
+    ]
+    counts = " / ".join(str(run.viewers) for run in counted)
+    yield (
+        f"| | packets per server CPU-second at {counts} viewers | most viewers without loss on one core"
+        " | POST to first key frame, p50 / p95 | server CPU per join | memory per viewer"
+        f" | latency p95 at {middle.viewers} |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    yield from PEERS.splitlines()
+    yield (
+        f"| this core | {' / '.join(rates)} | {most} | {p50:.0f} / {p95:.0f} ms | {middle.cpu_ms_per_join:.2f} ms"
+        f" | {middle.kb_per_viewer:.0f} kB | {middle.latency_ms[1]:.2f} ms |"
+    )
+    for run in runs:
+        if run.rung == "sendto":
+            ratio = run.packets_per_cpu_s / limits["sendto"]
+            yield f"| without trains, {run.viewers} | {run.packets_per_cpu_s / 1000:,.0f} k ({ratio:.2f} of sendto's) | | | | | |"
+    yield (
+        f"| the kernel alone: GSO loop / sendto loop of equal bytes | {limits['gso'] / 1000:,.0f} k (1.00)"
+        f" / {limits['sendto'] / 1000:,.0f} k ({limits['sendto'] / limits['gso']:.2f}) | | | | | |"
+    )
+
+
+class Progress:
+    """A bar of the steps, and how long it has taken."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.done, self.began = steps, 0, time.monotonic()
+
+    def step(self, what: str) -> None:
+        """Another one begins."""
+        bar = "#" * self.done + "-" * (self.steps - self.done)
+        took = time.monotonic() - self.began
+        print(f"[{bar}] {self.done + 1} of {self.steps}, {took:.0f} s: {what}", file=sys.stderr, flush=True)
+        self.done += 1
+
+
+async def run_all(viewers: list[int], seconds: float, most: int, quick: bool) -> None:
+    """Measures and prints."""
+    from common._native import kernel_limit
+
+    bar = Progress(2 + len(viewers) + 2 + (0 if quick else 1) + (1 if most else 0))
+    bar.step("the kernel alone")
+    limits = {
+        "gso": kernel_limit(gso=True, viewers=300, seconds=2.0),
+        "sendto": kernel_limit(gso=False, viewers=300, seconds=2.0),
+    }
+    middle = viewers[len(viewers) // 2]
+    bar.step(f"{middle} viewers, one call a packet")
+    runs = [await measure("sendto", middle, seconds)]
+    for count in viewers:
+        bar.step(f"{count} viewers")
+        runs.append(await measure("auto", count, seconds))
+    for line in lines(runs, limits):
+        print(line, flush=True)
+    bar.step("first pictures")
+    firsts = await first_pictures()
+    if not quick:
+        bar.step(f"{STORM_PER_S} joins a second")
+        joins = await storm(viewers[0], 3.0)
+        print(
+            f"sfu {viewers[0]} viewers during {joins['joins_per_s']:.0f} joins/s ({joins['server_cpu']:.2f} of a core):"
+            f" latency p95 {joins['p95_ms']:.2f} ms, worst {joins['worst_ms']:.1f} ms, later than a frame {joins['late']:.0f} of"
+            f" {joins['packets']:.0f}, lost {joins['lost']:.0f} (vs before, p95 {joins['p95_before_ms']:.2f} ms:"
+            f" {joins['p95_ms'] / joins['p95_before_ms']:.2f})",
+            flush=True,
+        )
+    bar.step(f"{middle} viewers, two workers")
+    one = next(run for run in runs if run.rung == "auto" and run.viewers == middle)
+    two = await measure("auto", middle, seconds, workers=2, cores=",".join(map(str, CORES)))
+    print(
+        f"sfu two workers carry, by CPU time of the busier one at {middle} viewers: {two.packets_per_worker_s:,.0f} packets/s"
+        f" (vs one worker {one.packets_per_worker_s:,.0f}: {two.packets_per_worker_s / one.packets_per_worker_s:.2f}x)",
+        flush=True,
+    )
+    best = 0
+    if most:
+        bar.step(f"up to {most} viewers on one core")
+        best = await most_viewers(most, seconds)
+    for line in table(runs, limits, firsts, f"{best}{'+' if best == most else ''}" if most else "-"):
+        print(line, flush=True)
+
+
 def main() -> None:
     """Runs the whole table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--serve", metavar="RUNG", help=argparse.SUPPRESS)
-    parser.add_argument("--viewers", default="100,300", help="numbers of viewers, comma separated")
+    parser.add_argument("--workers", type=int, default=1, help=argparse.SUPPRESS)
+    parser.add_argument("--viewers", default="100,300,500", help="numbers of viewers, comma separated")
     parser.add_argument("--seconds", type=float, default=10, help="seconds to count for")
+    parser.add_argument("--most", type=int, default=1500, help="viewers to try on one core; 0: don't")
+    parser.add_argument(
+        "--quick", action="store_true", help="100 and 300 viewers, 4 s each, and not the most"
+    )
     options = parser.parse_args()
+    if options.quick:
+        options.viewers, options.seconds, options.most = "100,300", 4.0, 0
     if options.serve:
-        asyncio.run(serve(options.serve))
+        asyncio.run(serve(options.serve, options.workers))
         return
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    from common._native import kernel_limit
-
-    limits = {
-        "gso": kernel_limit(gso=True, viewers=300, seconds=2.0),
-        "sendto": kernel_limit(gso=False, viewers=300, seconds=2.0),
-    }
-    runs = [
-        asyncio.run(measure(rung, viewers, options.seconds))
-        for viewers in map(int, options.viewers.split(","))
-        for rung in ("sendto", "auto")
-    ]
-    for line in lines(runs, limits):
-        print(line, flush=True)
+    os.sched_setaffinity(0, {CORES[-1]})
+    counts = [int(count) for count in options.viewers.split(",")]
+    asyncio.run(run_all(counts, options.seconds, options.most, options.quick))
 
 
 if __name__ == "__main__":
