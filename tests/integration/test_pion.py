@@ -74,6 +74,43 @@ async def test_pion_starts_at_once_on_a_stream_with_no_key_frame_due() -> None:
     assert all(first["ms"] > 0 for first in firsts)
 
 
+async def test_a_relay_pulls_from_a_foreign_server(film_options: list[str]) -> None:
+    async with pion("serve", "-device", "lo", *film_options) as foreign:
+        whep = (await foreign.event("serving"))["url"]
+        async with (
+            media_server(name="relay", upstreams=lambda _: [whep], linger_s=0.5) as relay,
+            aiohttp.ClientSession() as http,
+        ):
+            async with (
+                Viewer(http, relay.whep("far")) as viewer,
+                Viewer(http, relay.whep("far")) as second,
+            ):
+                pictures, sound, others = await asyncio.gather(
+                    viewer.frames("video", 60), viewer.frames("audio", 100), second.frames("video", 30)
+                )
+                assert (pictures[-1].width, pictures[-1].height) == (640, 360)
+                assert len(sound) == 100 and len(others) == 30
+                asked = foreign.said("asked")
+                assert [one["hops"] for one in asked] == ["relay"], "one pull for all"
+            # Nobody watches any more: the pull lingers and is then ended, there too.
+            await foreign.event("deleted")
+        assert (await foreign.end())["left"] == 0
+
+
+async def test_another_stream_of_a_foreign_server_beside_the_first(film_options: list[str]) -> None:
+    async with pion("serve", "-device", "lo", *film_options) as foreign:
+        whep = (await foreign.event("serving"))["url"]
+        async with (
+            media_server(name="relay", upstreams=lambda stream: [f"{whep}/{stream}"]) as relay,
+            aiohttp.ClientSession() as http,
+            Viewer(http, relay.whep("one")) as first,
+            Viewer(http, relay.whep("two")) as second,
+        ):
+            seen = await asyncio.gather(first.frames("video", 30), second.frames("video", 30))
+            assert [len(pictures) for pictures in seen] == [30, 30]
+            assert len(foreign.said("asked")) == 2
+
+
 async def test_pion_is_refused_with_the_servers_reason() -> None:
     async with media_server() as server, pion("watch", "-url", server.whep("nothing")) as viewer:
         refused = await viewer.event("failed")

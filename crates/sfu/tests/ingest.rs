@@ -98,6 +98,16 @@ impl Publisher {
         simulcast: bool,
     ) -> (Publisher, str0m::change::SdpPendingOffer, String) {
         let config = Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false);
+        Publisher::offer_of(config, now, video, audio, simulcast)
+    }
+
+    fn offer_of(
+        config: str0m::RtcConfig,
+        now: Instant,
+        video: bool,
+        audio: bool,
+        simulcast: bool,
+    ) -> (Publisher, str0m::change::SdpPendingOffer, String) {
         let mut rtc = config.set_extension(12, Extension::AbsoluteCaptureTime).build(now);
         rtc.add_local_candidate(Candidate::host(publisher_address(), "udp").unwrap());
         let mut api = rtc.sdp_api();
@@ -213,8 +223,19 @@ struct World {
 
 impl World {
     fn new(video: bool, audio: bool, rids: Vec<&'static str>, conditions: Conditions) -> World {
+        let config = Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false);
+        World::of(config, video, audio, rids, conditions)
+    }
+
+    fn of(
+        config: str0m::RtcConfig,
+        video: bool,
+        audio: bool,
+        rids: Vec<&'static str>,
+        conditions: Conditions,
+    ) -> World {
         let now = Instant::now();
-        let (mut publisher, pending, offer) = Publisher::offer(now, video, audio, rids.len() > 1);
+        let (mut publisher, pending, offer) = Publisher::offer_of(config, now, video, audio, rids.len() > 1);
         let (ingest, answer) = Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), &offer).unwrap();
         publisher.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp).unwrap()).unwrap();
         World {
@@ -407,6 +428,24 @@ fn audio_only_and_video_only_are_taken() {
         let description = world.incoming.cache.description();
         assert_eq!((description.video.is_some(), description.audio.is_some()), (video, audio));
         assert!(world.incoming.packets.len() > 40);
+    }
+}
+
+#[test]
+fn a_stream_whose_sound_comes_first_waits_a_moment_before_its_codec_is_guessed() {
+    let started = |world: &World| world.incoming.events.iter().any(|event| matches!(event, IngestEvent::Started(_)));
+    // Of an offer with H.264 nothing else is taken: there is nothing to guess.
+    for (config, certain) in [
+        (Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true), true),
+        (Rtc::builder().clear_codecs().enable_vp8(true).enable_vp9(true), false),
+    ] {
+        let mut world = World::of(config.enable_opus(true, false), true, true, vec![""], near());
+        world.publisher.video = None; // negotiated, but no camera yet
+        world.run(ms(700));
+        assert!(world.incoming.ingest.stats().packets > 10, "sound comes");
+        assert_eq!(started(&world), certain);
+        world.run(ms(1500));
+        assert!(started(&world), "sound alone is a stream too");
     }
 }
 

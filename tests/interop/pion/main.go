@@ -1,7 +1,8 @@
-// A WHEP viewer and a WHIP publisher on pion, an implementation that shares no code with ours.
+// A WHEP viewer, a WHIP publisher and a WHEP server on pion, an implementation that shares no code with ours.
 //
 //	pion watch   -url URL [-token T] [-seconds 5] [-viewers 1] [-apart 100ms] [-network udp4] [-device lo]
 //	pion publish -url URL [-token T] [-seconds 0] -video film.h264 [-audio sound.ogg] [-fps 25]
+//	pion serve   [-seconds 0] -video film.h264 -audio sound.ogg [-fps 25]
 //
 // Prints one JSON object a line: `event` says which, `ms` counts from the POST. Ends by itself after -seconds (0: when stdin
 // closes), with DELETE. Exit status 1: the session was refused or never connected.
@@ -61,7 +62,7 @@ func (o options) over() <-chan struct{} {
 }
 
 func main() {
-	usage := "usage: pion watch|publish -url URL ... (-h after the command lists its options)"
+	usage := "usage: pion watch|publish|serve ... (-h after the command lists its options)"
 	if len(os.Args) < 2 {
 		fmt.Fprintln(os.Stderr, usage)
 		os.Exit(2)
@@ -88,6 +89,13 @@ func main() {
 		_ = flags.Parse(os.Args[2:])
 		common.time = time.Duration(*seconds * float64(time.Second))
 		err = publish(common, *video, *audio, *fps)
+	case "serve":
+		video := flags.String("video", "", "H.264 in Annex B, repeated for ever")
+		audio := flags.String("audio", "", "Opus in Ogg, 20 ms a packet, repeated for ever")
+		fps := flags.Float64("fps", 25, "pictures a second")
+		_ = flags.Parse(os.Args[2:])
+		common.time = time.Duration(*seconds * float64(time.Second))
+		err = serve(common, *video, *audio, *fps)
 	default:
 		err = fmt.Errorf("%s", usage)
 	}

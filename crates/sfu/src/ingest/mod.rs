@@ -44,6 +44,8 @@ use transport_numbers::TransportNumbers;
 const DISCONNECTED_TIMEOUT: Duration = Duration::from_secs(15);
 /// An offer or answer that nobody uses is forgotten after this.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A stream whose sound comes first waits so long for its first video packet, when that could be of several codecs.
+const UNDECIDED: Duration = Duration::from_secs(1);
 /// No media for so long counts as silence.
 const SILENCE: Duration = Duration::from_secs(1);
 /// Addresses that a peer may send from.
@@ -134,6 +136,10 @@ pub struct Ingest {
     reference: Option<usize>,
     gates: [KeyFrameGate; Layer::MAX],
     description: StreamDescription,
+    /// It was told ([`IngestEvent::Started`]).
+    announced: bool,
+    /// Until then it is not, for want of a video packet that says which of several codecs it is.
+    undecided: Option<Instant>,
     peers: Vec<Peer>,
     last_media: Option<Instant>,
     silent: bool,
@@ -255,6 +261,8 @@ impl Ingest {
             reference: None,
             gates: Default::default(),
             description: StreamDescription::default(),
+            announced: false,
+            undecided: None,
             peers: Vec::new(),
             last_media: None,
             silent: false,
@@ -346,6 +354,9 @@ impl Ingest {
         if silent && !std::mem::replace(&mut self.silent, true) {
             self.events.push_back(IngestEvent::Silent);
         }
+        if self.undecided.is_some_and(|due| now >= due) {
+            self.announce();
+        }
         if now >= self.timeout {
             if self.rtc.handle_input(Input::Timeout(now)).is_err() {
                 self.stats.rejected += 1;
@@ -369,7 +380,7 @@ impl Ingest {
             State::Connected => None,
         };
         let silence = self.last_media.filter(|_| !self.silent).map(|last| last + SILENCE);
-        Some([end, silence].into_iter().flatten().fold(self.timeout, Instant::min))
+        Some([end, silence, self.undecided].into_iter().flatten().fold(self.timeout, Instant::min))
     }
 
     /// What happened since the last call, oldest first.
@@ -649,10 +660,34 @@ impl Ingest {
                 self.rids.iter().take(Layer::MAX).cloned().collect()
             };
         }
-        if description != self.description {
-            self.description = description.clone();
-            self.events.push_back(IngestEvent::Started(description));
+        let news = description != self.description || !self.announced;
+        self.description = description;
+        if !self.announced && self.guesses_video() {
+            self.undecided.get_or_insert(newest.timestamp + UNDECIDED);
+        } else if news {
+            self.announce();
         }
+    }
+
+    fn announce(&mut self) {
+        (self.announced, self.undecided) = (true, None);
+        self.events.push_back(IngestEvent::Started(self.description.clone()));
+    }
+
+    /// Whether the video's codec is only likely: several were negotiated and no packet has come. A viewer that is answered with
+    /// the wrong one would never see anything.
+    fn guesses_video(&mut self) -> bool {
+        if self.description.video.is_none() || self.sources.values().any(|(line, ..)| *line < AUDIO) {
+            return false;
+        }
+        let mut codecs: Vec<Codec> = Vec::new();
+        for mid in self.mids() {
+            let Some(media) = self.rtc.media(mid).filter(|media| media.kind() == MediaKind::Video) else { continue };
+            let params =
+                self.rtc.codec_config().params().iter().filter(|params| media.remote_pts().contains(&params.pt()));
+            codecs.extend(params.filter_map(|params| known_codec(params.spec().codec)));
+        }
+        codecs.iter().any(|codec| *codec != codecs[0])
     }
 
     /// Identification tags of all sections that may carry media.
