@@ -11,7 +11,10 @@ static TARGET: LazyLock<fuzz::Target> = LazyLock::new(|| {
         if let Ok(path) = std::env::var("FUZZ_HISTORY") {
             let _ = std::fs::write(path, fuzz::history());
         }
-        before(panic);
+        // what `sfu` catches and answers (contradictions in an offer) is no find; what nobody catches ends the search all the same
+        if !panic.location().is_some_and(|place| place.file().contains("/str0m-")) {
+            before(panic);
+        }
     }));
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
     fuzz::target(&name).unwrap_or_else(|| panic!("FUZZ_TARGET={name:?} is no entry point; see fuzz::TARGETS"))
