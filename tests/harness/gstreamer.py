@@ -5,13 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-import ipaddress
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -85,17 +82,10 @@ def certificate(folder: Path, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKe
     return path
 
 
-def own_address() -> str:
-    """An IPv4 address of this machine that is not loopback's, which libnice leaves out while there is another."""
-    for addresses in psutil.net_if_addrs().values():
-        for one in addresses:
-            if one.family == socket.AF_INET and not ipaddress.ip_address(one.address).is_loopback:
-                return one.address
-    return "127.0.0.1"
-
-
 @contextlib.asynccontextmanager
-async def gstreamer(what: str, url: str, *options: str) -> AsyncIterator[PeerProcess]:
-    """Runs it: `what` is publish or watch."""
-    async with peer_process(PYTHON, str(PROGRAM), what, "--url", url, *options) as running:
+async def gstreamer(
+    what: str, url: str, *options: str, before: tuple[str, ...] = ()
+) -> AsyncIterator[PeerProcess]:
+    """Runs it: `what` is publish or watch; `before` is a command that runs it."""
+    async with peer_process(*before, PYTHON, str(PROGRAM), what, "--url", url, *options) as running:
         yield running

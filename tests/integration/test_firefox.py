@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 
 from tests.harness.firefox import firefox, needs_firefox
-from tests.harness.gstreamer import own_address
+from tests.harness.link import link, needs_link
 from tests.harness.media_server import media_server
 from tests.harness.peers import Publisher
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_firefox]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), needs_firefox, needs_link]
 
 WATCH = """(async () => {
   const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
@@ -47,7 +47,12 @@ FLOWS = """(async () => {
 
 
 async def test_firefox_watches_listens_and_chats(tmp_path: Path) -> None:
-    address = own_address()  # a browser gathers no loopback addresses
+    # a browser gathers no loopback addresses: ours is the near end of a link
+    with link() as way:
+        await watch_and_chat(way.outer, tmp_path)
+
+
+async def watch_and_chat(address: str, profile: Path) -> None:
     async with (
         media_server(media_host=address, public_ip=[address]) as server,
         aiohttp.ClientSession() as http,
@@ -56,7 +61,7 @@ async def test_firefox_watches_listens_and_chats(tmp_path: Path) -> None:
             await server.until_live("vp8")
 
             def watch() -> list[int]:
-                with firefox(tmp_path) as browser:
+                with firefox(profile) as browser:
                     browser.open(f"{server.url}/health")
                     assert browser.evaluate(WATCH.replace("WHEP", server.whep("vp8"))) == 2
                     browser.wait_until(FLOWS, tell=TELL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -13,11 +13,12 @@ import pytest
 from aiortc import RTCDataChannelParameters
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.harness.gstreamer import certificate, gstreamer, needs_gstreamer, own_address
+from tests.harness.gstreamer import certificate, gstreamer, needs_gstreamer
+from tests.harness.link import Conditions, Link, link, needs_link
 from tests.harness.media_server import MediaServer, media_server
 from tests.harness.peers import TONE_HZ, Publisher, Viewer, pitch_hz
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_gstreamer]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), needs_gstreamer, needs_link]
 ENOUGH = 40
 """Pictures after which a stream flows."""
 
@@ -27,21 +28,25 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(certificate(tmp_path_factory.mktemp("pem"), ec.generate_private_key(ec.SECP256R1())))
 
 
-@contextlib.asynccontextmanager
-async def server_of_this_machine() -> AsyncIterator[MediaServer]:
-    address = own_address()
-    async with media_server(media_host=address, public_ip=[address]) as server:
-        yield server
+@pytest.fixture
+def way() -> Iterator[Link]:
+    """libnice leaves loopback out: GStreamer runs in a namespace behind a link."""
+    with link(Conditions(delay_ms=1)) as made:
+        yield made
+
+
+def server_on(way: Link) -> contextlib.AbstractAsyncContextManager[MediaServer]:
+    return media_server(http_host=way.outer, media_host=way.outer, public_ip=[way.outer])
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])
-async def test_gstreamer_watches_what_gstreamer_publishes(pem: str, codec: str) -> None:
+async def test_gstreamer_watches_what_gstreamer_publishes(way: Link, pem: str, codec: str) -> None:
     options = ("--pem", pem, "--video", codec)
-    async with server_of_this_machine() as server:
-        async with gstreamer("publish", server.whip("ball"), *options) as publisher:
+    async with server_on(way) as server:
+        async with gstreamer("publish", server.whip("ball"), *options, before=way.before) as publisher:
             await publisher.event("connected", timeout_s=60)
             await server.until_live("ball")
-            async with gstreamer("watch", server.whep("ball"), *options) as viewer:
+            async with gstreamer("watch", server.whep("ball"), *options, before=way.before) as viewer:
                 await viewer.until(lambda: len(viewer.said("picture")) >= ENOUGH, "pictures", 60)
                 await viewer.until(
                     lambda: any(-15 < line["rms_db"] < -3 for line in viewer.said("sound")), "a tone", 60
@@ -56,9 +61,9 @@ async def test_gstreamer_watches_what_gstreamer_publishes(pem: str, codec: str) 
         await server.until(lambda stats: not stats["streams"] and not stats["sessions"], "all cleared")
 
 
-async def test_gstreamers_picture_and_tone_come_to_aiortc(pem: str) -> None:
-    async with server_of_this_machine() as server, aiohttp.ClientSession() as http:
-        async with gstreamer("publish", server.whip("ball"), "--pem", pem) as publisher:
+async def test_gstreamers_picture_and_tone_come_to_aiortc(way: Link, pem: str) -> None:
+    async with server_on(way) as server, aiohttp.ClientSession() as http:
+        async with gstreamer("publish", server.whip("ball"), "--pem", pem, before=way.before) as publisher:
             await publisher.event("connected", timeout_s=60)
             await server.until_live("ball")
             async with Viewer(http, server.whep("ball")) as viewer:
@@ -69,15 +74,23 @@ async def test_gstreamers_picture_and_tone_come_to_aiortc(pem: str) -> None:
     assert pitch_hz(sound[20:]) == pytest.approx(TONE_HZ, abs=15)
 
 
-async def test_gstreamer_starts_from_the_cache_and_chats_with_another_stack(pem: str) -> None:
+async def test_gstreamer_starts_from_the_cache_and_chats_with_another_stack(way: Link, pem: str) -> None:
     chat = [RTCDataChannelParameters(label="chat")]
-    async with server_of_this_machine() as server, aiohttp.ClientSession() as http:
+    async with server_on(way) as server, aiohttp.ClientSession() as http:
         async with Publisher(http, server.whip("talk")):  # a key frame only when one is asked for
             await server.until_live("talk")
             async with (
                 Viewer(http, server.whep("talk"), channels=chat) as other,
                 gstreamer(
-                    "watch", server.whep("talk"), "--pem", pem, "--channel", "chat", "--say", "hello"
+                    "watch",
+                    server.whep("talk"),
+                    "--pem",
+                    pem,
+                    "--channel",
+                    "chat",
+                    "--say",
+                    "hello",
+                    before=way.before,
                 ) as viewer,
             ):
                 await other.channels["chat"].opened()
@@ -90,11 +103,11 @@ async def test_gstreamer_starts_from_the_cache_and_chats_with_another_stack(pem:
             assert server.stats()["workers"][0]["faults"] == 0
 
 
-async def test_an_rsa_certificate_ends_in_the_handshake(tmp_path: Path) -> None:
+async def test_an_rsa_certificate_ends_in_the_handshake(way: Link, tmp_path: Path) -> None:
     pem = str(certificate(tmp_path, rsa.generate_private_key(65537, 2048)))
     async with (
-        server_of_this_machine() as server,
-        gstreamer("publish", server.whip("ball"), "--pem", pem) as publisher,
+        server_on(way) as server,
+        gstreamer("publish", server.whip("ball"), "--pem", pem, before=way.before) as publisher,
     ):
         await publisher.event("failed", timeout_s=60)
         assert publisher.said("connected") == []

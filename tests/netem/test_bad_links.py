@@ -10,22 +10,18 @@ from typing import Any
 
 import pytest
 
+from tests.harness.link import GOOD, Conditions, Link, link, needs_link
 from tests.harness.media_server import media_server
 from tests.harness.peer_process import PeerProcess
 from tests.harness.pion import film, needs_pion, pion
-from tests.netem.link import Conditions, Link, link, missing
-
-# The kernel's own emulator where it has one; two TUN devices and a thread otherwise.
-KIND = "netem" if missing("netem") is None else "tun"
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
     needs_pion,
-    pytest.mark.skipif(missing(KIND) is not None, reason=missing(KIND) or ""),
+    needs_link,
 ]
 
-GOOD = Conditions()
 PICTURE_MS, SOUND_MS = 40, 20
 
 
@@ -39,7 +35,7 @@ async def watching(
     film_options: list[str], conditions: Conditions = GOOD, *, mtu: int = 1500
 ) -> AsyncIterator[tuple[Link, PeerProcess]]:
     """A publisher here, a viewer behind the link who has seen the first key frame."""
-    with link(KIND, conditions, mtu=mtu) as way:
+    with link(conditions, mtu=mtu) as way:
         async with media_server(
             http_host=way.outer, media_host="0.0.0.0", public_ip=["127.0.0.1", way.outer]
         ) as server:

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 TUN = Path("/dev/net/tun")
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
 NUMBERS = itertools.count(1)
@@ -39,6 +41,9 @@ class Conditions:
     queue_ms: float = 200.0
     """Most that waits where the rate is bound; what is more is lost."""
     broken: bool = False
+
+
+GOOD = Conditions()
 
 
 def _run(*command: str) -> None:
@@ -222,8 +227,14 @@ class TunLink(Link):
         super().close()
 
 
+KIND = "netem" if missing("netem") is None else "tun"
+"""The kernel's own emulator where it has one; two TUN devices and a thread otherwise."""
+
+needs_link = pytest.mark.skipif(missing(KIND) is not None, reason=missing(KIND) or "")
+
+
 @contextlib.contextmanager
-def link(kind: str, conditions: Conditions, *, mtu: int = 1500) -> Iterator[Link]:
+def link(conditions: Conditions = GOOD, *, mtu: int = 1500, kind: str = KIND) -> Iterator[Link]:
     """A link of that kind under those conditions."""
     made = {"tun": TunLink, "netem": NetemLink}[kind](mtu)
     try:
