@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import psutil
@@ -54,8 +56,12 @@ async def test_origin_packager_and_relay_are_registered(up: RunningUp) -> None:
 
 
 async def test_play_tells_how_to_watch(up: RunningUp) -> None:
-    async with aiohttp.ClientSession(up.url) as http, http.get("/api/broadcasts/demo/play") as answer:
-        play = await answer.json()
+    async with aiohttp.ClientSession(up.url) as http, asyncio.timeout(60):
+        play: dict[str, Any] = {"hls": None}
+        while play["hls"] is None:  # the first segments take a moment
+            async with http.get("/api/broadcasts/demo/play") as answer:
+                play = await answer.json()
+            await asyncio.sleep(0.1)
     assert play["mode"] == "webrtc"
     assert play["whep"].endswith("/whep/demo") or "/whep/demo?" in play["whep"]
     assert play["hls"].endswith("/hls/demo/index.m3u8")
