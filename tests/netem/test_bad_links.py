@@ -106,8 +106,8 @@ async def test_loss_of_1_5_10_and_20_percent_is_repaired(film_options: list[str]
         for loss in (0.01, 0.05, 0.10, 0.20):
             way.set(replace(GOOD, loss=loss))
             seen = await phase(viewer, 4)
-            assert seen.shown > {0.01: 0.9, 0.05: 0.9, 0.10: 0.7, 0.20: 0.15}[loss], (loss, seen)
-            assert seen.longest_gap_ms < 4000, (loss, seen)
+            assert seen.shown > {0.01: 0.85, 0.05: 0.75, 0.10: 0.5, 0.20: 0.1}[loss], (loss, seen)
+            assert seen.longest_gap_ms < 6000, (loss, seen)
             assert seen.heard > (1 - loss) * 0.85, (loss, seen)
             if loss > 0.01:
                 assert seen.repaired > 0, (loss, seen)
