@@ -12,14 +12,13 @@ use crate::socket::UdpSocket;
 #[derive(Debug)]
 pub(crate) struct Dials {
     poller: Poller,
-    ready: Vec<Ready>,
 }
 
 impl Dials {
     /// # Errors
     /// The kernel's, when the process has no descriptor left.
     pub(crate) fn new() -> io::Result<Dials> {
-        Ok(Dials { poller: Poller::new()?, ready: Vec::new() })
+        Ok(Dials { poller: Poller::new()? })
     }
 
     /// Readable while a socket is.
@@ -37,10 +36,9 @@ impl Dials {
         Ok(socket)
     }
 
-    /// Appends the places whose sockets have something to read.
-    pub(crate) fn readable(&mut self, slots: &mut Vec<usize>) {
-        self.poller.wait(Some(Duration::ZERO), &mut self.ready);
-        slots.extend(self.ready.drain(..).map(|ready| ready.id as usize));
+    /// Appends the sockets that have something to read, by their places.
+    pub(crate) fn ready(&self, ready: &mut Vec<Ready>) {
+        self.poller.wait(Some(Duration::ZERO), ready);
     }
 }
 
@@ -50,7 +48,14 @@ mod tests {
 
     #[test]
     fn each_socket_has_a_port_of_its_own_and_tells_of_itself_until_it_is_closed() {
-        let mut dials = Dials::new().unwrap();
+        let dials = Dials::new().unwrap();
+        let readable = || {
+            let mut ready = Vec::new();
+            dials.ready(&mut ready);
+            let mut slots: Vec<u64> = ready.into_iter().map(|ready| ready.id).collect();
+            slots.sort_unstable();
+            slots
+        };
         let host = "127.0.0.1".parse().unwrap();
         let (first, second) = (dials.dial(host, 4).unwrap(), dials.dial(host, 9).unwrap());
         assert_ne!(first.local().port(), second.local().port());
@@ -58,13 +63,8 @@ mod tests {
         for socket in [&first, &second] {
             peer.send_to(b"x", socket.local()).unwrap();
         }
-        let mut slots = Vec::new();
-        dials.readable(&mut slots);
-        slots.sort_unstable();
-        assert_eq!(slots, [4, 9]);
+        assert_eq!(readable(), [4, 9]);
         drop(first);
-        slots.clear();
-        dials.readable(&mut slots);
-        assert_eq!(slots, [9]);
+        assert_eq!(readable(), [9]);
     }
 }

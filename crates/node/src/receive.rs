@@ -49,6 +49,24 @@ impl Receiver {
         }
     }
 
+    /// Reads what is there, at most `batches` times [`BATCH`] datagrams, and gives each to `handle`. Returns how many the kernel gave.
+    pub fn drain(
+        &mut self,
+        socket: &UdpSocket,
+        batches: usize,
+        mut handle: impl FnMut(SocketAddr, &mut [u8]),
+    ) -> usize {
+        let mut total = 0;
+        for _ in 0..batches {
+            let count = self.receive(socket, &mut handle);
+            total += count;
+            if count < BATCH {
+                break;
+            }
+        }
+        total
+    }
+
     /// Reads what is there, at most [`BATCH`] datagrams, and gives each to `handle`. Returns how many the kernel gave: fewer than
     /// [`BATCH`] means that the socket is empty now.
     pub fn receive(&mut self, socket: &UdpSocket, mut handle: impl FnMut(SocketAddr, &mut [u8])) -> usize {

@@ -1,34 +1,12 @@
 //! Two nodes over real sockets: one pulls from the other, and what was injected comes out of its tap.
 
-use std::time::{Duration, Instant};
+mod harness;
 
-use node::{Event, Node, NodeConfig, NodeError};
+use std::time::Instant;
+
+use harness::{DEADLINE, feed_until, frame, start};
+use node::{Event, Node, NodeError};
 use sfu::{AccessUnit, Kind, StreamDescription};
-
-const DEADLINE: Duration = Duration::from_secs(10);
-
-fn start(workers: usize) -> Node {
-    let host = "127.0.0.1".parse().unwrap();
-    Node::start(NodeConfig { host, workers, ..NodeConfig::default() }).unwrap()
-}
-
-/// A key frame or another frame of `bytes` bytes, in Annex-B form.
-fn frame(key: bool, index: u8, bytes: usize) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut unit = |head: u8, length: usize| {
-        out.extend([0, 0, 0, 1, head]);
-        // Never two zeros in a row: those would need emulation prevention.
-        out.extend((0..length).map(|at| (at as u8 ^ index) | 1));
-    };
-    if key {
-        unit(0x67, 20);
-        unit(0x68, 4);
-        unit(0x65, bytes);
-    } else {
-        unit(0x41, bytes);
-    }
-    out
-}
 
 fn wait_for(node: &Node, what: &str, mut wanted: impl FnMut(&Event) -> bool) {
     let began = Instant::now();
@@ -47,18 +25,6 @@ fn wait_readable(fd: i32) {
     unsafe { libc::poll(&raw mut poll, 1, 100) };
 }
 
-/// Runs `turn` every 10 ms until it is done.
-fn feed_until(mut turn: impl FnMut(u32) -> bool) {
-    let began = Instant::now();
-    for index in 0.. {
-        assert!(began.elapsed() < DEADLINE, "not within {DEADLINE:?}");
-        if turn(index) {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn pull(upstream: &Node, downstream: &Node, stream: &str) -> String {
     let (session, offer) = downstream.pull(stream, Vec::new()).unwrap();
     let (_, answer) = upstream.subscribe(stream, offer.sdp, true).unwrap();
@@ -73,7 +39,7 @@ fn what_is_injected_upstream_comes_out_of_the_tap_downstream() {
         upstream.open("far", StreamDescription::h264_opus(true, true)).unwrap();
         let inject = |index: u32| {
             let key = index.is_multiple_of(50);
-            let data = frame(key, index as u8, if key { 20_000 } else { 3_000 });
+            let data = frame(key, index, if key { 20_000 } else { 3_000 });
             upstream.inject("far", Kind::Video, data, index * 900, key).unwrap();
             upstream.inject("far", Kind::Audio, vec![index as u8; 80], index * 480, false).unwrap();
         };
@@ -121,7 +87,7 @@ fn another_upstream_goes_on_where_the_first_one_stopped() {
     }
     let inject = |node: &Node, index: u32| {
         let key = index.is_multiple_of(20);
-        node.inject("far", Kind::Video, frame(key, index as u8, 2_000), index * 900, key).unwrap();
+        node.inject("far", Kind::Video, frame(key, index, 2_000), index * 900, key).unwrap();
     };
     inject(&first, 0);
     let session = pull(&first, &downstream, "far");
@@ -180,7 +146,7 @@ fn many_streams_come_from_one_upstream_at_once() {
         let inject = |index: u32| {
             for (which, name) in names.iter().enumerate() {
                 let key = index.is_multiple_of(50);
-                let data = frame(key, index as u8, 500 + 100 * which);
+                let data = frame(key, index, 500 + 100 * which);
                 upstream.inject(name, Kind::Video, data, index * 900, key).unwrap();
             }
         };

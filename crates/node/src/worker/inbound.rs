@@ -9,7 +9,6 @@ use crate::connections::{Connections, ReadOutcome};
 use crate::gate::Admitted;
 use crate::handshakes::SHARE;
 use crate::post::Post;
-use crate::receive::BATCH;
 
 use super::{BATCHES_A_TURN, Place, Worker};
 
@@ -18,14 +17,9 @@ impl Worker {
         // It is put back below; nothing in between takes it.
         let Some(mut receiver) = self.receiver.take() else { return 0 };
         let socket = self.socket.clone();
-        let mut total = 0;
-        for _ in 0..BATCHES_A_TURN {
-            let count = receiver.receive(&socket, |from, datagram| self.take_datagram(now, Peer::udp(from), datagram));
-            total += count;
-            if count < BATCH {
-                break;
-            }
-        }
+        let total = receiver.drain(&socket, BATCHES_A_TURN, |from, datagram| {
+            self.take_datagram(now, Peer::udp(from), datagram);
+        });
         self.receiver = Some(receiver);
         total
     }
@@ -36,29 +30,25 @@ impl Worker {
             return 0;
         }
         let Some(mut receiver) = self.receiver.take() else { return 0 };
-        let (mut slots, mut total) = (Vec::new(), 0);
-        self.dials.readable(&mut slots);
-        for slot in slots {
+        let (mut ready, mut total) = (std::mem::take(&mut self.ready), 0);
+        self.dials.ready(&mut ready);
+        for event in ready.drain(..) {
+            let slot = event.id as usize;
             let dial = self.sources.get(slot).and_then(Option::as_ref).and_then(|source| source.dial.clone());
             let Some(dial) = dial else { continue };
-            for _ in 0..BATCHES_A_TURN {
-                let count = receiver.receive(&dial, |from, datagram| match DatagramKind::of(datagram) {
-                    DatagramKind::Unknown => self.stats.unknown += 1,
-                    _ => {
-                        self.with_source(now, slot, |ingest| ingest.handle_datagram(now, Peer::udp(from), datagram));
-                    }
-                });
-                total += count;
-                if count < BATCH {
-                    break;
+            total += receiver.drain(&dial, BATCHES_A_TURN, |from, datagram| match DatagramKind::of(datagram) {
+                DatagramKind::Unknown => self.stats.unknown += 1,
+                _ => {
+                    self.with_source(now, slot, |ingest| ingest.handle_datagram(now, Peer::udp(from), datagram));
                 }
-            }
+            });
         }
+        self.ready = ready;
         self.receiver = Some(receiver);
         total
     }
 
-    pub(super) fn take_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
+    fn take_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
         let ufrag = match DatagramKind::of(datagram) {
             DatagramKind::Unknown => {
                 self.stats.unknown += 1;
@@ -133,7 +123,7 @@ impl Worker {
         count
     }
 
-    pub(super) fn read_connection(&mut self, now: Instant, id: u64) {
+    fn read_connection(&mut self, now: Instant, id: u64) {
         let mut scratch = self.scratch.take().unwrap_or_else(Connections::scratch);
         match self.connections.read(now, id, &mut scratch) {
             ReadOutcome::Nothing => {}
@@ -199,7 +189,7 @@ impl Worker {
     }
 
     /// A datagram for one of our own sessions, from our socket or handed over.
-    pub(super) fn handle_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
+    fn handle_datagram(&mut self, now: Instant, from: Peer, datagram: &mut [u8]) {
         let kind = DatagramKind::of(datagram);
         let by_ufrag = match kind {
             DatagramKind::Stun => stun_ufrag(datagram).map(|ufrag| self.by_ufrag.get(ufrag).copied()),

@@ -29,7 +29,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn take_call(&mut self, now: Instant, call: Call) {
+    fn take_call(&mut self, now: Instant, call: Call) {
         // A caller that no longer waits needs no answer.
         match call {
             Call::Publish { stream, session, offer, reply } => {

@@ -18,7 +18,7 @@ use crate::stream::{Feed, Stream};
 use super::{Place, Source, Worker, channel_event};
 
 impl Worker {
-    pub(super) fn ingest_setup(&mut self, stream: &StreamName) -> IngestSetup {
+    fn ingest_setup(&mut self, stream: &StreamName) -> IngestSetup {
         IngestSetup {
             identity: self.shared.identity.clone(),
             credentials: Credentials::new(self.index, &mut self.entropy),
@@ -43,7 +43,8 @@ impl Worker {
             self.stats.faults += 1;
             Err(SfuError::Internal("the offer made the core panic".into()))
         })?;
-        self.add_source(now, ingest, stream, session, None);
+        let slot = self.free_source();
+        self.add_source(now, slot, ingest, stream, session, None);
         Ok(answer)
     }
 
@@ -55,36 +56,51 @@ impl Worker {
         labels: &[String],
     ) -> Result<Answer, NodeError> {
         let slot = self.free_source();
-        let dialled = self.dials.dial(self.socket.local().ip(), slot);
-        let made = dialled
-            .map_err(|source| NodeError::System { action: "cannot open a socket to pull with", source })
-            .and_then(|dial| {
-                let mut setup = self.ingest_setup(&stream);
-                setup.addresses.iter_mut().for_each(|address| address.set_port(dial.local().port()));
-                Ok((Ingest::pull(now, setup, labels)?, dial))
-            });
-        self.free_sources.push(slot);
-        let ((ingest, sdp), dial) = made?;
-        self.add_source(now, ingest, stream, session, Some(dial));
-        Ok(Answer { sdp, etag: String::new() })
+        match self.dial(now, slot, &stream, labels) {
+            Ok((ingest, sdp, dial)) => {
+                self.add_source(now, slot, ingest, stream, session, Some(dial));
+                Ok(Answer { sdp, etag: String::new() })
+            }
+            Err(error) => {
+                self.free_sources.push(slot);
+                Err(error)
+            }
+        }
     }
 
-    pub(super) fn free_source(&mut self) -> usize {
+    /// A pull's session, its offer and its socket.
+    fn dial(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        stream: &StreamName,
+        labels: &[String],
+    ) -> Result<(Ingest, String, UdpSocket), NodeError> {
+        let dialled = self.dials.dial(self.socket.local().ip(), slot);
+        let dial =
+            dialled.map_err(|source| NodeError::System { action: "cannot open a socket to pull with", source })?;
+        let mut setup = self.ingest_setup(stream);
+        setup.addresses.iter_mut().for_each(|address| address.set_port(dial.local().port()));
+        let (ingest, sdp) = Ingest::pull(now, setup, labels)?;
+        Ok((ingest, sdp, dial))
+    }
+
+    fn free_source(&mut self) -> usize {
         self.free_sources.pop().unwrap_or_else(|| {
             self.sources.push(None);
             self.sources.len() - 1
         })
     }
 
-    pub(super) fn add_source(
+    fn add_source(
         &mut self,
         now: Instant,
+        slot: usize,
         ingest: Ingest,
         stream: StreamName,
         session: Arc<str>,
         dial: Option<UdpSocket>,
     ) {
-        let slot = self.free_source();
         self.by_ufrag.insert(ingest.ufrag().to_owned(), Place::Source(slot));
         self.by_session.insert(Arc::clone(&session), Place::Source(slot));
         // A pull is our own wish.
@@ -141,7 +157,7 @@ impl Worker {
     }
 
     /// After an ICE restart only the address in use is still the session's.
-    pub(super) fn forget_remotes(&mut self, slot: usize) {
+    fn forget_remotes(&mut self, slot: usize) {
         let Some(taker) = self.takers[slot].as_mut() else { return };
         let path = taker.subscriber.remote();
         let (kept, gone) = taker.remotes.drain(..).partition(|peer| Some(*peer) == path);
@@ -170,7 +186,7 @@ impl Worker {
     }
 
     /// Drains what a source has to say: datagrams, events, packets; then its timer.
-    pub(super) fn after_source(&mut self, now: Instant, slot: usize) {
+    fn after_source(&mut self, now: Instant, slot: usize) {
         let Some(source) = self.sources[slot].as_mut() else { return };
         let mut dialled = Outbox::default();
         let outbox = if source.dial.is_some() { &mut dialled } else { &mut self.outbox };
@@ -221,7 +237,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn source_event(&mut self, now: Instant, slot: usize, event: IngestEvent) {
+    fn source_event(&mut self, now: Instant, slot: usize, event: IngestEvent) {
         let Some(source) = self.sources[slot].as_mut() else { return };
         let stream = Arc::clone(&source.stream);
         match event {

@@ -20,7 +20,7 @@ impl Worker {
         self.tell_others(|| Post::Described { stream: Arc::clone(stream), description: description.clone() });
     }
 
-    pub(super) fn tell_others(&self, mut post: impl FnMut() -> Post) {
+    fn tell_others(&self, mut post: impl FnMut() -> Post) {
         for (index, inbox) in self.shared.inboxes.iter().enumerate() {
             if index != usize::from(self.index) {
                 // A worker whose inbox is full is seconds late; it is counted there.
@@ -180,7 +180,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn say_goodbye(&mut self, now: Instant, slot: usize, reason: &'static str) {
+    fn say_goodbye(&mut self, now: Instant, slot: usize, reason: &'static str) {
         if let Some(taker) = self.takers[slot].as_mut() {
             let outbox = &mut self.outbox;
             if catch_unwind(AssertUnwindSafe(|| taker.subscriber.close(now, outbox))).is_err() {

@@ -90,7 +90,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn after_taker(&mut self, now: Instant, slot: usize) {
+    fn after_taker(&mut self, now: Instant, slot: usize) {
         while let Some(taker) = self.takers[slot].as_mut()
             && let Some(event) = taker.subscriber.poll_event()
         {
@@ -106,7 +106,7 @@ impl Worker {
         }
     }
 
-    pub(super) fn taker_event(&mut self, now: Instant, slot: usize, event: SubscriberEvent) {
+    fn taker_event(&mut self, now: Instant, slot: usize, event: SubscriberEvent) {
         let Some(taker) = self.takers[slot].as_mut() else { return };
         match event {
             SubscriberEvent::Connected => {
