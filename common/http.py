@@ -159,6 +159,14 @@ async def read_up_to(body: StreamReader, limit: int) -> bytes:
     return b"".join(parts)
 
 
+async def read_body(request: web.Request, limit: int, what: str) -> bytes:
+    """The request's body. Raises BadRequest (413) when `what` ("an SDP") has more than `limit` bytes, and reads no further."""
+    body = await read_up_to(request.content, limit + 1)
+    if len(body) > limit:
+        raise BadRequest(f"{what} has at most {limit} bytes", status=413, code="body_too_large")
+    return body
+
+
 async def read_model(request: web.Request, model: type[_Model]) -> _Model:
     """The request's JSON body as `model`. Raises BadRequest: not JSON (400), or not valid (422) with the fields named."""
     try:

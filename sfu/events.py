@@ -14,7 +14,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from common.errors import BadRequest, NotFound
-from common.http import read_up_to
+from common.http import read_body
 from sfu.viewers import Viewer
 
 EXTENSION = "urn:ietf:params:whep:ext:core:server-sent-events"
@@ -27,11 +27,7 @@ _CHOICE_BYTES = 1024
 
 async def choose_events(request: web.Request, viewer: Viewer) -> web.Response:
     """Makes an event stream of the events that the body names (all, without a body): 201 with its Location. Raises BadRequest."""
-    body = await read_up_to(request.content, _CHOICE_BYTES + 1)
-    if len(body) > _CHOICE_BYTES:
-        raise BadRequest(
-            f"a choice of events has at most {_CHOICE_BYTES} bytes", status=413, code="body_too_large"
-        )
+    body = await read_body(request, _CHOICE_BYTES, "a choice of events")
     try:
         names = json.loads(body) if body else list(_KNOWN)
     except ValueError:

@@ -42,8 +42,6 @@ def media_id_of(offer: str) -> str:
 
 def parse_choice(body: bytes, media_id: str) -> str | None:
     """The encoding that a request names; None for the best that fits. Raises BadRequest."""
-    if len(body) > MAX_CHOICE_BYTES:
-        raise BadRequest(f"a choice has at most {MAX_CHOICE_BYTES} bytes", status=413, code="body_too_large")
     try:
         choice = json.loads(body or b"{}")
     except ValueError:

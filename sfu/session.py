@@ -8,7 +8,7 @@ from aiohttp import web
 
 from common._native import Answer, SfuError
 from common.errors import BadRequest, Problem
-from common.http import read_up_to
+from common.http import preflight, read_body
 from common.ids import parse_broadcast_id, parse_token_id
 from sfu.worker import Worker, problem
 
@@ -41,13 +41,20 @@ async def read_sdp(request: web.Request, media_type: str = "application/sdp") ->
             code="unsupported_media_type",
             headers={"Accept-Post" if request.method == "POST" else "Accept-Patch": media_type},
         )
-    body = await read_up_to(request.content, MAX_SDP_BYTES + 1)
-    if len(body) > MAX_SDP_BYTES:
-        raise BadRequest(f"an SDP has at most {MAX_SDP_BYTES} bytes", status=413, code="body_too_large")
+    body = await read_body(request, MAX_SDP_BYTES, "an SDP")
     try:
         return body.decode("utf-8")
     except UnicodeDecodeError:
         raise BadRequest("the body is not UTF-8 text", code="bad_sdp") from None
+
+
+async def options(_request: web.Request) -> web.Response:
+    """OPTIONS of an endpoint or a session."""
+    return preflight(
+        "POST, GET, HEAD, PATCH, DELETE, OPTIONS",
+        Accept_Post="application/sdp",
+        Accept_Patch="application/trickle-ice-sdpfrag",
+    )
 
 
 async def endpoint_here(_request: web.Request) -> web.Response:

@@ -26,6 +26,11 @@ def words(name: str, data: Mapping[str, Any]) -> str:
     return json.dumps(told, separators=(",", ":"))
 
 
+def sse(name: str, data: Mapping[str, Any]) -> bytes:
+    """An event as an event stream carries it."""
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+
+
 class ViewerRole(enum.StrEnum):
     """What a WHEP session is for."""
 
@@ -67,7 +72,7 @@ class Viewer:
         """Queues an event for the viewer's event stream, and says it on the data channel for it if that is open."""
         if say := self.channels.get(LABELS.get(name, "")):
             say(words(name, data))
-        self.put(f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode())
+        self.put(sse(name, data))
 
     def hear(self, name: str, data: Mapping[str, Any]) -> None:
         """As `tell`, unless it is what the viewer heard last under this name."""
@@ -169,7 +174,7 @@ class Viewers:
                 viewer.tell(name, data)
             return
         self.spread(stream, LABELS.get(name, EVENTS), words(name, data), without)
-        message = f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
+        message = sse(name, data)
         for viewer in concerned:
             viewer.put(message)
 

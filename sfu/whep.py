@@ -8,7 +8,7 @@ from aiohttp import web
 
 from common._native import SessionUnknown, SfuError, StreamUnknown
 from common.errors import BadRequest, NotFound, Problem
-from common.http import preflight, read_up_to
+from common.http import read_body
 from common.ids import parse_token_id
 from common.metrics import counter
 from sfu.admission import Admission, Everybody, Here, Source
@@ -20,6 +20,7 @@ from sfu.session import (
     created,
     endpoint_here,
     nothing_here,
+    options,
     patch,
     read_sdp,
     refused,
@@ -39,7 +40,6 @@ _NOT_LIVE_S = 2.0
 """When to come again to a stream that nobody publishes at the moment."""
 
 _JOINS = counter("whep_joins_total", "WHEP offers answered", ("role",))
-_METHODS = "POST, GET, HEAD, PATCH, DELETE, OPTIONS"
 
 
 class Whep:
@@ -68,19 +68,19 @@ class Whep:
         router = app.router
         router.add_post("/whep/{stream}", self._join)
         router.add_get("/whep/{stream}", endpoint_here)
-        router.add_options("/whep/{stream}", self._preflight)
+        router.add_options("/whep/{stream}", options)
         router.add_patch("/whep/{stream}/{session}", self._patch)
         router.add_get("/whep/{stream}/{session}", nothing_here)
         router.add_delete("/whep/{stream}/{session}", self._leave)
-        router.add_options("/whep/{stream}/{session}", self._preflight)
+        router.add_options("/whep/{stream}/{session}", options)
         router.add_get("/whep/{stream}/{session}/events", self._events, allow_head=False)
         router.add_post("/whep/{stream}/{session}/events", self._subscribe)
         router.add_get("/whep/{stream}/{session}/events/{choice}", self._events, allow_head=False)
         router.add_delete("/whep/{stream}/{session}/events/{choice}", self._unsubscribe)
-        router.add_options("/whep/{stream}/{session}/events/{choice}", self._preflight)
-        router.add_options("/whep/{stream}/{session}/events", self._preflight)
+        router.add_options("/whep/{stream}/{session}/events/{choice}", options)
+        router.add_options("/whep/{stream}/{session}/events", options)
         router.add_post("/whep/{stream}/{session}/layer", self._choose)
-        router.add_options("/whep/{stream}/{session}/layer", self._preflight)
+        router.add_options("/whep/{stream}/{session}/layer", options)
 
     def leave(self, session: str) -> bool:
         """Ends a session of this node; False when there is none."""
@@ -127,11 +127,6 @@ class Whep:
         layers = self._layers.get(viewer.stream)
         if layers and viewer.connected and viewer.role is not ViewerRole.NODE:
             viewer.hear("layers", layers_event(layers, viewer.media_id, viewer.selected, viewer.layer))
-
-    async def _preflight(self, _request: web.Request) -> web.Response:
-        return preflight(
-            _METHODS, Accept_Post="application/sdp", Accept_Patch="application/trickle-ice-sdpfrag"
-        )
 
     async def _join(self, request: web.Request) -> web.Response:
         stream = stream_of(request)
@@ -184,7 +179,7 @@ class Whep:
 
     async def _choose(self, request: web.Request) -> web.Response:
         viewer = self._viewer(request)
-        encoding = parse_choice(await read_up_to(request.content, MAX_CHOICE_BYTES + 1), viewer.media_id)
+        encoding = parse_choice(await read_body(request, MAX_CHOICE_BYTES, "a choice"), viewer.media_id)
         layers = self._layers.get(viewer.stream) or self._read_layers(viewer.stream)
         layer = next((one["layer"] for one in layers if one["name"] == encoding), None)
         if encoding is not None and layer is None:

@@ -8,13 +8,13 @@ from aiohttp import web
 
 from common._native import SessionUnknown, SfuError
 from common.errors import NotFound
-from common.http import preflight
 from sfu.admission import Admission, Everybody
 from sfu.ice_servers import IceServers
 from sfu.session import (
     created,
     endpoint_here,
     nothing_here,
+    options,
     patch,
     read_sdp,
     refused,
@@ -41,11 +41,11 @@ class Whip:
         router = app.router
         router.add_post("/whip/{stream}", self._publish)
         router.add_get("/whip/{stream}", endpoint_here)
-        router.add_options("/whip/{stream}", self._preflight)
+        router.add_options("/whip/{stream}", options)
         router.add_patch("/whip/{stream}/{session}", self._patch)
         router.add_get("/whip/{stream}/{session}", nothing_here)
         router.add_delete("/whip/{stream}/{session}", self._end)
-        router.add_options("/whip/{stream}/{session}", self._preflight)
+        router.add_options("/whip/{stream}/{session}", options)
 
     def publishing(self, stream: str) -> bool:
         """True while a publisher's session is open for the stream."""
@@ -58,13 +58,6 @@ class Whip:
     def _heard(self, event: Event) -> None:
         if event["type"] == "session_closed":
             self._sessions.pop(event["session"], None)
-
-    async def _preflight(self, _request: web.Request) -> web.Response:
-        return preflight(
-            "POST, GET, HEAD, PATCH, DELETE, OPTIONS",
-            Accept_Post="application/sdp",
-            Accept_Patch="application/trickle-ice-sdpfrag",
-        )
 
     async def _publish(self, request: web.Request) -> web.Response:
         stream = stream_of(request)

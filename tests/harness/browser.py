@@ -38,12 +38,17 @@ MOUTH = (0.44, 0.50, 0.14, 0.12)
 """Where Ava's mouth is: left, top, width, height as shares of the picture. She sways by less than its margin."""
 
 
+def executable() -> str:
+    """Debian's Chromium."""
+    found = shutil.which("chromium")
+    assert found is not None, "Debian's chromium is not installed: apt-get install chromium"
+    return found
+
+
 def launch(playwright: Playwright, *, without: str = "") -> Browser:
     """Starts the browser, `without` one of its arguments. It dies with `playwright`."""
-    executable = shutil.which("chromium")
-    assert executable is not None, "Debian's chromium is not installed: apt-get install chromium"
     return playwright.chromium.launch(
-        executable_path=executable, args=[one for one in ARGUMENTS if one != without]
+        executable_path=executable(), args=[one for one in ARGUMENTS if one != without]
     )
 
 

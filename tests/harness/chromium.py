@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 from playwright.async_api import Error, Page, async_playwright
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
-from tests.harness.browser import ARGUMENTS
+from tests.harness.browser import ARGUMENTS, executable
 
 SCRIPT = Path(__file__).with_name("rtc.js")
 
@@ -76,10 +75,8 @@ class Tab:
 @contextlib.asynccontextmanager
 async def chromium(url: str, count: int = 1) -> AsyncIterator[list[Tab]]:
     """`count` pages of a browser of their own, at `url` (whose answer does not matter: only its origin does)."""
-    executable = shutil.which("chromium")
-    assert executable is not None, "Debian's chromium is not installed: apt-get install chromium"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        browser = await playwright.chromium.launch(executable_path=executable(), args=list(ARGUMENTS))
         try:
             tabs = []
             for _ in range(count):

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
-from tests.harness.live_source import BITS, SQUARE
+from tests.harness.live_source import write_clock
 
 Profile = Literal["baseline", "constrained baseline", "main", "high"]
 PROFILE_IDC = {"baseline": 66, "constrained baseline": 66, "main": 77, "high": 100}
@@ -61,9 +61,5 @@ def _picture(number: int, size: tuple[int, int]) -> np.ndarray[tuple[int, ...], 
     width, height = size
     planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
     planes[:height] = ((np.arange(width) * 255 // width + 5 * number) % 200).astype(np.uint8)[None, :]
-    for bit in range(BITS):
-        white = number >> (BITS - 1 - bit) & 1
-        left = bit * SQUARE
-        planes[:SQUARE, left : left + SQUARE] = 235 if white else 16
-        planes[SQUARE : 2 * SQUARE, left : left + SQUARE] = 16 if white else 235
+    write_clock(planes, number)
     return planes

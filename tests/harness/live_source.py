@@ -34,6 +34,15 @@ class Unit:
     lost_before: bool = False
 
 
+def write_clock(luma: NDArray[np.uint8], value: int) -> None:
+    """Writes `value` (32 bits) into the top rows of a luma plane at least 512 wide."""
+    for bit in range(BITS):
+        white = value >> (BITS - 1 - bit) & 1
+        left = bit * SQUARE
+        luma[:SQUARE, left : left + SQUARE] = 235 if white else 16
+        luma[SQUARE : 2 * SQUARE, left : left + SQUARE] = 16 if white else 235
+
+
 def read_clock(luma: NDArray[np.uint8]) -> int | None:
     """The capture time (ms, modulo 2^32) of a picture's luma plane, None when the squares cannot be read."""
     value = 0
@@ -141,12 +150,7 @@ class LiveSource:
         planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
         ramp = (np.arange(width, dtype=np.uint16) * 255 // width + 5 * self._pictures) % 200
         planes[:height] = ramp.astype(np.uint8)[None, :] + self._noise
-        stamp = round(at_ms) & 0xFFFFFFFF
-        for bit in range(BITS):
-            white = stamp >> (BITS - 1 - bit) & 1
-            left = bit * SQUARE
-            planes[:SQUARE, left : left + SQUARE] = 235 if white else 16
-            planes[SQUARE : 2 * SQUARE, left : left + SQUARE] = 16 if white else 235
+        write_clock(planes, round(at_ms) & 0xFFFFFFFF)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         frame.pts = self._pictures * 90_000 // self.fps
         frame.time_base = Fraction(1, 90_000)

@@ -68,6 +68,15 @@ class MediaServer:
         """Waits until media of `stream` has come."""
         return await self.until(lambda stats: stream in stats["streams"], f"{stream} live")
 
+    async def until_deep(self, stream: str) -> Stats:
+        """Waits until more than 20 packets have come since the last key frame of `stream`."""
+        return await self.until(
+            lambda stats: any(
+                layer["gop_packets"] > 20 for layer in stats["streams"].get(stream, {"layers": []})["layers"]
+            ),
+            "20 packets since the key frame",
+        )
+
 
 @contextlib.asynccontextmanager
 async def media_server(

@@ -57,13 +57,7 @@ async def test_pion_starts_at_once_on_a_stream_with_no_key_frame_due() -> None:
     async with media_server() as server, aiohttp.ClientSession() as http:
         # aiortc makes a key frame only when it is asked to: what pion shows first comes from the cache.
         async with Publisher(http, server.whip("still")):
-            await server.until(
-                lambda stats: any(
-                    layer["gop_packets"] > 20
-                    for layer in stats["streams"].get("still", {"layers": []})["layers"]
-                ),
-                "20 packets since the key frame",
-            )
+            await server.until_deep("still")
             async with pion(
                 "watch", "-url", server.whep("still"), "-viewers", "3", "-device", "lo"
             ) as viewer:

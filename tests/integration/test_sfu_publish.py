@@ -50,13 +50,7 @@ async def test_a_late_viewer_starts_at_once_from_the_cache() -> None:
     async with media_server() as server, aiohttp.ClientSession() as http:
         async with Publisher(http, server.whip("late")):
             # Far into a group of pictures: aiortc makes a key frame only when it is asked to, or after 3,000 pictures.
-            await server.until(
-                lambda stats: any(
-                    layer["gop_packets"] > 20
-                    for layer in stats["streams"].get("late", {"layers": []})["layers"]
-                ),
-                "20 packets since the key frame",
-            )
+            await server.until_deep("late")
             async with Viewer(http, server.whep("late")) as viewer:
                 await viewer.frames("video", 5)
             stats = await server.until(lambda stats: stats["first_frame"]["count"] == 1, "a first frame")

@@ -1,5 +1,7 @@
 /** Which qualities a broadcast has, as WHEP's `layers` event tells, and how to ask for one. */
 
+import { bearer } from "./signalling.ts";
+
 /** One layer of the video that a viewer may choose. */
 export interface Layer {
   id: string;
@@ -57,10 +59,7 @@ export async function choose(url: string, token: string | null, id: string | nul
   try {
     const response = await fetch(url, {
       method: "POST",
-      headers: {
-        "Content-Type": "application/json",
-        ...(token === null ? {} : { Authorization: `Bearer ${token}` }),
-      },
+      headers: { "Content-Type": "application/json", ...bearer(token) },
       body: JSON.stringify(id === null ? {} : { encodingId: id }),
     });
     return response.ok;

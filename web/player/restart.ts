@@ -1,6 +1,7 @@
 /** ICE restart: the viewer's network has changed, the session stays (RFC 9725 4.3.3 and its like in WHEP). */
 
 import { Problem, problemOf } from "../api/problem.ts";
+import { bearer } from "./signalling.ts";
 
 const TYPE = "application/trickle-ice-sdpfrag";
 
@@ -38,11 +39,7 @@ async function patch(
 ): Promise<string> {
   const response = await fetch(url, {
     method: "PATCH",
-    headers: {
-      "Content-Type": TYPE,
-      "If-Match": "*",
-      ...(token ? { Authorization: `Bearer ${token}` } : {}),
-    },
+    headers: { "Content-Type": TYPE, "If-Match": "*", ...bearer(token) },
     body: fragment,
     signal,
   });

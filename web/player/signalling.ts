@@ -124,6 +124,7 @@ export async function follow(
   }
 }
 
-function bearer(token: string | null): Record<string, string> {
+/** The header that shows a token. */
+export function bearer(token: string | null): Record<string, string> {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }

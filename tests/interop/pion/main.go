@@ -82,20 +82,14 @@ func main() {
 		_ = flags.Parse(os.Args[2:])
 		common.time = time.Duration(*seconds * float64(time.Second))
 		err = watch(common, *viewers, *apart)
-	case "publish":
+	case "publish", "serve":
 		video := flags.String("video", "", "H.264 in Annex B, repeated for ever")
 		audio := flags.String("audio", "", "Opus in Ogg, 20 ms a packet, repeated for ever")
 		fps := flags.Float64("fps", 25, "pictures a second")
 		_ = flags.Parse(os.Args[2:])
 		common.time = time.Duration(*seconds * float64(time.Second))
-		err = publish(common, *video, *audio, *fps)
-	case "serve":
-		video := flags.String("video", "", "H.264 in Annex B, repeated for ever")
-		audio := flags.String("audio", "", "Opus in Ogg, 20 ms a packet, repeated for ever")
-		fps := flags.Float64("fps", 25, "pictures a second")
-		_ = flags.Parse(os.Args[2:])
-		common.time = time.Duration(*seconds * float64(time.Second))
-		err = serve(common, *video, *audio, *fps)
+		send := map[string]func(options, string, string, float64) error{"publish": publish, "serve": serve}[os.Args[1]]
+		err = send(common, *video, *audio, *fps)
 	default:
 		err = fmt.Errorf("%s", usage)
 	}

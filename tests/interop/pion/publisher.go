@@ -94,8 +94,7 @@ func publish(options options, video, audio string, fps float64) error {
 		return err
 	}
 	defer peer.Close()
-	var asked atomic.Bool
-	var wishes atomic.Int64
+	var wanted wishes
 	add := func(mime, name string) (*webrtc.TrackLocalStaticSample, error) {
 		track, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: mime}, name, "film")
 		if err != nil {
@@ -107,21 +106,7 @@ func publish(options options, video, audio string, fps float64) error {
 		if err != nil {
 			return nil, err
 		}
-		go func() {
-			for {
-				packets, _, err := transceiver.Sender().ReadRTCP()
-				if err != nil {
-					return
-				}
-				for _, packet := range packets {
-					switch packet.(type) {
-					case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-						wishes.Add(1)
-						asked.Store(true)
-					}
-				}
-			}
-		}()
+		go wanted.listen(transceiver.Sender())
 		return track, nil
 	}
 	var packets [][]byte
@@ -152,21 +137,9 @@ func publish(options options, video, audio string, fps float64) error {
 	say("connected", fields{"ms": ms(time.Since(session.posted)), "pictures": len(pictures), "sounds": len(packets)})
 	stop := make(chan struct{})
 	if opus != nil {
-		go every(20*time.Millisecond, stop, func(tick int) {
-			_ = opus.WriteSample(media.Sample{Data: packets[tick%len(packets)], Duration: 20 * time.Millisecond})
-		})
+		go hum(opus, packets, stop)
 	}
-	var sent atomic.Int64
-	frame, at := time.Duration(float64(time.Second)/fps), 0
-	go every(frame, stop, func(int) {
-		if asked.Swap(false) {
-			for at++; !pictures[at%len(pictures)].key; at++ {
-			}
-		}
-		_ = h264.WriteSample(media.Sample{Data: pictures[at%len(pictures)].data, Duration: frame})
-		at++
-		sent.Add(1)
-	})
+	go show(h264, pictures, fps, &wanted, stop)
 	reason := "the time is over"
 	select {
 	case <-over:
@@ -174,8 +147,54 @@ func publish(options options, video, audio string, fps float64) error {
 		reason = "the connection failed"
 	}
 	close(stop)
-	say("end", fields{"reason": reason, "pictures": sent.Load(), "key_frame_wishes": wishes.Load(), "delete_status": session.end()})
+	say("end", fields{"reason": reason, "pictures": wanted.shown.Load(), "key_frame_wishes": wanted.count.Load(), "delete_status": session.end()})
 	return nil
+}
+
+// wishes are those for key frames, from all who take a film, and what is done about them.
+type wishes struct {
+	asked atomic.Bool
+	count atomic.Int64
+	shown atomic.Int64
+}
+
+// listen counts a sender's wishes; the film goes on at its next key frame.
+func (w *wishes) listen(sender *webrtc.RTPSender) {
+	for {
+		packets, _, err := sender.ReadRTCP()
+		if err != nil {
+			return
+		}
+		for _, packet := range packets {
+			switch packet.(type) {
+			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+				w.count.Add(1)
+				w.asked.Store(true)
+			}
+		}
+	}
+}
+
+// show sends the film, again and again, until `stop` is closed.
+func show(track *webrtc.TrackLocalStaticSample, pictures []picture, fps float64, wanted *wishes, stop <-chan struct{}) {
+	frame, at := time.Duration(float64(time.Second)/fps), 0
+	every(frame, stop, func(int) {
+		if wanted.asked.Swap(false) {
+			for at++; !pictures[at%len(pictures)].key; at++ {
+			}
+		}
+		_ = track.WriteSample(media.Sample{Data: pictures[at%len(pictures)].data, Duration: frame})
+		at++
+		wanted.shown.Add(1)
+	})
+}
+
+// hum sends the sound, again and again, until `stop` is closed.
+func hum(track *webrtc.TrackLocalStaticSample, packets [][]byte, stop <-chan struct{}) {
+	const each = 20 * time.Millisecond
+	every(each, stop, func(tick int) {
+		_ = track.WriteSample(media.Sample{Data: packets[tick%len(packets)], Duration: each})
+	})
 }
 
 // every calls `step` each `period` without drift until `stop` is closed.

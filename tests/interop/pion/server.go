@@ -7,12 +7,8 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
-	"github.com/pion/webrtc/v4/pkg/media"
 )
 
 // server is a WHEP server of one film: the least that a foreign server does. It answers offers at any path, trickles nothing, and
@@ -21,8 +17,7 @@ type server struct {
 	options  options
 	h264     *webrtc.TrackLocalStaticSample
 	opus     *webrtc.TrackLocalStaticSample
-	asked    atomic.Bool
-	wishes   atomic.Int64
+	wishes   wishes
 	mutex    sync.Mutex
 	sessions map[string]*webrtc.PeerConnection
 	next     int
@@ -58,18 +53,8 @@ func serve(options options, video, audio string, fps float64) error {
 	go func() { _ = web.Serve(listener) }()
 	say("serving", fields{"url": "http://" + listener.Addr().String() + "/whep"})
 	stop := make(chan struct{})
-	go every(20*time.Millisecond, stop, func(tick int) {
-		_ = s.opus.WriteSample(media.Sample{Data: packets[tick%len(packets)], Duration: 20 * time.Millisecond})
-	})
-	frame, at := time.Duration(float64(time.Second)/fps), 0
-	go every(frame, stop, func(int) {
-		if s.asked.Swap(false) {
-			for at++; !pictures[at%len(pictures)].key; at++ {
-			}
-		}
-		_ = s.h264.WriteSample(media.Sample{Data: pictures[at%len(pictures)].data, Duration: frame})
-		at++
-	})
+	go hum(s.opus, packets, stop)
+	go show(s.h264, pictures, fps, &s.wishes, stop)
 	<-over
 	close(stop)
 	s.mutex.Lock()
@@ -78,7 +63,7 @@ func serve(options options, video, audio string, fps float64) error {
 		_ = peer.Close()
 	}
 	s.mutex.Unlock()
-	say("end", fields{"left": left, "key_frame_wishes": s.wishes.Load()})
+	say("end", fields{"left": left, "key_frame_wishes": s.wishes.count.Load()})
 	return web.Close()
 }
 
@@ -132,7 +117,7 @@ func (s *server) answer(offer string) (string, string, error) {
 		if err != nil {
 			return fail(err)
 		}
-		go s.listen(sender)
+		go s.wishes.listen(sender)
 	}
 	if err := peer.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return fail(err)
@@ -152,21 +137,4 @@ func (s *server) answer(offer string) (string, string, error) {
 	name := fmt.Sprint(s.next)
 	s.sessions[name] = peer
 	return name, peer.LocalDescription().SDP, nil
-}
-
-// listen counts wishes for key frames; the film goes on at its next one.
-func (s *server) listen(sender *webrtc.RTPSender) {
-	for {
-		packets, _, err := sender.ReadRTCP()
-		if err != nil {
-			return
-		}
-		for _, packet := range packets {
-			switch packet.(type) {
-			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				s.wishes.Add(1)
-				s.asked.Store(true)
-			}
-		}
-	}
 }
