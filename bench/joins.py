@@ -14,7 +14,6 @@ import contextlib
 import cProfile
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,17 +24,10 @@ import aiohttp
 # Beside this file lies sfu.py, which is not the package.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-STREAM = "bench"
+from bench.sfu import SETTLE_S, STREAM, Process, feed, film, quantiles  # noqa: E402  # the path comes first
+
 STAY_S = 1.0
 SDP = {"Content-Type": "application/sdp"}
-
-
-def picture(index: int) -> tuple[bytes, bool]:
-    """About 1.5 Mbit/s at 25 a second: 7 kB a picture, 40 kB every 50th, in Annex-B form."""
-    key = index % 50 == 0
-    body = bytes((at ^ index) & 0xFF | 1 for at in range(250)) * (160 if key else 27)
-    head = b"\0\0\0\1\x67" + b"\x42" * 20 + b"\0\0\0\1\x68" + b"\x42" * 4 if key else b""
-    return head + b"\0\0\0\1" + (b"\x65" if key else b"\x41") + body, key
 
 
 # --- the server, a process of its own on core 0 -----------------------------------------------------
@@ -58,17 +50,7 @@ async def serve(profile: str) -> None:
     await site.start()
     print(json.dumps({"port": site.port}), flush=True)
 
-    async def feed() -> None:
-        began = time.monotonic()
-        for tick in range(1 << 40):
-            if tick % 2 == 0:
-                data, key = picture(tick // 2)
-                worker.sfu.inject(STREAM, "video", data, tick // 2 * 3600 & 0xFFFFFFFF, key)
-            stamp = b"AVCT" + time.clock_gettime_ns(time.CLOCK_MONOTONIC).to_bytes(8, "big")
-            worker.sfu.inject(STREAM, "audio", stamp.ljust(100, b"\0"), tick * 960 & 0xFFFFFFFF, False)
-            await asyncio.sleep(max(0.0, began + (tick + 1) * 0.02 - time.monotonic()))
-
-    feeding = asyncio.create_task(feed())
+    feeding = asyncio.create_task(feed(worker.sfu, film()))
     closed = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), closed.set)
     profiler = cProfile.Profile() if profile else None
@@ -86,48 +68,12 @@ async def serve(profile: str) -> None:
 # --- the measurement ----------------------------------------------------------------------------------
 
 
-def quantiles(histogram: list[tuple[float, int]], shares: tuple[float, ...]) -> list[float]:
-    """The values below which these shares of (value, count) lie."""
-    total, found = sum(count for _, count in histogram), []
-    for share in shares:
-        seen = 0
-        for value, count in histogram:
-            seen += count
-            if seen >= share * total:
-                found.append(value)
-                break
-    return found or [float("nan")] * len(shares)
-
-
-class Server:
-    """The server process. `cpu_s` is what all its threads have used."""
-
-    def __init__(self, profile: str) -> None:
-        self.process = subprocess.Popen(
-            ["taskset", "-c", "0", sys.executable, __file__, "--serve", "--profile", profile],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.port = json.loads(self.process.stdout.readline())["port"]
-
-    @property
-    def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(20)
-
-
 async def measure(rate: int, seconds: float, watching: int, profile: str) -> None:
     """Prints the figures."""
     from common._native import Swarm
 
-    server, watchers, joiners = Server(profile), Swarm(), Swarm()
+    server = Process(__file__, "--serve", "--profile", profile)
+    watchers, joiners = Swarm(), Swarm()
     posts: list[float] = []
     failed: list[int] = []
     try:
@@ -155,7 +101,7 @@ async def measure(rate: int, seconds: float, watching: int, profile: str) -> Non
                         async with http.delete(came[1]):
                             pass
 
-            await asyncio.sleep(2.5)  # a whole GOP in the cache
+            await asyncio.sleep(SETTLE_S)
             for _ in range(watching):
                 await join(watchers)
                 await asyncio.sleep(0.02)

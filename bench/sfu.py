@@ -112,14 +112,14 @@ async def serve(rung: str, workers: int) -> None:
     await site.start()
     server: Any = site._server
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
-    feeding = asyncio.ensure_future(_feed(sfu, film()))
+    feeding = asyncio.ensure_future(feed(sfu, film()))
     closed = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), closed.set)
     await asyncio.wait([feeding, asyncio.ensure_future(closed.wait())], return_when=asyncio.FIRST_COMPLETED)
     feeding.cancel()
 
 
-async def _feed(sfu: Any, units: list[tuple[bytes, bool]]) -> None:
+async def feed(sfu: Any, units: list[tuple[bytes, bool]]) -> None:
     """Injects the film in real time: a picture each 40 ms, a stamped audio packet each 20 ms."""
     began = time.monotonic()
     for tick in range(1 << 62):
@@ -131,12 +131,12 @@ async def _feed(sfu: Any, units: list[tuple[bytes, bool]]) -> None:
         await asyncio.sleep(max(0.0, began + (tick + 1) * 0.02 - time.monotonic()))
 
 
-class Server:
-    """The server process, on the first core (or on `cores`). `cpu_s` is what all its threads have used."""
+class Process:
+    """A script of ours that serves on `cores`: it prints its port, and ends when its stdin does."""
 
-    def __init__(self, rung: str, workers: int = 1, cores: str = str(CORES[0])) -> None:
+    def __init__(self, *command: str, cores: str = str(CORES[0])) -> None:
         self.process = subprocess.Popen(
-            ["taskset", "-c", cores, sys.executable, __file__, "--serve", rung, "--workers", str(workers)],
+            ["taskset", "-c", cores, sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -154,6 +154,7 @@ class Server:
 
     @property
     def cpu_s(self) -> float:
+        """What all its threads have used."""
         fields = self._stat()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -177,6 +178,13 @@ class Server:
         self.process.wait(10)
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+class Server(Process):
+    """This file's own server, on the first core (or on `cores`)."""
+
+    def __init__(self, rung: str, workers: int = 1, cores: str = str(CORES[0])) -> None:
+        super().__init__(__file__, "--serve", rung, "--workers", str(workers), cores=cores)
 
 
 # --- the measurement ----------------------------------------------------------------------------------
@@ -353,18 +361,24 @@ async def most_viewers(most: int, seconds: float) -> Run | None:
     return best
 
 
-def percentiles(histogram: list[tuple[float, int]]) -> tuple[float, float]:
-    """p50 and p95 of (value, count), ascending."""
+def quantiles(histogram: list[tuple[float, int]], shares: tuple[float, ...]) -> tuple[float, ...]:
+    """The values below which these shares of (value, count), ascending, lie; NaN when there are none."""
     total = sum(count for _, count in histogram)
     found: list[float] = []
-    for share in (0.5, 0.95):
+    for share in shares:
         seen = 0
         for value, count in histogram:
             seen += count
             if seen >= share * total:
                 found.append(value)
                 break
-    return (found[0], found[1]) if len(found) == 2 else (float("nan"), float("nan"))
+    return tuple(found) if len(found) == len(shares) else (float("nan"),) * len(shares)
+
+
+def percentiles(histogram: list[tuple[float, int]]) -> tuple[float, float]:
+    """p50 and p95 of (value, count), ascending."""
+    p50, p95 = quantiles(histogram, (0.5, 0.95))
+    return p50, p95
 
 
 def lines(runs: list[Run], limits: dict[str, float]) -> Iterator[str]:
