@@ -64,7 +64,6 @@ fn lossy_and_distant_viewers_connect() {
     for seed in 0..20 {
         let conditions = Conditions { loss: 0.15, delay: ms(150), ..Conditions::default() };
         let mut world = World::new(Setup { seed, conditions, ..Setup::default() });
-        // DTLS doubles the wait before each repeat (1, 3, 7, 15 s), and its random bytes are not the seed's: 15 s were too few for one in 300
         assert!(
             world.run_until(ms(60_000), |world| !world.viewer.pictures().is_empty()),
             "seed {seed}: {:?}",

@@ -20,6 +20,7 @@ use crate::clock::{NtpTime, WallClock};
 use crate::data::{DataEvent, DataLimits, DataSent, DataStats};
 use crate::entropy::{Credentials, Entropy};
 use crate::error::SfuError;
+use crate::handshake::patient_crypto;
 use crate::identity::Identity;
 use crate::keyframe::KeyFrameGate;
 use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
@@ -213,6 +214,7 @@ impl Ingest {
         let IngestSetup { identity, credentials, entropy, clock, addresses, resume } = setup;
         let limits = DataLimits::default();
         let mut config = Rtc::builder()
+            .set_crypto_provider(Arc::new(patient_crypto()))
             .set_sctp_max_message_size(limits.message_bytes as u32)
             .set_sctp_max_buffered_amount(limits.buffered_bytes)
             .set_local_ice_credentials(str0m::IceCreds {

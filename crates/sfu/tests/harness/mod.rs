@@ -93,7 +93,11 @@ impl Viewer {
         channels: &[ChannelConfig],
         extensions: &[(u8, Extension)],
     ) -> (Viewer, String) {
-        let mut config = Rtc::builder().clear_codecs().enable_h264(true).enable_opus(true, false);
+        let mut config = Rtc::builder()
+            .set_crypto_provider(Arc::new(sfu::patient_crypto()))
+            .clear_codecs()
+            .enable_h264(true)
+            .enable_opus(true, false);
         for (id, extension) in extensions {
             config = config.set_extension(*id, extension.clone());
         }
