@@ -3,135 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import av
 import m3u8
 import pytest
 
 import hls.app
-from common.auth import Audience
 from common.config import HlsConfig
-from common.directory import Broadcast, Delivery, Directory
+from common.directory import Broadcast, Delivery
 from common.errors import Problem
-from common.http import Site
-from hls.app import HlsNode
-from sfu.worker import Worker
-from tests.harness.live_source import LiveSource
-from tests.harness.media_server import MediaServer, media_server
+from tests.harness.media_server import media_server
+from tests.harness.packaging import encoder, packaging
 from tests.harness.peers import Publisher
-
-SECRET = "0123456789abcdef0123456789abcdef"
-
-
-class Packaging:
-    """A running packager, as an orchestrator and a player see it."""
-
-    def __init__(self, node: HlsNode, site: Site, http: aiohttp.ClientSession) -> None:
-        self.node, self._site, self._http = node, site, http
-        self._version = 0
-
-    async def tell(self, *broadcasts: Broadcast) -> None:
-        """Pushes a directory, as an orchestrator does."""
-        self._version += 1
-        directory = Directory(version=self._version, broadcasts={one.id: one for one in broadcasts})
-        token = self.node.node.link.tokens.issue(Audience.NODE, "orchestrator", ttl_s=60)
-        async with self._http.post(
-            f"http://127.0.0.1:{self._site.port}/api/v1/node/directory",
-            data=directory.model_dump_json(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-        ) as reply:
-            assert reply.status in (200, 204), await reply.text()
-
-    async def read(self, path: str, status: int = 200) -> bytes:
-        """One object of the HLS listener."""
-        async with self._http.get(f"http://127.0.0.1:{self.node.hls_port}/hls/{path}") as reply:
-            assert reply.status == status, f"{path}: {reply.status} {await reply.text()}"
-            return await reply.read()
-
-    async def playlist(self, path: str) -> m3u8.M3U8:
-        return m3u8.loads((await self.read(path)).decode())
-
-    async def follow(self, path: str, parts: int) -> m3u8.M3U8:
-        """Reloads with blocking until `parts` more parts have come."""
-        playlist = await self.playlist(path)
-        for _ in range(parts):
-            last = playlist.segments[-1]
-            open_parts = len(last.parts) if not last.uri else 0
-            msn = playlist.media_sequence + len(playlist.segments) - (0 if last.uri else 1)
-            playlist = await self.playlist(f"{path}?_HLS_msn={msn}&_HLS_part={open_parts}")
-        return playlist
-
-    async def pictures(self, stream: str) -> int:
-        """How many pictures FFmpeg decodes from the newest whole segment."""
-        playlist = await self.playlist(f"{stream}/v0/plain.m3u8")
-        segment = playlist.segments[-1]
-        data = await self.read(f"{stream}/v0/{segment.init_section.uri}") + await self.read(
-            f"{stream}/v0/{segment.uri}"
-        )
-        with av.open(io.BytesIO(data)) as container:
-            return sum(1 for _ in container.decode(video=0))
-
-
-@asynccontextmanager
-async def packaging(data: Path, worker: Worker | None = None) -> AsyncIterator[Packaging]:
-    config = HlsConfig(
-        data=data,
-        cluster_secret=SECRET,
-        media_host="127.0.0.1",
-        media_port=0,
-        public_ip=["127.0.0.1"],
-        workers=1,
-        hls_host="127.0.0.1",
-        hls_port=0,
-        orchestrators=[],
-    )
-    node = await hls.app.start(config, worker=worker)
-    site = Site(node.app, "127.0.0.1", 0)
-    await site.start()
-    try:
-        async with aiohttp.ClientSession() as http:
-            yield Packaging(node, site, http)
-    finally:
-        await node.close()
-        await site.close()
-
-
-async def inject(server: MediaServer, stream: str, stop: asyncio.Event) -> None:
-    """An origin's encoder: pictures and sound on the clock, key frames when asked."""
-    loop = asyncio.get_running_loop()
-    sfu = server.worker.sfu
-    source = LiveSource(loop.time() * 1000, width=512, height=64)
-    heard = server.worker.listen(
-        lambda event: source.ask_key_frame() if event["type"] == "key_frame_wanted" else None
-    )
-    sfu.open(stream, video=True, audio=True)
-    first: dict[str, int] = {}
-    while not stop.is_set():
-        for unit in source.until(loop.time() * 1000):
-            zero = first.setdefault(unit.kind, unit.time)
-            kind = "video" if unit.kind == "video" else "audio"
-            sfu.inject(stream, kind, unit.data, unit.time - zero, unit.key_frame)  # type: ignore[arg-type]
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.01)
-    heard()
-    sfu.end(stream)
-
-
-@asynccontextmanager
-async def encoder(server: MediaServer, stream: str) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(inject(server, stream, stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 async def test_a_broadcast_of_the_same_process_is_tapped_and_served(tmp_path: Path) -> None:
