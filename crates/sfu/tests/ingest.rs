@@ -2,372 +2,17 @@
 mod harness;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use harness::{Source, Viewer, client, clock, ms, server, subscriber_setup};
+use harness::publishing::{Incoming, Publisher, World, ingest_setup, near};
+use harness::{Source, client, ms, server, subscriber_setup};
 use netem::{Conditions, Link};
 use sfu::{
-    CloseReason, Codec, Credentials, DataEvent, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Kind, Layer,
-    NtpTime, Outbox, Packet, Peer, StreamCache, StreamDescription, StreamPosition, Subscriber, SubscriberConfig,
-    SubscriberEvent, WallClock,
+    CloseReason, Codec, DataEvent, Ingest, IngestEvent, Kind, Layer, NtpTime, Outbox, Packet, Peer, StreamCache,
+    StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent, WallClock,
 };
+use str0m::Rtc;
 use str0m::change::SdpAnswer;
-use str0m::format;
-use str0m::media::{Direction, MediaKind, MediaTime, Mid, Simulcast, SimulcastLayer};
-use str0m::net::{Protocol, Receive};
-use str0m::rtp::{AbsCaptureTime, Extension};
-use str0m::{Candidate, Event, Input, Output, Rtc};
-
-fn publisher_address() -> SocketAddr {
-    "203.0.113.9:5000".parse().unwrap()
-}
-
-fn ingest_setup(seed: u8, now: Instant, resume: StreamPosition) -> IngestSetup {
-    let mut entropy = Entropy::new([seed; 32]);
-    IngestSetup {
-        identity: Identity::generate().unwrap(),
-        credentials: Credentials::new(1, &mut entropy),
-        entropy,
-        clock: clock(now),
-        addresses: vec![server()],
-        resume,
-    }
-}
-
-/// An ingest with what came of it.
-struct Incoming {
-    ingest: Ingest,
-    cache: StreamCache,
-    events: Vec<IngestEvent>,
-    packets: Vec<Arc<Packet>>,
-}
-
-impl Incoming {
-    fn new(ingest: Ingest) -> Incoming {
-        Incoming {
-            ingest,
-            cache: StreamCache::new(StreamDescription::default()),
-            events: Vec::new(),
-            packets: Vec::new(),
-        }
-    }
-
-    /// Everything that came of the last call; datagrams go to `out`. The burst, for subscribers.
-    fn drain(&mut self, now: Instant, out: &mut Outbox) -> Vec<Arc<Packet>> {
-        self.ingest.poll(now, out);
-        while let Some(event) = self.ingest.poll_event() {
-            if let IngestEvent::Started(description) = &event {
-                self.cache.describe(description.clone());
-            }
-            self.events.push(event);
-        }
-        let mut all = Vec::new();
-        while let Some(burst) = self.ingest.poll_burst() {
-            self.cache.push(&burst);
-            all.extend(burst.iter().cloned());
-        }
-        self.packets.extend(all.iter().cloned());
-        all
-    }
-
-    fn has(&self, event: &IngestEvent) -> bool {
-        self.events.contains(event)
-    }
-}
-
-/// A str0m client that sends.
-struct Publisher {
-    rtc: Rtc,
-    video: Option<Mid>,
-    audio: Option<Mid>,
-    next: Instant,
-    connected: bool,
-    key_wanted: u32,
-    tick: u64,
-    next_tick: Instant,
-    /// Its clock at tick 0; tells capture times when there is one.
-    captures_from: Option<SystemTime>,
-}
-
-impl Publisher {
-    fn offer(
-        now: Instant,
-        video: bool,
-        audio: bool,
-        simulcast: bool,
-    ) -> (Publisher, str0m::change::SdpPendingOffer, String) {
-        let config = Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false);
-        Publisher::offer_of(config, now, video, audio, simulcast)
-    }
-
-    fn offer_of(
-        config: str0m::RtcConfig,
-        now: Instant,
-        video: bool,
-        audio: bool,
-        simulcast: bool,
-    ) -> (Publisher, str0m::change::SdpPendingOffer, String) {
-        let mut rtc = config.set_extension(12, Extension::AbsoluteCaptureTime).build(now);
-        rtc.add_local_candidate(Candidate::host(publisher_address(), "udp").unwrap());
-        let mut api = rtc.sdp_api();
-        let layers = ["h", "l"].map(SimulcastLayer::new).to_vec();
-        let simulcast = simulcast.then(|| Simulcast { send: layers, recv: vec![] });
-        let video = video.then(|| api.add_media(MediaKind::Video, Direction::SendOnly, None, None, simulcast));
-        let audio = audio.then(|| api.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None));
-        let (offer, pending) = api.apply().unwrap();
-        let publisher = Publisher {
-            rtc,
-            video,
-            audio,
-            next: now,
-            connected: false,
-            key_wanted: 0,
-            tick: 0,
-            next_tick: now,
-            captures_from: None,
-        };
-        (publisher, pending, offer.to_sdp_string())
-    }
-
-    fn receive(&mut self, now: Instant, datagram: &[u8]) {
-        let receive = Receive::new(Protocol::Udp, server(), publisher_address(), datagram).unwrap();
-        self.rtc.handle_input(Input::Receive(now, receive)).unwrap();
-    }
-
-    fn drain(&mut self, now: Instant) -> Vec<Vec<u8>> {
-        let mut datagrams = Vec::new();
-        if now >= self.next && self.rtc.is_alive() {
-            self.rtc.handle_input(Input::Timeout(now)).unwrap();
-        }
-        while self.rtc.is_alive() {
-            match self.rtc.poll_output().unwrap() {
-                Output::Timeout(due) => {
-                    self.next = due.max(now + Duration::from_micros(100));
-                    break;
-                }
-                Output::Transmit(transmit) => datagrams.push(transmit.contents.to_vec()),
-                Output::Event(Event::Connected) => self.connected = true,
-                Output::Event(Event::KeyframeRequest(_)) => self.key_wanted += 1,
-                Output::Event(_) => {}
-            }
-        }
-        datagrams
-    }
-
-    fn write(&mut self, now: Instant, mid: Mid, codec: format::Codec, time: u64, rid: Option<&str>, data: Vec<u8>) {
-        let captured = self.captures_from.map(|start| start + ms(20) * self.tick as u32);
-        let mut writer = self.rtc.writer(mid).unwrap();
-        if let Some(capture_time) = captured {
-            writer = writer.abs_capture_time(AbsCaptureTime { capture_time, clock_offset: None });
-        }
-        if let Some(rid) = rid {
-            writer = writer.rid(rid.into());
-        }
-        let pt =
-            writer.payload_params().find(|params| params.spec().codec == codec).expect("the codec is negotiated").pt();
-        let rate = if codec == format::Codec::Opus { 48_000 } else { 90_000 };
-        writer.write(pt, now, MediaTime::new(time, str0m::media::Frequency::new(rate).unwrap()), data).unwrap();
-    }
-
-    /// 25 pictures and 50 audio packets a second; a key frame each 2 s or when asked for.
-    fn produce(&mut self, now: Instant, rids: &[&str]) {
-        self.next_tick = now + ms(20);
-        if !self.connected {
-            return;
-        }
-        if self.tick.is_multiple_of(2)
-            && let Some(video) = self.video
-        {
-            let number = self.tick / 2;
-            let key = number.is_multiple_of(50) || std::mem::take(&mut self.key_wanted) > 0;
-            for (index, rid) in rids.iter().enumerate() {
-                let mut unit = Vec::new();
-                if key {
-                    unit.extend_from_slice(&[
-                        0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 0x95, 0xa8, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80,
-                    ]);
-                }
-                unit.extend_from_slice(&[0, 0, 0, 1, if key { 0x65 } else { 0x41 }]);
-                let digits = [number / 1_000_000 % 100, number / 10_000 % 100, number / 100 % 100, number % 100];
-                unit.extend(digits.map(|digit| digit as u8 + 1));
-                unit.resize(unit.len() + if key { 20_000 } else { 5_000 } / (1 + 3 * index), 0x44);
-                let rid = Some(*rid).filter(|rid| !rid.is_empty());
-                self.write(now, video, format::Codec::H264, number * 3600, rid, unit);
-            }
-        }
-        if let Some(audio) = self.audio {
-            let mut data = vec![1, 1, (self.tick / 100 % 100) as u8 + 1, (self.tick % 100) as u8 + 1];
-            data.resize(100, 0x33);
-            self.write(now, audio, format::Codec::Opus, self.tick * 960, None, data);
-        }
-        self.tick += 1;
-    }
-}
-
-/// Publisher -> ingest -> cache -> subscriber -> viewer, in virtual time.
-struct World {
-    now: Instant,
-    start: Instant,
-    publisher: Publisher,
-    incoming: Incoming,
-    viewer: Option<(Subscriber, Viewer)>,
-    to_ingest: Link<Vec<u8>>,
-    to_publisher: Link<Vec<u8>>,
-    to_viewer: Link<Vec<u8>>,
-    from_viewer: Link<Vec<u8>>,
-    outbox: Outbox,
-    rids: Vec<&'static str>,
-    publishing: bool,
-}
-
-impl World {
-    fn new(video: bool, audio: bool, rids: Vec<&'static str>, conditions: Conditions) -> World {
-        let config = Rtc::builder().clear_codecs().enable_vp8(true).enable_h264(true).enable_opus(true, false);
-        World::of(config, video, audio, rids, conditions)
-    }
-
-    fn of(
-        config: str0m::RtcConfig,
-        video: bool,
-        audio: bool,
-        rids: Vec<&'static str>,
-        conditions: Conditions,
-    ) -> World {
-        let now = Instant::now();
-        let (mut publisher, pending, offer) = Publisher::offer_of(config, now, video, audio, rids.len() > 1);
-        let (ingest, answer) = Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), &offer).unwrap();
-        publisher.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp).unwrap()).unwrap();
-        World {
-            now,
-            start: now,
-            publisher,
-            incoming: Incoming::new(ingest),
-            viewer: None,
-            to_ingest: Link::new(1, conditions.clone()),
-            to_publisher: Link::new(2, conditions.clone()),
-            to_viewer: Link::new(3, conditions.clone()),
-            from_viewer: Link::new(4, conditions),
-            outbox: Outbox::default(),
-            rids,
-            publishing: true,
-        }
-    }
-
-    fn join(&mut self) {
-        let description = self.incoming.cache.description().clone();
-        let (video, audio) = (description.video.is_some(), description.audio.is_some());
-        let extensions = [(12, Extension::AbsoluteCaptureTime)];
-        let (mut viewer, offer) = Viewer::with_extensions(self.now, client(), video, audio, &[], &extensions);
-        let setup = subscriber_setup(9, self.start, SubscriberConfig::default());
-        let (subscriber, answer) = Subscriber::answer(self.now, setup, &offer, &self.incoming.cache).unwrap();
-        viewer.accept(&answer.sdp);
-        self.viewer = Some((subscriber, viewer));
-    }
-
-    fn run(&mut self, span: Duration) {
-        let end = self.now + span;
-        while self.step(end) {}
-    }
-
-    fn step(&mut self, end: Instant) -> bool {
-        let mut timers = vec![
-            self.incoming.ingest.poll_timeout(),
-            Some(self.publisher.next),
-            Some(self.publisher.next_tick),
-            self.to_ingest.poll_timeout(),
-            self.to_publisher.poll_timeout(),
-            self.to_viewer.poll_timeout(),
-            self.from_viewer.poll_timeout(),
-        ];
-        if let Some((subscriber, viewer)) = &self.viewer {
-            timers.extend([subscriber.poll_timeout(), Some(viewer.next)]);
-        }
-        let Some(next) = timers.into_iter().flatten().min().filter(|next| *next <= end) else {
-            self.now = end;
-            return false;
-        };
-        self.now = next.max(self.now);
-        let now = self.now;
-        if now >= self.publisher.next_tick {
-            if self.publishing {
-                self.publisher.produce(now, &self.rids);
-            } else {
-                self.publisher.next_tick = now + ms(20);
-            }
-        }
-        while let Some(datagram) = self.to_publisher.poll(now) {
-            self.publisher.receive(now, &datagram);
-            self.drain_publisher();
-        }
-        self.drain_publisher();
-        while let Some(datagram) = self.to_ingest.poll(now) {
-            self.incoming.ingest.handle_datagram(now, Peer::udp(publisher_address()), &datagram);
-            self.drain_ingest();
-        }
-        if self.incoming.ingest.poll_timeout().is_some_and(|due| now >= due) {
-            self.incoming.ingest.handle_timeout(now);
-            self.drain_ingest();
-        }
-        if let Some((subscriber, viewer)) = &mut self.viewer {
-            while let Some(mut datagram) = self.from_viewer.poll(now) {
-                subscriber.handle_datagram(
-                    now,
-                    Peer::udp(client()),
-                    &mut datagram,
-                    &self.incoming.cache,
-                    &mut self.outbox,
-                );
-            }
-            if subscriber.poll_timeout().is_some_and(|due| now >= due) {
-                subscriber.handle_timeout(now, &self.incoming.cache, &mut self.outbox);
-            }
-            while let Some(event) = subscriber.poll_event() {
-                if let SubscriberEvent::KeyFrameWanted { layer } = event
-                    && self.incoming.cache.want_key_frame(now, layer)
-                {
-                    self.incoming.ingest.request_key_frame(now, layer);
-                }
-            }
-            while let Some(datagram) = self.to_viewer.poll(now) {
-                viewer.receive(now, &datagram);
-                for datagram in viewer.drain(now) {
-                    let bytes = datagram.len();
-                    self.from_viewer.send(now, datagram, bytes);
-                }
-            }
-            for datagram in viewer.drain(now) {
-                let bytes = datagram.len();
-                self.from_viewer.send(now, datagram, bytes);
-            }
-        }
-        self.drain_ingest();
-        true
-    }
-
-    fn drain_publisher(&mut self) {
-        for datagram in self.publisher.drain(self.now) {
-            let bytes = datagram.len();
-            self.to_ingest.send(self.now, datagram, bytes);
-        }
-    }
-
-    fn drain_ingest(&mut self) {
-        let burst = self.incoming.drain(self.now, &mut self.outbox);
-        if let Some((subscriber, _)) = self.viewer.as_mut().filter(|_| !burst.is_empty()) {
-            subscriber.forward(self.now, &burst, &self.incoming.cache, &mut self.outbox);
-        }
-        for (to, datagram) in self.outbox.iter() {
-            let link = if to.address == client() { &mut self.to_viewer } else { &mut self.to_publisher };
-            link.send(self.now, datagram.to_vec(), datagram.len());
-        }
-        self.outbox.clear();
-    }
-}
-
-fn near() -> Conditions {
-    Conditions { delay: ms(5), ..Conditions::default() }
-}
 
 #[test]
 fn a_published_stream_is_seen_by_a_viewer() {
@@ -488,7 +133,7 @@ fn a_thousand_wishes_are_one_request() {
 fn silence_is_told_once_and_then_the_end() {
     let mut world = World::new(true, true, vec![""], near());
     world.run(ms(1500));
-    world.publishing = false;
+    world.publisher.publishing = false;
     world.run(ms(1200));
     assert_eq!(world.incoming.events.iter().filter(|event| **event == IngestEvent::Silent).count(), 1);
     world.to_ingest.change(Conditions::lossy(1.0, ms(5)));
@@ -514,7 +159,7 @@ fn a_publisher_that_comes_back_goes_on_where_it_left() {
     world.run(ms(1500));
     let before = world.viewer.as_ref().unwrap().1.pictures().len();
     // another session of the same publisher, other SSRCs, times from zero
-    let (mut publisher, pending, offer) = Publisher::offer(world.now, true, true, false);
+    let (mut publisher, pending, offer) = Publisher::offer(world.now, true, true, &[""]);
     let setup = ingest_setup(2, world.start, world.incoming.cache.position());
     let (ingest, answer) = Ingest::publish(world.now, setup, &offer).unwrap();
     publisher.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(&answer.sdp).unwrap()).unwrap();
@@ -737,7 +382,7 @@ fn a_publishers_times_of_capture_reach_the_viewer() {
 fn who_ends_a_session_is_told_apart() {
     let mut world = World::new(true, true, vec![""], near());
     world.run(ms(1000));
-    world.publishing = false;
+    world.publisher.publishing = false;
     world.incoming.ingest.close(world.now);
     world.run(ms(100));
     assert_eq!(world.incoming.events.last(), Some(&IngestEvent::Closed(CloseReason::Local)));

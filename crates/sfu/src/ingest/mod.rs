@@ -1,7 +1,7 @@
 //! A stream that comes in by WebRTC: a WHIP publisher, or our pull from an upstream's WHEP.
 //!
 //! `str0m` does what few streams need and every browser does differently: negotiation, simulcast, NACK, RTX, TWCC. This module
-//! drives it, tells layers apart and puts them on the stream's own lines (`track.rs`, `timeline.rs`).
+//! drives it, tells layers apart (`lines.rs`) and puts them on the stream's own lines (`track.rs`, `timeline.rs`).
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,10 +24,11 @@ use crate::handshake::patient_crypto;
 use crate::identity::Identity;
 use crate::keyframe::KeyFrameGate;
 use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
-use crate::packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription, TrackDescription};
+use crate::packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription};
 use crate::subscriber::{Answer, CloseReason, Trickle};
 
 mod data;
+mod lines;
 mod negotiation;
 mod timeline;
 mod track;
@@ -35,7 +36,7 @@ mod transport_numbers;
 
 use data::Channels;
 use negotiation::{
-    explained, guarded, offer_codecs, simulcast, sound_as_offered, with_credentials, without_candidates,
+    explained, guarded, offer_codecs, simulcast, sound_as_offered, with_credentials, with_layers, without_candidates,
 };
 use timeline::{Report, Timeline, Told};
 use track::{Incoming, IncomingLayer};
@@ -158,11 +159,12 @@ impl Ingest {
     /// WHIP: answers a publisher's offer.
     pub fn publish(now: Instant, setup: IngestSetup, offer: &str) -> Result<(Ingest, Answer), SfuError> {
         let description = Description::parse(offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
-        let parsed = SdpOffer::from_sdp_string(&without_candidates(offer))
+        let rids = simulcast(&description);
+        let offer = if rids.is_empty() { offer.to_string() } else { with_layers(offer, &rids) };
+        let parsed = SdpOffer::from_sdp_string(&without_candidates(&offer))
             .map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let mut ingest = Ingest::new(now, setup, offer_codecs(&description)?, false);
-        ingest.offer = offer.to_string();
-        ingest.rids = simulcast(&description);
+        (ingest.offer, ingest.rids) = (offer, rids);
         let answer = guarded(|| ingest.rtc.sdp_api().accept_offer(parsed))?;
         let answer = sound_as_offered(&answer.to_sdp_string(), &description);
         // sections of unknown kinds are left out altogether: an answer may have none
@@ -569,149 +571,6 @@ impl Ingest {
         let resume = &self.resume;
         let incoming_layer = self.layers[line].get_or_insert_with(|| IncomingLayer::new(kind, layer, cut_anew, resume));
         incoming_layer.push(incoming, &mut self.collected);
-    }
-
-    /// What to add to a video layer's times: all layers of a track share the first one's line.
-    fn shift_of(&mut self, line: usize) -> u64 {
-        if line == AUDIO {
-            return 0;
-        }
-        let reference = *self.reference.get_or_insert(line);
-        if line == reference {
-            return 0;
-        }
-        let known = self.shifts[line];
-        if known.is_none_or(|(_, exact)| !exact) {
-            let found = self.timeline.shift(line, reference);
-            // the guess by arrival stands until reports tell better
-            if known.is_none() || found.is_some_and(|(_, exact)| exact) {
-                self.shifts[line] = found.or(known);
-            }
-        }
-        self.shifts[line].map_or(0, |(shift, _)| shift)
-    }
-
-    /// Codec of a packet by its payload type, and the stream's description, which it may change.
-    fn codec_of(&mut self, rtp: &RtpPacket) -> Option<(Codec, u32)> {
-        let spec =
-            self.rtc.codec_config().params().iter().find(|params| params.pt() == rtp.header.payload_type)?.spec();
-        let codec = known_codec(spec.codec)?;
-        Some((codec, spec.clock_rate.get()))
-    }
-
-    /// Which line a packet is on: a video layer's index, or [`AUDIO`].
-    fn line_of(&mut self, rtp: &RtpPacket, codec: Codec) -> Option<usize> {
-        let ssrc = rtp.header.ssrc;
-        if let Some((line, ..)) = self.sources.get(&ssrc) {
-            return Some(*line);
-        }
-        let (mid, rid) = {
-            let mut api = self.rtc.direct_api();
-            let stream = api.stream_rx(&ssrc)?;
-            (stream.mid(), stream.rid())
-        };
-        let line = if codec == Codec::Opus {
-            AUDIO
-        } else if let Some(section) = self.video_mids.iter().position(|video| *video == mid) {
-            section
-        } else {
-            let name = rid.map(|rid| rid.to_string()).unwrap_or_default();
-            self.rids.iter().position(|rid| *rid == name).unwrap_or(0)
-        };
-        if line > AUDIO {
-            return None; // more layers than we forward
-        }
-        self.sources.insert(ssrc, (line, mid, rid));
-        self.describe(rtp);
-        Some(line)
-    }
-
-    /// The stream's description after a new source has shown up: both tracks as negotiated, the codecs as they came.
-    fn describe(&mut self, newest: &RtpPacket) {
-        let mut description = self.description.clone();
-        for mid in self.mids() {
-            let Some(media) = self.rtc.media(mid).filter(|media| media.direction().is_receiving() && !media.disabled())
-            else {
-                continue;
-            };
-            let arrived = self.sources.iter().any(|(ssrc, (_, of, _))| *of == mid && *ssrc == newest.header.ssrc);
-            let payload_type =
-                if arrived { Some(newest.header.payload_type) } else { media.remote_pts().first().copied() };
-            let video = media.kind() == MediaKind::Video;
-            let params = self.rtc.codec_config().params().iter().find(|params| Some(params.pt()) == payload_type);
-            let Some(params) = params else { continue };
-            let Some(codec) = known_codec(params.spec().codec) else { continue };
-            let track = if video { &mut description.video } else { &mut description.audio };
-            // what came is certain, what was negotiated only likely
-            if track.is_some() && !arrived {
-                continue;
-            }
-            *track = Some(TrackDescription {
-                codec,
-                clock_rate: params.spec().clock_rate.get(),
-                parameters: params.spec().format.to_string(),
-                layers: vec![String::new()],
-            });
-        }
-        if let Some(video) = &mut description.video {
-            let lines =
-                self.sources.values().filter(|(line, ..)| *line < AUDIO).map(|(line, ..)| line + 1).max().unwrap_or(1);
-            video.layers = if self.rids.is_empty() {
-                (0..lines).map(|line| if lines == 1 { String::new() } else { line.to_string() }).collect()
-            } else {
-                self.rids.iter().take(Layer::MAX).cloned().collect()
-            };
-        }
-        let news = description != self.description || !self.announced;
-        self.description = description;
-        if !self.announced && self.guesses_video() {
-            self.undecided.get_or_insert(newest.timestamp + UNDECIDED);
-        } else if news {
-            self.announce();
-        }
-    }
-
-    fn announce(&mut self) {
-        (self.announced, self.undecided) = (true, None);
-        self.events.push_back(IngestEvent::Started(self.description.clone()));
-    }
-
-    /// Whether the video's codec is only likely: several were negotiated and no packet has come. A viewer that is answered with
-    /// the wrong one would never see anything.
-    fn guesses_video(&mut self) -> bool {
-        if self.description.video.is_none() || self.sources.values().any(|(line, ..)| *line < AUDIO) {
-            return false;
-        }
-        let mut codecs: Vec<Codec> = Vec::new();
-        for mid in self.mids() {
-            let Some(media) = self.rtc.media(mid).filter(|media| media.kind() == MediaKind::Video) else { continue };
-            let params =
-                self.rtc.codec_config().params().iter().filter(|params| media.remote_pts().contains(&params.pt()));
-            codecs.extend(params.filter_map(|params| known_codec(params.spec().codec)));
-        }
-        codecs.iter().any(|codec| *codec != codecs[0])
-    }
-
-    /// Identification tags of all sections that may carry media.
-    fn mids(&self) -> Vec<Mid> {
-        let mut mids: Vec<Mid> = self.sources.values().map(|(_, mid, _)| *mid).collect();
-        if let Ok(offer) = Description::parse(&self.offer) {
-            mids.extend(offer.media.iter().filter_map(|media| media.mid()).map(Mid::from));
-        }
-        mids.sort_unstable();
-        mids.dedup();
-        mids
-    }
-}
-
-fn known_codec(codec: str0m::format::Codec) -> Option<Codec> {
-    match codec {
-        str0m::format::Codec::H264 => Some(Codec::H264),
-        str0m::format::Codec::Vp8 => Some(Codec::Vp8),
-        str0m::format::Codec::Vp9 => Some(Codec::Vp9),
-        str0m::format::Codec::Av1 => Some(Codec::Av1),
-        str0m::format::Codec::Opus => Some(Codec::Opus),
-        _ => None,
     }
 }
 

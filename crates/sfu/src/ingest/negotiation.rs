@@ -23,14 +23,47 @@ pub(super) fn offer_codecs(offer: &Description) -> Result<&'static [Codec], SfuE
     Ok(if h264 { &[Codec::H264] } else { &[Codec::Vp8, Codec::Vp9, Codec::Av1] })
 }
 
-/// Names of the layers that an offer sends by simulcast, in its order; alternatives and pauses are not told apart.
+/// Names of the layers that an offer sends by simulcast, in its order; alternatives and pauses are not told apart. Of more than we
+/// forward (OBS sends up to four) the first, the last and what lies between them: the best picture, and one for the narrowest path.
 pub(super) fn simulcast(offer: &Description) -> Vec<String> {
     let video = offer.media.iter().find(|media| media.kind == "video");
     let Some(value) = video.and_then(|media| media.attribute("simulcast")) else { return Vec::new() };
     let mut words = value.split_ascii_whitespace();
     let sent = words.find(|word| *word == "send").and_then(|_| words.next()).unwrap_or("");
     let first = |alternatives: &str| alternatives.split(',').next().unwrap_or("").trim_start_matches('~').to_string();
-    sent.split(';').map(first).filter(|rid| !rid.is_empty()).take(Layer::MAX).collect()
+    let rids: Vec<String> = sent.split(';').map(first).filter(|rid| !rid.is_empty()).collect();
+    if rids.len() <= Layer::MAX {
+        return rids;
+    }
+    (0..Layer::MAX).map(|index| rids[(index * (rids.len() - 1)).div_ceil(Layer::MAX - 1)].clone()).collect()
+}
+
+/// An offer whose first video section sends these layers and no others: "the answerer MAY remove some simulcast streams" (RFC 8853 5.3.2), so a
+/// publisher that minds our answer spares itself the rest.
+pub(super) fn with_layers(offer: &str, rids: &[String]) -> String {
+    let mut text = String::with_capacity(offer.len());
+    let (mut sections, mut inside) = (0, false);
+    for line in offer.lines() {
+        if line.starts_with("m=") {
+            let video = line.starts_with("m=video ");
+            inside = video && sections == 0;
+            sections += usize::from(video);
+        }
+        if !inside {
+            text.extend([line, "\r\n"]);
+            continue;
+        }
+        let rid = line.strip_prefix("a=rid:").and_then(|rest| rest.split(' ').next());
+        if rid.is_some_and(|rid| !rids.iter().any(|taken| taken == rid)) {
+            continue;
+        }
+        if line.starts_with("a=simulcast:") {
+            text.push_str(&format!("a=simulcast:send {}\r\n", rids.join(";")));
+        } else {
+            text.extend([line, "\r\n"]);
+        }
+    }
+    text
 }
 
 /// An offer without its candidates. A publisher's checks come to us; what it names may be anybody's address, and would be knocked at.

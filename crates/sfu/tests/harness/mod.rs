@@ -18,6 +18,8 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::Extension;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
+pub mod publishing;
+
 pub fn server() -> SocketAddr {
     "192.0.2.1:7900".parse().unwrap()
 }
