@@ -63,6 +63,7 @@ class Rendition:
         self._newest: tuple[int, int] | None = None
         self._keep = round((window_s + max(6 * grid.target_duration_s, 30)) * rate)
         self._kept: deque[tuple[int, list[str]]] = deque()
+        self._retired: dict[str, int] = {}
         self._bitrates: deque[tuple[int, int]] = deque(maxlen=_MEASURED_SEGMENTS)
         self._open_bytes = 0
         self._media: list[tuple[str, bytes]] = []
@@ -202,10 +203,15 @@ class Rendition:
         return f"{segment.msn}.{len(segment.parts)}.m4s"
 
     def _expire(self) -> list[str]:
-        gone = {segment.init_uri for segment in self.playlist.expire()}
-        used = {segment.init_uri for segment in self.playlist.segments}
-        dropped: list[str] = sorted(gone - used)
         end = self.playlist.end
+        for segment in self.playlist.expire():
+            self._retired.setdefault(segment.init_uri, end)
+        for segment in self.playlist.segments:
+            self._retired.pop(segment.init_uri, None)
+        # An init section stays as long as the segments that need it, for players that still have an older list.
+        dropped = [name for name, since in self._retired.items() if end - since > self._keep]
+        for name in dropped:
+            del self._retired[name]
         while self._kept and end - self._kept[0][0] > self._keep:
             dropped += self._kept.popleft()[1]
         return dropped

@@ -113,8 +113,10 @@ class MediaPlaylist:
             first = self.segments[0]
             if first.duration is None or self.end - (first.start + first.duration) < self._window:
                 break
-            gone.append(self.segments.popleft())
-            self.discontinuity_sequence += self.segments[0].discontinuity
+            self.segments.popleft()
+            gone.append(first)
+            # Its tag left with it. The first that stays still shows its own, which players count on top of this.
+            self.discontinuity_sequence += first.discontinuity
             # "A date range may be removed once the segments that it covers have been removed."
             self.date_ranges = [one for one in self.date_ranges if one.start >= self.segments[0].start]
         return gone

@@ -324,6 +324,20 @@ def test_media_leaves_some_time_after_its_window() -> None:
     assert broadcast.shelf.dropped
 
 
+@pytest.mark.slow
+def test_an_init_section_stays_as_long_as_the_segments_that_need_it() -> None:
+    broadcast = Live(LiveSource(START_MS, width=128, height=64, fps=10), tier(0.32), window_s=8)
+    broadcast.run(6)
+    first = segments(broadcast, "v0")[-1].init_section.uri
+    broadcast.source = LiveSource(broadcast.now_ms, width=128, height=32, fps=10)
+    broadcast.run(30)
+    shelf = broadcast.shelf
+    assert first not in shelf.last("v0").live, "no segment of it is listed"
+    assert ("v0", first) in shelf.media, "but some can still be fetched"
+    broadcast.run(30)
+    assert ("v0", first) in shelf.dropped
+
+
 def test_the_end_is_said_and_nothing_is_hinted() -> None:
     broadcast = live()
     broadcast.run(5)
