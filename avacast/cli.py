@@ -435,6 +435,27 @@ async def _interruptible(work: Any) -> int:
     return 0
 
 
+@app.command("hls-check")
+def hls_check(
+    url: Annotated[
+        str, typer.Argument(help="A playlist, such as http://127.0.0.1:8088/hls/demo/index.m3u8.")
+    ],
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="How long to watch.")] = 60,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A broken SHOULD counts too.")] = False,
+    slack: Annotated[
+        float,
+        typer.Option(min=0, max=60, help="Seconds that network and machine may be late in rules about time."),
+    ] = 0.25,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Take any certificate.")] = False,
+) -> None:
+    """Watch a broadcast's HLS, anybody's, and say which rules it breaks. Status 0: none; 1: some; 2: nothing to watch."""
+    configure("warning")
+    from avacast.hls_check import run_check
+
+    raise typer.Exit(run_check(url, seconds, json=json, strict=strict, slack_s=slack, verify=not insecure))
+
+
 @app.command()
 def doctor() -> None:
     """Say what works on this machine: GPU, GSO, codecs, ports, voices."""

@@ -35,8 +35,12 @@ class Shelf:
     now_ms: float = 0
     opened: dict[str, tuple[int, int]] = field(default_factory=dict)
     indexes: dict[str, str] = field(default_factory=dict)
+    index_log: list[tuple[float, str]] = field(default_factory=list)
+    """Each multivariant playlist of low latency, with its time."""
     shown: list[Shown] = field(default_factory=list)
     media: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    ever: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """All media there was, also what was dropped."""
     dropped: set[tuple[str, str]] = field(default_factory=set)
     closed: list[str] = field(default_factory=list)
 
@@ -46,6 +50,7 @@ class Shelf:
     def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:
         assert stream in self.opened
         self.indexes.update((name, body.decode()) for name, body in documents)
+        self.index_log.append((self.now_ms, self.indexes["index.m3u8"]))
 
     def put(
         self,
@@ -68,6 +73,7 @@ class Shelf:
             self.media[rendition, name] = data
         for name, parts in joined:
             self.media[rendition, name] = b"".join(self.media[rendition, part] for part in parts)
+        self.ever.update(self.media)
         for name in dropped:
             del self.media[rendition, name]
             self.dropped.add((rendition, name))

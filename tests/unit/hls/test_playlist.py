@@ -7,6 +7,7 @@ import re
 import m3u8
 import pytest
 
+from hls.check.listing import read_listing
 from hls.grid import ERA_MS, VIDEO_RATE, tier
 from hls.playlist import DateRange, MediaPlaylist, PartLine, Report, Segment
 from hls.playlist.multivariant import AudioRendition, Variant, multivariant
@@ -97,18 +98,22 @@ def test_rule_11_reports_of_the_other_renditions() -> None:
     assert '#EXT-X-RENDITION-REPORT:URI="../a128/index.m3u8",LAST-MSN=102,LAST-PART=4' in text
 
 
-def test_rule_13_discontinuities_are_counted_when_they_leave() -> None:
-    playlist = filled(40)
+def test_rule_13_a_segment_keeps_its_discontinuity_number() -> None:
+    playlist = filled(34)
     playlist.segments[3].discontinuity = True
-    assert "#EXT-X-DISCONTINUITY-SEQUENCE:0" in playlist.live(None, ())
-    while playlist.segments[0].msn < 103:
-        playlist.segments.popleft()
-    # Its tag leaves the list with the segment before it.
-    playlist = filled(40)
-    playlist.segments[3].discontinuity = True
-    gone = playlist.expire()
-    assert len(gone) >= 4
-    assert "#EXT-X-DISCONTINUITY-SEQUENCE:1" in playlist.live(None, ())
+    numbers: dict[int, int] = {}
+    firsts = set()
+    for _ in range(8):
+        playlist.expire()
+        listing = read_listing(playlist.live(None, ()), "http://packager/v0/index.m3u8")
+        firsts.add(listing.segments[0].msn)
+        for segment, number in listing.numbered_discontinuities():
+            assert numbers.setdefault(segment.msn, number) == number
+        last = playlist.segments[-1]
+        last = Segment(last.msn + 1, last.start + SEGMENT, last.init_uri, duration=SEGMENT)
+        playlist.segments.append(last)
+    assert {102, 103, 104} <= firsts, "the one that has the tag was the first of a list, and left"
+    assert (numbers[102], numbers[103], numbers[120]) == (0, 1, 1)
 
 
 def test_rule_20_the_window_slides_and_keeps_three_targets() -> None:
