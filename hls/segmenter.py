@@ -19,6 +19,8 @@ AAC_FRAME = 1024
 _STEADY_INTERVALS = 8
 _STEADY_TICKS = 90
 """Frame intervals that differ by less than a millisecond are a constant frame rate."""
+LEAST_PART = 0.85
+"""Of PART-TARGET, which a part must last unless it is the last of its segment (RFC 8216bis 4.4.4.9)."""
 _SHORTEST_GAP = VIDEO_RATE // 10
 
 
@@ -145,6 +147,7 @@ class VideoSegmenter:
     def __init__(self, grid: Grid, msn: int) -> None:
         self._track = _Track(VIDEO_RATE, grid, msn)
         self._part = grid.part_ticks(VIDEO_RATE)
+        self._least = round(LEAST_PART * self._part)
         self._segment = grid.segment_ticks(VIDEO_RATE)
         self._longest = grid.longest_segment_ms * VIDEO_RATE // 1000
         self._flow = _Flow.WAITING
@@ -270,16 +273,24 @@ class VideoSegmenter:
         return length >= self._segment // 2 and length + (self._key_interval or 0) > self._longest
 
     def _settle(self, duration: int) -> None:
-        """The held picture's duration is known: it goes into the part, or into the next one if it would cross."""
+        """The held picture's duration is known: it goes into the part, or into the next one if it would cross. A part that would be too
+        short without it takes it with the duration that is left, and the next picture comes that much earlier."""
         assert self._held is not None
         track = self._track
-        if track.part_length + duration > self._part:
+        if self._too_short and track.part_length + duration > self._part:
+            duration = self._part - track.part_length
+        elif track.part_length + duration > self._part:
             track.close_part()
             self._cut_if_full(self._held.key)
         track.add(Sample(self._held.data, min(duration, self._part), self._held.key))
         self._held = None
-        if track.part_length + (self.interval or duration) > self._part:
+        if track.part_length + (self.interval or duration) > self._part and not self._too_short:
             track.close_part()
+
+    @property
+    def _too_short(self) -> bool:
+        """The open part has pictures, and less of them than a part must have that is not the last of its segment."""
+        return bool(self._track.samples) and self._track.part_length < self._least
 
     def _cut_if_full(self, key: bool) -> None:
         """Before a part that begins with `key`: ends the segment if that part could make it too long."""
@@ -295,8 +306,10 @@ class VideoSegmenter:
         if interval is None or max(self._intervals) - min(self._intervals) > _STEADY_TICKS:
             return
         length = self._track.part_length + interval
-        if length <= self._part < length + interval:
+        if self._least <= length <= self._part < length + interval:
             self._settle(interval)
+        elif self._too_short and length > self._part:
+            self._settle(self._part - self._track.part_length)
 
     def _enter_gap(self) -> None:
         track = self._track

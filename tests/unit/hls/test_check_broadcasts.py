@@ -37,6 +37,13 @@ def test_nothing_is_found_in_the_other_tiers(part_s: float) -> None:
     assert not broken(recorded(live))
 
 
+@pytest.mark.parametrize("fps", [10, 15, 50])
+def test_nothing_is_found_at_other_frame_rates(fps: int) -> None:
+    live = Live(LiveSource(START_MS, width=128, height=32, fps=fps), tier(0.32))
+    live.run(7)
+    assert not broken(recorded(live))
+
+
 def test_nothing_is_found_in_a_broadcast_of_sound_alone() -> None:
     live = Live(LiveSource(START_MS, video=False), tier(0.32))
     live.run(9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterable
 
@@ -9,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hls.grid import AUDIO_RATE, VIDEO_RATE, Grid, scaled, tier
-from hls.segmenter import AAC_FRAME, AudioSegmenter, Event, Part, SegmentEnd, SegmentStart, VideoSegmenter
+from hls.segmenter import (
+    AAC_FRAME,
+    LEAST_PART,
+    AudioSegmenter,
+    Event,
+    Part,
+    SegmentEnd,
+    SegmentStart,
+    VideoSegmenter,
+)
 
 GRID = tier(0.32)
 FRAME = 3600
@@ -65,6 +75,9 @@ def check(events: list[Event], grid: Grid, rate: int) -> None:
                     "EXTINF rounds to TARGETDURATION"
                 )
                 assert index > 0
+    for part, following in itertools.pairwise(events):
+        if isinstance(part, Part) and isinstance(following, Part) and part.samples and following.samples:
+            assert part.independent or part.duration >= round(LEAST_PART * grid.part_ticks(rate)), "85 %"
 
 
 def test_nothing_is_published_before_the_first_key_frame() -> None:
@@ -98,6 +111,22 @@ def test_a_part_is_cut_before_the_picture_that_would_cross() -> None:
     assert {part.duration for part in parts(events)} == {9 * 3000}, (
         "nine pictures of 1/30 s are 0.3 s, ten cross"
     )
+
+
+def test_rule_1_a_part_that_would_be_too_short_takes_the_next_picture_and_cuts_its_time() -> None:
+    # 15 pictures a second: four of them are 83 % of a part, five would cross.
+    segmenter = VideoSegmenter(GRID, 1)
+    events = [event for n in range(45) for event in segmenter.push(n * 6000, b"x", key=n in (0, 29))]
+    check(events, GRID, VIDEO_RATE)
+    first = parts(events)[:5]
+    assert [part.duration for part in first] == [28_800, 25_200, 28_800, 25_200, 28_800], "100 or 87.5 %"
+    times = [
+        part.start + sum(sample.duration for sample in part.samples[:n])
+        for part in first
+        for n in range(len(part.samples))
+    ]
+    assert all(0 <= n * 6000 - time < 6000 for n, time in enumerate(times)), "never a whole picture early"
+    assert sum(n * 6000 == time for n, time in enumerate(times)) >= len(times) * 3 // 4
 
 
 def test_a_segment_without_a_key_frame_is_cut_before_it_rounds_up() -> None:
