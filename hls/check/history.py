@@ -8,17 +8,8 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from hls.check.fragments import BadMedia, Run, TrackInit, is_fragment, read_init, read_runs
-from hls.check.listing import (
-    Index,
-    ListedPart,
-    ListedSegment,
-    Listing,
-    NotAPlaylist,
-    Stream,
-    is_index,
-    read_index,
-    read_listing,
-)
+from hls.check.listing import ListedPart, ListedSegment, Listing, NotAPlaylist, read_listing
+from hls.check.multivariant import Index, Stream, is_index, read_index
 from hls.check.recording import Kind, Probe, Recording, Reply
 
 

@@ -1,4 +1,4 @@
-"""Playlists as a strict reader takes them (RFC 8216bis section 4): every tag that the rules ask about, and what is malformed.
+"""Media playlists as a strict reader takes them (RFC 8216bis section 4): every tag that the rules ask about, and what is malformed.
 
 The playlists may be anybody's, so nothing here trusts them: sizes are bounded, and what cannot be read is named, not raised, except
 for a text that is no playlist at all."""
@@ -130,7 +130,7 @@ class Listing:
 
     def control_s(self, name: str) -> float | None:
         """A duration of EXT-X-SERVER-CONTROL, in seconds."""
-        return _decimal(self.control.get(name, ""))
+        return decimal(self.control.get(name, ""))
 
     def numbered_discontinuities(self) -> Iterator[tuple[ListedSegment, int]]:
         """Each segment with its discontinuity sequence number (6.3.3)."""
@@ -156,7 +156,8 @@ class Listing:
         return replace(self, segments=kept + segments, skipped=None)
 
 
-def _decimal(text: str) -> float | None:
+def decimal(text: str) -> float | None:
+    """A decimal-floating-point (4.2), None when it is none."""
     return float(text) if re.fullmatch(r"\d{1,15}(\.\d{1,15})?", text) else None
 
 
@@ -185,16 +186,17 @@ def attributes(text: str, problems: list[str]) -> dict[str, str]:
     while at < len(text):
         match = _ATTRIBUTE.match(text, at)
         if match is None:
-            _note(problems, f"not an attribute list: {text[at : at + 60]!r}")
+            note(problems, f"not an attribute list: {text[at : at + 60]!r}")
             break
         if match[1] in found:
-            _note(problems, f"attribute {match[1]} twice")
+            note(problems, f"attribute {match[1]} twice")
         found[match[1]] = match[2].strip('"') if match[2].startswith('"') else match[2].strip()
         at = match.end()
     return found
 
 
-def _note(problems: list[str], problem: str) -> None:
+def note(problems: list[str], problem: str) -> None:
+    """Adds a problem, up to a bound."""
     if len(problems) < _MAX_PROBLEMS:
         problems.append(problem)
 
@@ -215,7 +217,7 @@ class _Reader:
         self.first_msn: int | None = None
 
     def note(self, problem: str) -> None:
-        _note(self.listing.problems, problem)
+        note(self.listing.problems, problem)
 
     def number(self, text: str, tag: str) -> int:
         if re.fullmatch(r"\d{1,19}", text):
@@ -260,7 +262,7 @@ class _Reader:
 
     def part(self, text: str) -> None:
         values = attributes(text, self.listing.problems)
-        duration = _decimal(values.get("DURATION", ""))
+        duration = decimal(values.get("DURATION", ""))
         if duration is None or "URI" not in values:
             self.note(f"EXT-X-PART needs URI and DURATION: {text[:80]!r}")
             return
@@ -298,7 +300,7 @@ class _Reader:
             case "EXT-X-SERVER-CONTROL":
                 one.control = attributes(value, one.problems)
             case "EXT-X-PART-INF":
-                one.part_target = _decimal(attributes(value, one.problems).get("PART-TARGET", ""))
+                one.part_target = decimal(attributes(value, one.problems).get("PART-TARGET", ""))
             case "EXT-X-SKIP":
                 skipped = attributes(value, one.problems).get("SKIPPED-SEGMENTS", "")
                 one.skipped = self.number(skipped, name)
@@ -323,7 +325,7 @@ class _Reader:
     def media_tag(self, name: str, value: str) -> None:
         match name:
             case "EXTINF":
-                duration = _decimal(value.partition(",")[0].strip())
+                duration = decimal(value.partition(",")[0].strip())
                 if duration is None:
                     self.note(f"EXTINF is not a duration: {value[:40]!r}")
                 self.set(name, duration=duration or 0.0)
@@ -366,73 +368,3 @@ def read_listing(text: str, url: str) -> Listing:
     if reader.open is not None and reader.open.parts:
         reader.listing.segments.append(reader.open)
     return reader.listing
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """An EXT-X-STREAM-INF with its address."""
-
-    uri: str
-    values: dict[str, str]
-
-    @property
-    def codecs(self) -> list[str]:
-        return [one.strip() for one in self.values.get("CODECS", "").split(",") if one.strip()]
-
-    @property
-    def has_video(self) -> bool:
-        return "RESOLUTION" in self.values or any(
-            one.split(".")[0] in ("avc1", "avc3", "hvc1", "hev1", "vp09", "av01") for one in self.codecs
-        )
-
-    def number(self, name: str) -> float | None:
-        return _decimal(self.values.get(name, ""))
-
-
-@dataclass(slots=True)
-class Index:
-    """A multivariant playlist. `media`: the attributes of each EXT-X-MEDIA, URI absolute."""
-
-    streams: list[Stream] = field(default_factory=list)
-    media: list[dict[str, str]] = field(default_factory=list)
-    independent_segments: bool = False
-    version: int | None = None
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def renditions(self) -> list[str]:
-        """Addresses of all media playlists, each once."""
-        uris = [one.uri for one in self.streams] + [one["URI"] for one in self.media if one.get("URI")]
-        return list(dict.fromkeys(uris))
-
-
-def is_index(text: str) -> bool:
-    """Whether a playlist is a multivariant one."""
-    return "#EXT-X-STREAM-INF" in text
-
-
-def read_index(text: str, url: str) -> Index:
-    """The multivariant playlist `text`, fetched from `url`. Raises NotAPlaylist."""
-    index = Index()
-    waiting: dict[str, str] | None = None
-    for line in lines_of(text)[1:]:
-        line = line.strip()
-        name, _, value = line[1:].partition(":")
-        if line.startswith("#EXT-X-STREAM-INF:"):
-            waiting = attributes(value, index.problems)
-        elif line.startswith("#EXT-X-MEDIA:"):
-            values = attributes(value, index.problems)
-            if "URI" in values:
-                values["URI"] = urljoin(url, values["URI"])
-            index.media.append(values)
-        elif name == "EXT-X-INDEPENDENT-SEGMENTS":
-            index.independent_segments = True
-        elif name == "EXT-X-VERSION" and value.isascii() and value.isdecimal() and len(value) < 9:
-            index.version = int(value)
-        elif line and not line.startswith("#"):
-            if waiting is None:
-                _note(index.problems, f"a URI without EXT-X-STREAM-INF: {line[:60]!r}")
-            else:
-                index.streams.append(Stream(urljoin(url, line), waiting))
-            waiting = None
-    return index

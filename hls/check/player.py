@@ -18,7 +18,8 @@ from yarl import URL
 from common.errors import BadRequest, Unavailable
 from common.http import read_up_to
 from hls.check.follower import Ask, Follower
-from hls.check.listing import NotAPlaylist, is_index, lines_of, read_index
+from hls.check.listing import NotAPlaylist, lines_of
+from hls.check.multivariant import is_index, read_index
 from hls.check.recording import Kind, Recording, Reply
 
 Report = Callable[[float, float | None], None]

@@ -10,14 +10,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from common._native import Edge
 from common.directory import Broadcast
+from common.errors import Unavailable
 from common.http import Site
 from hls.check import Kind, Outcome, Probe, check
 from hls.check.player import Limits, watch
+from tests.harness.caches import cache
+from tests.harness.gstreamer import certificate
 from tests.harness.media_server import media_server
-from tests.integration.test_hls_node import encoder, packaging
+from tests.harness.packaging import encoder, packaging
 
 LATE_S = 20.0
 """This machine may be busy: here the rules about time look at what is right, not at how punctual it is."""
@@ -46,11 +52,15 @@ def broken(outcomes: list[Outcome]) -> dict[str, list[str]]:
     }
 
 
-async def test_nothing_is_found_in_what_our_packager_serves(tmp_path: Path) -> None:
+async def test_nothing_is_found_in_what_our_packager_serves_by_itself_and_behind_caches(
+    tmp_path: Path,
+) -> None:
     async with (
         media_server() as origin,
         packaging(tmp_path, origin.worker) as packager,
         encoder(origin, "live"),
+        cache("nginx", tmp_path / "nginx", [packager.node.hls_port]) as nginx,
+        cache("varnish", tmp_path / "varnish", [packager.node.hls_port]) as varnish,
     ):
         await packager.tell(Broadcast(id="live", public=True, package=True))
         await packager.read("live/index.m3u8")
@@ -58,15 +68,20 @@ async def test_nothing_is_found_in_what_our_packager_serves(tmp_path: Path) -> N
         command = asyncio.create_task(
             run_command(f"{base}/index.m3u8", "--seconds", "6", "--json", "--slack", str(LATE_S))
         )
-        live, plain = await asyncio.gather(
-            watch(f"{base}/index.m3u8", 9, slack_s=LATE_S), watch(f"{base}/plain.m3u8", 9, slack_s=LATE_S)
+        addresses = (
+            f"{base}/index.m3u8",
+            f"{base}/plain.m3u8",
+            f"{nginx.url}/hls/live/index.m3u8",
+            f"{varnish.url}/hls/live/index.m3u8",
         )
+        recordings = await asyncio.gather(*(watch(one, 8, slack_s=LATE_S) for one in addresses))
         status, out, err = await command
-    for recording in (live, plain):
+    live = recordings[0]
+    for recording in recordings:
         found = broken(check(recording))
         # A source that answers late to a request for a key frame ends a segment early: then the hint was wrong.
         found.pop("hints-come-true", None)
-        assert not found
+        assert not found, recording.url
     examined = {one.rule.name for one in check(live) if one.examined}
     assert {"times-join", "segment-is-its-parts", "reports-are-true", "part-within-target"} <= examined
     kinds = {reply.kind for reply in live.replies if reply.ok}
@@ -151,3 +166,25 @@ async def test_a_recording_is_bounded() -> None:
         recording = await watch(url, 600, limits=Limits(kept_bytes=30_000))
         assert recording.seconds < 500
         assert any("MB are kept" in note for note in recording.notes)
+
+
+async def test_http_2_is_read_from_the_tls_handshake(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    chain = certificate(tmp_path, key)
+    edge = Edge(threads=1, certificate=str(chain), private_key=str(chain))
+    try:
+        edge.open("demo", part_target_ms=320, target_duration_s=2)
+        text = broken_playlist(7, 1).encode() + b"#EXT-X-ENDLIST\n"
+        edge.put(
+            "demo", "v0", msn=8, part=0, live=text, media=[("7.m4s", b"x"), ("8.0.m4s", b"x")], ended=True
+        )
+        url = f"https://127.0.0.1:{edge.port}/hls/demo/v0/index.m3u8"
+        recording = await watch(url, 20, verify=False)
+        assert recording.http2 is True
+        assert Probe.AFTER_THE_END in {reply.probe for reply in recording.replies}
+        outcomes = {one.rule.name: one for one in check(recording)}
+        assert outcomes["http-2-is-spoken"].examined and not outcomes["http-2-is-spoken"].broken
+        with pytest.raises(Unavailable, match=r"(?i)certificate"):
+            await watch(url, 20)
+    finally:
+        edge.stop()

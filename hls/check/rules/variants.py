@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from hls.check.history import History, RenditionHistory
-from hls.check.listing import Index
+from hls.check.multivariant import Index
 from hls.check.rule import Finding, Severity, Verdicts, rule
 
 _PEAK_SHARE = 1.25

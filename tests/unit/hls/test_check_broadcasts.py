@@ -14,7 +14,8 @@ from rich.console import Console
 from hls.check import Kind, Outcome, Probe, Recording, Reply, check
 from hls.check.follower import Ask, Follower
 from hls.check.fragments import BadMedia, TrackInit, read_init, read_runs
-from hls.check.listing import NotAPlaylist, read_index, read_listing
+from hls.check.listing import NotAPlaylist, read_listing
+from hls.check.multivariant import read_index
 from hls.check.recording import Directives
 from hls.check.report import as_json, show, violated
 from hls.grid import ERA_MS, tier

@@ -7,6 +7,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -371,3 +372,25 @@ def test_rule(name: str, clean: Recording, outcomes: dict[str, tuple[int, int, s
 
 def test_nothing_is_planted_for_rules_that_there_are_not() -> None:
     assert PLANTED.keys() | {"http-2-is-spoken"} == RULES.keys()
+
+
+def test_the_table_of_rules_names_each_rule_in_its_row_and_only_tests_that_there_are() -> None:
+    root = Path(__file__).parents[3]
+    rows: dict[str, str] = {}
+    for line in (root / "docs/hls.md").read_text().splitlines():
+        found = re.fullmatch(r"\| (\d+|-) \| .* \| (`.*`) \| (`.*`) \|", line)
+        if found:
+            rows[found[1]] = found[2]
+            named = re.findall(r"`(test_\w+)`", found[3])
+            assert named
+            for name in named:
+                assert f"def {name}(" in _tests(root), name
+    assert {row: set(re.findall(r"`([a-z0-9-]+)`", rules)) for row, rules in rows.items()} == {
+        str(row or "-"): {one.name for one in RULES.values() if one.row == row} for row in range(25)
+    }
+
+
+@functools.cache
+def _tests(root: Path) -> str:
+    files = [*(root / "tests/unit/hls").glob("test_*.py"), *(root / "tests/integration").glob("test_*.py")]
+    return "".join(path.read_text() for path in files)
