@@ -411,7 +411,7 @@ class Sfu:
     def tell_session(self, session: str, label: str, data: str | bytes) -> None:
         """As `tell`, to one session of any kind: a viewer, a publisher, a pull. Raises SessionUnknown for a name that is none."""
     def request_key_frame(self, stream: str) -> None:
-        """Asks the source for a key frame; requests closer than 500 ms are one."""
+        """Asks the source for a key frame in every layer; requests closer than 500 ms are one."""
     def stats(self, *, sessions: bool = False) -> Stats:
         """One snapshot, with each subscriber by itself when `sessions`."""
     def drain_events(self) -> list[Event]:

@@ -11,7 +11,7 @@ from av.audio.codeccontext import AudioCodecContext
 from numpy.typing import NDArray
 
 from hls.grid import AUDIO_RATE
-from hls.segmenter import AAC_FRAME
+from hls.track import AAC_FRAME
 
 CODEC = "mp4a.40.2"
 _TAKE_UP = 4

@@ -83,6 +83,10 @@ class HlsNode:
         """The port of the HLS listener."""
         return self.edge.port
 
+    def packager(self, stream: str) -> Packager:
+        """What packages a stream now. Raises KeyError when nothing does."""
+        return self._feeds[stream].packager
+
     def start(self) -> None:
         """Begins to report to the orchestrators, and to package what they name."""
         self.node.start()

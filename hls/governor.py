@@ -29,11 +29,12 @@ class KeyFrameGovernor:
             self._lead_ms += (lead_ms - self._lead_ms) / 4
             self._asked_at = self._asked_ms = None
 
-    def wants(self, now_ms: float, at: int, segmenter: VideoSegmenter) -> bool:
-        """Whether to ask now; `at` is the time of the newest picture."""
+    def wants(self, now_ms: float, at: int, segmenter: VideoSegmenter, *, needed: bool = False) -> bool:
+        """Whether to ask now; `at` is the time of the newest picture of the leader, `segmenter` its own; `needed`: a layer that follows
+        can show nothing without a key frame."""
         if self._asked_ms is not None and now_ms - self._asked_ms < _RETRY_MS:
             return False
-        if not segmenter.key_frame_needed:
+        if not (segmenter.key_frame_needed or needed):
             start = segmenter.segment_start
             if start is None:
                 return False

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from common.log import log
 from hls.grid import Grid, first_msn, ticks
-from hls.picture import Picture
+from hls.layers import Layers
 from hls.playlist import DateRange, multivariant
 from hls.rendition import LEADING_GAPS, Rendition
-from hls.segmenter import Event, SegmentStart
 from hls.sound import Changes, Sound
 from hls.sources import AccessUnit
 from hls.sync import WallClock
+from hls.track import Event
 
 _log = log("hls.packager")
 
@@ -92,7 +92,7 @@ class Packager:
         self._mode: str | None = None
         # The gap segments that lead in are numbered too.
         self._msn = first_msn(round(now_ms)) + LEADING_GAPS
-        self._picture: Picture | None = None
+        self._layers: Layers | None = None
         self._sound: Sound | None = None
         shelf.open(stream, part_target_ms=grid.part_ms, target_duration_s=grid.target_duration_s)
 
@@ -123,9 +123,9 @@ class Packager:
         if self.shape is Shape.GATHERING:
             self._decide(now_ms)
             return
-        if self._picture:
-            self._govern(self._picture, now_ms)
-            self._show_video(self._picture, self._picture.tick(now_ms))
+        if self._layers:
+            self._govern(self._layers, now_ms)
+            self._show_video(self._layers, self._layers.tick(now_ms))
         if self._sound:
             self._show(self._sound.tick(now_ms))
 
@@ -140,8 +140,8 @@ class Packager:
 
     def end(self) -> None:
         """Finishes the playlists with EXT-X-ENDLIST. They stay on the shelf until `discard`."""
-        if self._picture:
-            self._show_video(self._picture, self._picture.segmenter.end())
+        if self._layers:
+            self._show_video(self._layers, self._layers.end())
         if self._sound:
             self._show(self._sound.end())
         for rendition in self._renditions():
@@ -156,9 +156,8 @@ class Packager:
         """Counters and rates of this broadcast."""
         return {
             "shape": self.shape.name.lower(),
-            "video": self._picture.stats() if self._picture else None,
+            "video": self._layers.stats() if self._layers else None,
             "sound": self._sound.stats() if self._sound else None,
-            "broken_units": self._picture.broken_units if self._picture else 0,
             "bandwidth_bps": {rendition.name: rendition.bandwidth_bps for rendition in self._renditions()},
         }
 
@@ -175,13 +174,13 @@ class Packager:
         waited_ms = now_ms - self._first_ms if self._first_ms is not None else 0
         if "video" in self._seen and ("audio" in self._seen or waited_ms > _AUDIO_WAIT_MS):
             self.shape = Shape.VIDEO
-            self._picture = Picture(self._grid, self._window_s, self._msn)
+            self._layers = Layers(self._grid, self._window_s, self._msn)
         elif "audio" in self._seen and waited_ms > _VIDEO_WAIT_MS:
             self.shape = Shape.AUDIO
         else:
             return
         if "audio" in self._seen:
-            self._sound = Sound(self._grid, self._window_s, self._msn if self.shape is Shape.AUDIO else None)
+            self._begin_sound(self._msn if self.shape is Shape.AUDIO else None)
         _log.info("packaging", stream=self.stream, shape=self.shape.name.lower(), part_ms=self._grid.part_ms)
         waiting, self._waiting = self._waiting, []
         for arrived_ms, unit in waiting:
@@ -190,28 +189,32 @@ class Packager:
     def _take(self, unit: AccessUnit, now_ms: float) -> None:
         wall_ms = self._wall.corrected(unit.ntp_ms, now_ms)
         if unit.kind == "audio":
-            self._sound = self._sound or Sound(self._grid, self._window_s, None)
-            self._show(self._sound.push(unit, wall_ms, now_ms))
+            sound = self._sound or self._begin_sound(None)
+            self._show(sound.push(unit, wall_ms, now_ms))
             return
-        if self._picture is None:
+        if self._layers is None:
             assert self._sound is not None, "a broadcast without pictures has sound"
-            self._picture = Picture(self._grid, self._window_s, self._sound.yield_lead())
+            elder = next(iter(self._sound.renditions.values()))
+            self._layers = Layers(self._grid, self._window_s, self._sound.yield_lead(), elder)
             self.shape = Shape.VIDEO
             _log.info("pictures_joined", stream=self.stream)
-        self._show_video(self._picture, self._picture.push(unit, wall_ms, now_ms))
-        self._govern(self._picture, now_ms)
+        self._show_video(self._layers, self._layers.push(unit, wall_ms, now_ms))
+        self._govern(self._layers, now_ms)
 
-    def _govern(self, picture: Picture, now_ms: float) -> None:
-        if picture.wants_key_frame(now_ms):
+    def _begin_sound(self, lead_msn: int | None) -> Sound:
+        elder = self._layers.elder if self._layers else None
+        self._sound = Sound(self._grid, self._window_s, lead_msn, elder)
+        return self._sound
+
+    def _govern(self, layers: Layers, now_ms: float) -> None:
+        if layers.wants_key_frame(now_ms):
             self._ask_key_frame()
 
-    def _show_video(self, picture: Picture, events: list[Event]) -> None:
-        self._put(picture.rendition, events)
+    def _show_video(self, layers: Layers, changes: Changes) -> None:
+        boundaries = layers.boundaries()
+        self._show(changes)
         if self._sound:
-            starts = [event for event in events if isinstance(event, SegmentStart)]
-            self._show(self._sound.follow(starts, picture.segmenter.decided))
-        if events:
-            self._show_index()
+            self._show(self._sound.follow(boundaries, layers.decided))
 
     def _show(self, changes: Changes) -> None:
         for rendition, events in changes:
@@ -221,7 +224,7 @@ class Packager:
 
     def _renditions(self) -> list[Rendition]:
         """Those that have media."""
-        found = [self._picture.rendition] if self._picture else []
+        found = self._layers.renditions if self._layers else []
         if self._sound:
             found += self._sound.renditions.values()
         return [one for one in found if one.newest is not None]
@@ -250,12 +253,11 @@ class Packager:
 
     def _show_index(self) -> None:
         """The multivariant playlists, once every rendition has its first part, and whenever they change."""
-        video = self._picture.variant() if self._picture else None
+        videos = self._layers.variants() if self._layers else []
         audios = self._sound.described() if self._sound else []
-        if (self._picture and not video) or (self._sound and len(audios) < len(self._sound.renditions)):
+        if (self._layers and not videos) or (self._sound and len(audios) < len(self._sound.renditions)):
             return
-        independent = not (self._picture and self._picture.segmenter.hard_cuts)
-        videos = [video] if video else []
+        independent = self._layers is None or self._layers.independent
         texts = {
             name: multivariant(videos, audios, name, independent=independent)
             for name in ("index.m3u8", "plain.m3u8")

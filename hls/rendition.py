@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from hls import fmp4
 from hls.fmp4.boxes import box
-from hls.grid import Grid
+from hls.grid import Grid, scaled
 from hls.playlist import DateRange, MediaPlaylist, PartLine, Report, Segment
-from hls.segmenter import Event, Part, SegmentEnd, SegmentStart
+from hls.track import Event, Part, SegmentEnd, SegmentStart
 
 LEADING_GAPS = 3
 """Gap segments before the first one, so that the first playlist already spans three target durations."""
@@ -19,6 +20,8 @@ _MEASURED_SEGMENTS = 6
 _PARTS_A_SEGMENT = 16
 """Most parts of a segment, for the sequence numbers of fragments."""
 LEAST_BPS = 8000
+_MUCH_LESS = 0.7
+"""A told bitrate falls only when the measured one falls below this share of it."""
 
 _NOTHING = box(b"free")
 """What a gap segment holds. Nobody should fetch it, but players that know no EXT-X-GAP (ffmpeg before 7) do, and go on."""
@@ -49,14 +52,30 @@ def quantised(bitrate_bps: float) -> int:
     return int(round(value, -2))
 
 
+class _Told:
+    """A bitrate as the multivariant playlist tells it: never below what was measured, and steady."""
+
+    def __init__(self) -> None:
+        self._bps = 0
+
+    def value(self, measured_bps: float) -> int:
+        if measured_bps > self._bps or measured_bps < _MUCH_LESS * self._bps:
+            self._bps = quantised(measured_bps)
+        return self._bps
+
+
 class Rendition:
-    """`name` is its folder, `rate` its clock. `epoch` tells apart what two starts of a packager made."""
+    """`name` is its folder, `rate` its clock."""
 
     def __init__(self, name: str, grid: Grid, rate: int, window_s: float) -> None:
         self.name = name
         self.rate = rate
         self.playlist = MediaPlaylist(grid, rate, window_s)
         self.gap_parts = 0
+        self.elder: Rendition | None = None
+        """One that has been there before: if it has media when this one begins, its segments are ours as gaps, so that all playlists
+        have the same numbers, dates and discontinuities."""
+        self._peak, self._average = _Told(), _Told()
         self._grid = grid
         self._init_uri = ""
         self._next_init: tuple[str, bytes] | None = None
@@ -83,15 +102,15 @@ class Rendition:
     def bandwidth_bps(self) -> int:
         """Peak bitrate of a segment among the last ones, or of what there is of the first."""
         rates = [size * 8 * self.rate / duration for size, duration in self._bitrates if duration]
-        return quantised(max(rates, default=self._open_rate()))
+        return self._peak.value(max(rates, default=self._open_rate()))
 
     @property
     def average_bps(self) -> int:
         """Mean bitrate of the last segments."""
         duration = sum(duration for _, duration in self._bitrates)
         if not duration:
-            return quantised(self._open_rate())
-        return quantised(sum(size for size, _ in self._bitrates) * 8 * self.rate / duration)
+            return self._average.value(self._open_rate())
+        return self._average.value(sum(size for size, _ in self._bitrates) * 8 * self.rate / duration)
 
     def set_init(self, section: bytes) -> None:
         """The init section of the segments that begin from now on. Its name is its hash, so it can be cached for ever."""
@@ -141,6 +160,8 @@ class Rendition:
 
     def _begin(self, event: SegmentStart) -> None:
         changed = False
+        if event.init:
+            self.set_init(event.init)
         if self._next_init:
             changed = self._next_init[0] != self._init_uri
             self._init_uri = self._next_init[0]
@@ -158,13 +179,38 @@ class Rendition:
         self._open_bytes = 0
 
     def _lead_in(self, event: SegmentStart) -> None:
-        length = self._grid.segment_ticks(self.rate)
-        for back in range(min(LEADING_GAPS, event.msn - 1), 0, -1):
-            start = event.start - back * length
-            gap = Segment(event.msn - back, start, self._init_uri, duration=length, gap=True)
+        for gap in self._segments_of_elder(event) or self._nominal_segments(event):
+            assert gap.duration is not None
             self.playlist.segments.append(gap)
             self._media.append((gap.uri, _NOTHING))
-            self._kept.append((start + length, [gap.uri]))
+            self._kept.append((gap.start + gap.duration, [gap.uri]))
+
+    def _nominal_segments(self, event: SegmentStart) -> list[Segment]:
+        length = self._grid.segment_ticks(self.rate)
+        return [
+            Segment(event.msn - back, event.start - back * length, self._init_uri, duration=length, gap=True)
+            for back in range(min(LEADING_GAPS, event.msn - 1), 0, -1)
+        ]
+
+    def _segments_of_elder(self, event: SegmentStart) -> list[Segment]:
+        if self.elder is None:
+            return []
+        rows = [one for one in self.elder.playlist.segments if one.msn < event.msn]
+        if not rows or rows[-1].msn != event.msn - 1:
+            return []
+        starts = [scaled(one.start, self.elder.rate, self.rate) for one in rows] + [event.start]
+        self.playlist.discontinuity_sequence = self.elder.playlist.discontinuity_sequence
+        return [
+            Segment(
+                row.msn,
+                start,
+                self._init_uri,
+                row.discontinuity,
+                duration=max(1, following - start),
+                gap=True,
+            )
+            for row, (start, following) in zip(rows, itertools.pairwise(starts), strict=True)
+        ]
 
     def _part(self, event: Part) -> None:
         segment = self.playlist.segments[-1]

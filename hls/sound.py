@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from hls import fmp4
 from hls.aac import CODEC, Transcoder
+from hls.audio_segmenter import AudioSegmenter
 from hls.grid import AUDIO_RATE, Grid, ticks, unix_ms
 from hls.playlist import AudioRendition
 from hls.rendition import Rendition
-from hls.segmenter import AudioSegmenter, Event, SegmentStart
 from hls.sources import AccessUnit, Delay
 from hls.sync import TrackClock
+from hls.track import Event, SegmentStart
 
 BITRATES_BPS = (128_000, 64_000)
 _SILENCE_AFTER_MS = 160
@@ -21,9 +22,11 @@ Changes = list[tuple[Rendition, list[Event]]]
 
 
 class Sound:
-    """Renditions `a128` and `a64`. `lead_msn` is the number of their first segment when they lead; None when they follow video."""
+    """Renditions `a128` and `a64`. `lead_msn` is the number of their first segment when they lead; None when they follow video, `elder`."""
 
-    def __init__(self, grid: Grid, window_s: float, lead_msn: int | None) -> None:
+    def __init__(
+        self, grid: Grid, window_s: float, lead_msn: int | None, elder: Rendition | None = None
+    ) -> None:
         self._transcoder = Transcoder(BITRATES_BPS)
         self._clock = TrackClock(AUDIO_RATE)
         self._delay = Delay()
@@ -31,6 +34,7 @@ class Sound:
         self.renditions: dict[int, Rendition] = {}
         for bitrate in BITRATES_BPS:
             rendition = Rendition(f"a{bitrate // 1000}", grid, AUDIO_RATE, window_s)
+            rendition.elder = elder
             rendition.set_init(fmp4.audio_init("aac", self._transcoder.config(bitrate), 2, bitrate))
             self.renditions[bitrate] = rendition
             self._segmenters[bitrate] = AudioSegmenter(grid, lead_msn)

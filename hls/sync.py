@@ -69,6 +69,10 @@ class TrackClock:
             self._errors = deque((error - moved_ms for error in self._errors), maxlen=_WINDOW)
         return time + self._offset
 
+    def place(self, time: int) -> int | None:
+        """Where `map` would put `time`, without learning from it; None before it has mapped anything."""
+        return None if self._offset is None else time + self._offset
+
     def _take(self, time: int, target: int) -> int:
         self._offset = target - time
         self._errors.clear()

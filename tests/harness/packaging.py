@@ -8,6 +8,7 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import av
@@ -63,6 +64,10 @@ class Packaging:
             msn = playlist.media_sequence + len(playlist.segments) - (0 if last.uri else 1)
             playlist = await self.playlist(f"{path}?_HLS_msn={msn}&_HLS_part={open_parts}")
         return playlist
+
+    def stats(self, stream: str) -> dict[str, Any]:
+        """The packager's counters of a broadcast."""
+        return self.node.packager(stream).stats()
 
     async def pictures(self, stream: str) -> int:
         """How many pictures FFmpeg decodes from the newest whole segment."""

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sfu::{Answer, Entropy, Identity, Kind, Layer, LayerWish, StreamDescription, Trickle, WallClock};
+use sfu::{Answer, Entropy, Identity, Kind, LayerWish, StreamDescription, Trickle, WallClock};
 
 use crate::clock::random;
 use crate::config::{MAX_WORKERS, NodeConfig};
@@ -236,10 +236,10 @@ impl Node {
         Ok(queue)
     }
 
-    /// Asks the source of a stream for a key frame; requests closer than 500 ms are one.
+    /// Asks the source of a stream for a key frame in every layer; requests closer than 500 ms are one.
     pub fn request_key_frame(&self, stream: &str) -> Result<(), NodeError> {
         let (stream, worker) = self.owner(stream);
-        self.post(worker, Post::KeyFrameWanted { stream, layer: Layer::SINGLE })
+        self.post(worker, Post::KeyFrameWanted { stream, layer: None })
     }
 
     /// The newest snapshot of each worker, at most 200 ms old.

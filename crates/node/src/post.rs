@@ -39,10 +39,10 @@ pub(crate) enum Post {
         stream: StreamName,
         reason: &'static str,
     },
-    /// Somebody needs a key frame of a stream whose source is ours.
+    /// Somebody needs a key frame of a stream whose source is ours: of one layer, or (`None`) of all at once.
     KeyFrameWanted {
         stream: StreamName,
-        layer: Layer,
+        layer: Option<Layer>,
     },
     /// An access unit of our own encoder.
     Inject {

@@ -115,6 +115,24 @@ fn simulcast_layers_are_told_apart_and_share_a_line() {
 }
 
 #[test]
+fn a_key_frame_is_asked_for_in_every_layer_at_once() {
+    let mut world = World::new(true, false, vec!["h", "l"], near());
+    world.run(ms(3000));
+    let before = world.incoming.ingest.stats().plis_sent;
+    world.incoming.packets.clear();
+    world.incoming.ingest.request_key_frames(world.now);
+    world.incoming.ingest.request_key_frames(world.now);
+    world.run(ms(300));
+    assert_eq!(world.incoming.ingest.stats().plis_sent, before + 2, "one a layer");
+    let key_frame = |layer: u8| {
+        let of = |packet: &&std::sync::Arc<Packet>| packet.layer == Layer(layer) && packet.key_frame_start;
+        world.incoming.packets.iter().find(of).map(|packet| packet.time.ticks)
+    };
+    let (high, low) = (key_frame(0).expect("of the first"), key_frame(1).expect("of the second"));
+    assert!(high.abs_diff(low) < 2 * 3600, "{high} and {low}");
+}
+
+#[test]
 fn a_thousand_wishes_are_one_request() {
     let mut world = World::new(true, false, vec![""], near());
     world.run(ms(1000));

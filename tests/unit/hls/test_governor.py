@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hls.governor import KeyFrameGovernor
 from hls.grid import tier
-from hls.segmenter import SegmentEnd, VideoSegmenter
+from hls.segmenter import VideoSegmenter
+from hls.track import SegmentEnd
 
 FRAME = 3600
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hls.grid import AUDIO_RATE, VIDEO_RATE, Grid, scaled, tier
-from hls.segmenter import (
-    AAC_FRAME,
-    LEAST_PART,
-    AudioSegmenter,
-    Event,
-    Part,
-    SegmentEnd,
-    SegmentStart,
-    VideoSegmenter,
-)
+from hls.audio_segmenter import AudioSegmenter
+from hls.grid import AUDIO_RATE, VIDEO_RATE, scaled, tier
+from hls.segmenter import VideoSegmenter
+from hls.track import AAC_FRAME, Event, Part, SegmentEnd, SegmentStart
+from tests.harness.segments import check
 
 GRID = tier(0.32)
 FRAME = 3600
@@ -45,39 +38,6 @@ def steady(segmenter: VideoSegmenter, count: int, keys: set[int], *, first: int 
         for index in range(first, first + count)
         for event in segmenter.push(index * FRAME, b"x", key=index in keys)
     ]
-
-
-def check(events: list[Event], grid: Grid, rate: int) -> None:
-    """What must hold whatever the source does."""
-    at: int | None = None
-    msn: int | None = None
-    index = 0
-    begin = 0
-    for event in events:
-        match event:
-            case SegmentStart():
-                assert msn is None or event.msn == msn + 1, "numbers grow by one"
-                assert at is None or event.start == at, "segments join"
-                msn, begin, at, index = event.msn, event.start, event.start, 0
-            case Part():
-                assert (event.msn, event.index, event.start) == (msn, index, at), "parts join"
-                assert 0 < event.duration <= grid.part_ticks(rate), "no part is longer than PART-TARGET"
-                if event.samples:
-                    assert sum(sample.duration for sample in event.samples) == event.duration
-                    assert all(sample.duration > 0 for sample in event.samples)
-                assert event.independent == any(sample.key for sample in event.samples)
-                at, index = event.start + event.duration, index + 1
-            case SegmentEnd():
-                assert (event.msn, event.start, event.start + event.duration) == (msn, begin, at), (
-                    "parts sum up"
-                )
-                assert round(event.duration / rate) <= grid.target_duration_s, (
-                    "EXTINF rounds to TARGETDURATION"
-                )
-                assert index > 0
-    for part, following in itertools.pairwise(events):
-        if isinstance(part, Part) and isinstance(following, Part) and part.samples and following.samples:
-            assert part.independent or part.duration >= round(LEAST_PART * grid.part_ticks(rate)), "85 %"
 
 
 def test_nothing_is_published_before_the_first_key_frame() -> None:
@@ -156,8 +116,8 @@ def test_a_key_frame_that_comes_early_does_not_end_the_segment() -> None:
 def test_changed_parameter_sets_cut_at_once_with_a_discontinuity() -> None:
     segmenter = VideoSegmenter(GRID, 7)
     steady(segmenter, 12, {0})
-    events = segmenter.push(12 * FRAME, b"x", key=True, new_init=True)
-    assert starts(events) == [SegmentStart(8, 12 * FRAME, True)]
+    events = segmenter.push(12 * FRAME, b"x", key=True, init=b"other")
+    assert starts(events) == [SegmentStart(8, 12 * FRAME, True, b"other")]
     assert ends(events)[0].duration == 12 * FRAME
 
 
@@ -245,7 +205,13 @@ def test_no_source_breaks_the_grid(seed: int, part_s: float, interval: int, jitt
             show(video.overdue(at - draw.randint(0, VIDEO_RATE)))
         key = draw.random() < draw.choice([0.01, 0.3])
         show(
-            video.push(at, b"v", key, lost_before=draw.random() < 0.02, new_init=key and draw.random() < 0.1)
+            video.push(
+                at,
+                b"v",
+                key,
+                lost_before=draw.random() < 0.02,
+                init=b"other" if key and draw.random() < 0.1 else None,
+            )
         )
     show(video.end())
     heard.extend(audio.end())

@@ -108,19 +108,24 @@ impl Worker {
         match self.streams.get(&stream).map(|known| &known.feed) {
             Some(Feed::Elsewhere) => {
                 let owner = self.shared.owner_of(&stream);
-                let _ = self.shared.inboxes[usize::from(owner)].push(Post::KeyFrameWanted { stream, layer });
+                let _ =
+                    self.shared.inboxes[usize::from(owner)].push(Post::KeyFrameWanted { stream, layer: Some(layer) });
             }
-            _ => self.request_key_frame(now, &stream, layer),
+            _ => self.request_key_frame(now, &stream, Some(layer)),
         }
     }
 
-    pub(super) fn request_key_frame(&mut self, now: Instant, name: &StreamName, layer: Layer) {
+    /// Of one layer, or of all.
+    pub(super) fn request_key_frame(&mut self, now: Instant, name: &StreamName, layer: Option<Layer>) {
         let Some(stream) = self.streams.get_mut(name) else { return };
         stream.key_frame_requests += 1;
         match &mut stream.feed {
             Feed::Ingest(slot) => {
                 let slot = *slot;
-                self.with_source(now, slot, |ingest| ingest.request_key_frame(now, layer));
+                self.with_source(now, slot, |ingest| match layer {
+                    Some(layer) => ingest.request_key_frame(now, layer),
+                    None => ingest.request_key_frames(now),
+                });
             }
             Feed::Injector(injector) => {
                 if injector.request_key_frame(now) {

@@ -424,6 +424,13 @@ impl Ingest {
         }
     }
 
+    /// A key frame is needed in every layer that comes in, at the same place (HLS cuts all of them there).
+    pub fn request_key_frames(&mut self, now: Instant) {
+        for index in 0..Layer::MAX {
+            self.request_key_frame(now, Layer(index as u8));
+        }
+    }
+
     /// Our ufrag, under which STUN checks find this session; another one after an ICE restart.
     pub fn ufrag(&self) -> &str {
         &self.credentials.ufrag
