@@ -183,6 +183,8 @@ class SourceStats(TypedDict):
     """Of all packets that were due lately, 0..1."""
     nacks_sent: int
     plis_sent: int
+    recovered: int
+    """Packets of sound that came as a repeat (RED), not by themselves."""
     rtt_ms: float | None
 
 @type_check_only

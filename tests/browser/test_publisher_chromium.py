@@ -13,6 +13,7 @@ from tests.harness.narrow import narrow_path
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(150)]
 
 PAUSES = "return sdp.replace('useinbandfec=1', 'useinbandfec=1;stereo=1;usedtx=1')"
+REDUNDANT = "return sdp.replace('SAVPF 111 63', 'SAVPF 63 111')"
 STEREO = "return sdp.replace('useinbandfec=1', 'useinbandfec=1;stereo=1')"
 
 
@@ -43,6 +44,30 @@ async def test_sound_in_stereo_with_pauses_passes_through() -> None:
         energy = (await viewer.call("incoming", 0, "audio"))["totalAudioEnergy"]
         await publisher.page.evaluate("rtc.sending.sound.enabled = true")
         await viewer.until(f"(await rtc.incoming(0, 'audio')).totalAudioEnergy > {energy} + 0.01")
+
+
+@story
+async def test_sound_that_is_lost_comes_back_by_red() -> None:
+    async with (
+        media_server() as server,
+        narrow_path(server.worker.port) as path,
+        chromium(f"{server.url}/", 2) as (publisher, viewer),
+    ):
+        answer = await publisher.publish(
+            server.whip("live"), codec="VP8", width=160, height=90, munge=REDUNDANT, port=path.port
+        )
+        assert "SAVPF 63 111" in answer and "a=rtpmap:63 red/48000/2" in answer
+        await server.until_live("live")
+        answer = await viewer.watch(server.whep("live"))
+        assert "opus/48000/2" in answer and "red/48000" not in answer
+        path.up.loss = 0.1
+        await server.until(
+            lambda stats: stats["streams"]["live"]["sources"][0]["recovered"] >= 30, "thirty repeats", 60.0
+        )
+        received = await viewer.call("incoming", 0, "audio")
+        # one of ten would be missing; what is lost with its repeat, too, is one of a hundred
+        assert received["packetsLost"] < 0.05 * received["packetsReceived"]
+        await viewer.until("(await rtc.incoming(0, 'audio')).totalAudioEnergy > 0.01")
 
 
 @story

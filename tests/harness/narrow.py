@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -21,15 +22,19 @@ class _Side(asyncio.DatagramProtocol):
 
 
 class Pipe:
-    """One direction. `bps` is its width; None is as wide as the machine."""
+    """One direction. `bps` is its width; None is as wide as the machine. `loss` is the share that is dropped at random, 0..1."""
 
     def __init__(self) -> None:
         self.bps: int | None = None
+        self.loss = 0.0
         self.dropped = 0
         self._free_at = 0.0
 
     def carry(self, data: bytes, deliver: Callable[[bytes], None]) -> None:
         """Delivers a datagram when its turn comes, or drops it."""
+        if random.random() < self.loss:
+            self.dropped += 1
+            return
         if self.bps is None:
             deliver(data)
             return

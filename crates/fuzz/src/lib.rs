@@ -15,7 +15,7 @@ pub use sessions::history;
 pub type Target = fn(&[u8]);
 
 /// All, by name: the file of the corpus, and what `FUZZ_TARGET` names.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("rtp", parsers::rtp),
     ("rtcp", parsers::rtcp),
     ("srtp", parsers::srtp),
@@ -26,6 +26,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("vp8", parsers::vp8),
     ("vp9", parsers::vp9),
     ("av1", parsers::av1),
+    ("red", parsers::red),
     ("whep_offer", sessions::whep_offer),
     ("whip_offer", sessions::whip_offer),
     ("subscriber", sessions::subscriber),

@@ -3,7 +3,7 @@ use wire::rtcp::{self, Rtcp};
 use wire::rtp::{self, Rtp};
 use wire::sdp::Description;
 use wire::srtp::{Opener, Profile, Sealer};
-use wire::{av1, h264, stun, vp8, vp9};
+use wire::{av1, h264, red, stun, vp8, vp9};
 
 pub(crate) fn rtp(data: &[u8]) {
     let Ok(packet) = Rtp::parse(data) else { return };
@@ -127,4 +127,16 @@ pub(crate) fn vp9(data: &[u8]) {
 
 pub(crate) fn av1(data: &[u8]) {
     let _ = av1::starts_key_frame(data);
+}
+
+pub(crate) fn red(data: &[u8]) {
+    let Ok(red) = red::Red::parse(data) else { return };
+    let (mut count, mut bytes) = (0, 1 + red.primary.len());
+    for block in red.redundant() {
+        assert!(block.offset < 1 << 14 && block.payload.len() < 1 << 10);
+        count += 1;
+        bytes += 4 + block.payload.len();
+    }
+    assert!(count <= red::MOST_BLOCKS);
+    assert_eq!(bytes, data.len(), "something is read twice or not at all");
 }

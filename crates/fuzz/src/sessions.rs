@@ -266,7 +266,9 @@ struct Publishing {
 impl Publishing {
     fn session() -> Session<Publishing> {
         let now = Instant::now();
-        let (mut peer, offer) = Peer::new(now, WHIP, client().address, server());
+        // its sound as RED first, so that payloads of that come in too
+        let offered = WHIP.replace("SAVPF 111 63 ", "SAVPF 63 111 ");
+        let (mut peer, offer) = Peer::new(now, &offered, client().address, server());
         let made = Ingest::publish(now, ingest_setup(now), &offer);
         let (ingest, answer) = made.expect("a browser's offer is answered");
         peer.accept(now, &answer.sdp);

@@ -75,6 +75,7 @@ pub(crate) struct SourceFigures {
     loss: f64,
     nacks_sent: u64,
     plis_sent: u64,
+    recovered: u64,
     rtt_ms: Option<f64>,
 }
 
@@ -89,6 +90,7 @@ impl From<&SourceStats> for SourceFigures {
             loss: source.ingest.loss,
             nacks_sent: source.ingest.nacks_sent,
             plis_sent: source.ingest.plis_sent,
+            recovered: source.ingest.recovered,
             rtt_ms: source.ingest.rtt_ms,
         }
     }

@@ -4,6 +4,7 @@
 //! never panics and says what is wrong.
 pub mod av1;
 pub mod h264;
+pub mod red;
 pub mod resolution;
 pub mod rtcp;
 pub mod rtp;

@@ -1,5 +1,6 @@
 //! Which line a packet is on (sound, or a layer of the picture), and what the stream's description says of them.
-use str0m::media::{MediaKind, Mid, Rid};
+use str0m::format::PayloadParams;
+use str0m::media::{MediaKind, Mid, Pt, Rid};
 use str0m::rtp::RtpPacket;
 use wire::sdp::Description;
 
@@ -27,12 +28,12 @@ impl Ingest {
         self.shifts[line].map_or(0, |(shift, _)| shift)
     }
 
-    /// Codec of a packet by its payload type, and the stream's description, which it may change.
-    pub(super) fn codec_of(&mut self, rtp: &RtpPacket) -> Option<(Codec, u32)> {
-        let spec =
-            self.rtc.codec_config().params().iter().find(|params| params.pt() == rtp.header.payload_type)?.spec();
-        let codec = known_codec(spec.codec)?;
-        Some((codec, spec.clock_rate.get()))
+    /// Codec of a packet by its payload type, with its clock rate; the codec's payload type where the packet is RED.
+    pub(super) fn codec_of(&self, rtp: &RtpPacket) -> Option<(Codec, u32, Option<u8>)> {
+        let of = rtp.header.payload_type;
+        let params = self.rtc.codec_config().params().iter().find(|params| carries(params, of))?;
+        let wrapped = (params.pt() != of).then_some(*params.pt());
+        Some((known_codec(params.spec().codec)?, params.spec().clock_rate.get(), wrapped))
     }
 
     /// Which line a packet is on: a video layer's index, or [`AUDIO`].
@@ -80,8 +81,10 @@ impl Ingest {
             let payload_type =
                 if arrived { Some(newest.header.payload_type) } else { media.remote_pts().first().copied() };
             let video = media.kind() == MediaKind::Video;
-            let params = self.rtc.codec_config().params().iter().find(|params| Some(params.pt()) == payload_type);
-            let Some(params) = params else { continue };
+            let params = self.rtc.codec_config().params().iter();
+            let Some(params) = payload_type.and_then(|of| params.clone().find(|params| carries(params, of))) else {
+                continue;
+            };
             let Some(codec) = known_codec(params.spec().codec) else { continue };
             let track = if video { &mut description.video } else { &mut description.audio };
             // what came is certain, what was negotiated only likely
@@ -144,6 +147,11 @@ impl Ingest {
         mids.dedup();
         mids
     }
+}
+
+/// Whether packets of this payload type are of the codec, as RED or as they are.
+fn carries(params: &PayloadParams, payload_type: Pt) -> bool {
+    params.pt() == payload_type || params.red() == Some(payload_type)
 }
 
 fn known_codec(codec: str0m::format::Codec) -> Option<Codec> {

@@ -30,14 +30,17 @@ use crate::subscriber::{Answer, CloseReason, Trickle};
 mod data;
 mod lines;
 mod negotiation;
+mod redundancy;
 mod timeline;
 mod track;
 mod transport_numbers;
 
 use data::Channels;
 use negotiation::{
-    explained, guarded, offer_codecs, simulcast, sound_as_offered, with_credentials, with_layers, without_candidates,
+    explained, guarded, offer_codecs, prefers_red, simulcast, sound_as_offered, with_credentials, with_layers,
+    without_candidates,
 };
+use redundancy::{Carried, Redundancy};
 use timeline::{Report, Timeline, Told};
 use track::{Incoming, IncomingLayer};
 use transport_numbers::TransportNumbers;
@@ -94,6 +97,8 @@ pub struct IngestStats {
     pub loss: f64,
     pub nacks_sent: u64,
     pub plis_sent: u64,
+    /// Packets of sound that came as a repeat (RED), not by themselves.
+    pub recovered: u64,
     pub rtt_ms: Option<f64>,
     /// Datagrams that were no good.
     pub rejected: u64,
@@ -133,6 +138,8 @@ pub struct Ingest {
     /// Which layer an SSRC belongs to.
     sources: HashMap<Ssrc, (usize, Mid, Option<Rid>)>,
     timeline: Timeline,
+    /// Of a publisher that sends its sound as RED.
+    redundancy: Option<Redundancy>,
     /// Shift of each layer's times onto the first one's line, and whether reports fixed it.
     shifts: [Option<(u64, bool)>; Layer::MAX],
     reference: Option<usize>,
@@ -163,7 +170,7 @@ impl Ingest {
         let offer = if rids.is_empty() { offer.to_string() } else { with_layers(offer, &rids) };
         let parsed = SdpOffer::from_sdp_string(&without_candidates(&offer))
             .map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
-        let mut ingest = Ingest::new(now, setup, offer_codecs(&description)?, false);
+        let mut ingest = Ingest::new(now, setup, offer_codecs(&description)?, prefers_red(&description), false);
         (ingest.offer, ingest.rids) = (offer, rids);
         let answer = guarded(|| ingest.rtc.sdp_api().accept_offer(parsed))?;
         let answer = sound_as_offered(&answer.to_sdp_string(), &description);
@@ -181,7 +188,7 @@ impl Ingest {
     /// WHEP client: an offer for an upstream, one recvonly m-line per possible video layer (3) and one for audio.
     /// The answer goes to [`Ingest::accept`]. With `labels` there is a section for data channels too, and those are opened.
     pub fn pull(now: Instant, setup: IngestSetup, labels: &[String]) -> Result<(Ingest, String), SfuError> {
-        let mut ingest = Ingest::new(now, setup, &[Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1], true);
+        let mut ingest = Ingest::new(now, setup, &[Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1], false, true);
         let mut api = ingest.rtc.sdp_api();
         let mids =
             (0..Layer::MAX).map(|_| api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None)).collect();
@@ -212,7 +219,7 @@ impl Ingest {
         Ok(())
     }
 
-    fn new(now: Instant, setup: IngestSetup, video: &[Codec], pulls: bool) -> Ingest {
+    fn new(now: Instant, setup: IngestSetup, video: &[Codec], red: bool, pulls: bool) -> Ingest {
         let IngestSetup { identity, credentials, entropy, clock, addresses, resume } = setup;
         let limits = DataLimits::default();
         let mut config = Rtc::builder()
@@ -228,7 +235,7 @@ impl Ingest {
             .set_extension(12, Extension::AbsoluteCaptureTime)
             .set_stats_interval(Some(Duration::from_secs(1)))
             .clear_codecs()
-            .enable_opus(true, false)
+            .enable_opus(true, red)
             .enable_vp8(video.contains(&Codec::Vp8))
             .enable_vp9(video.contains(&Codec::Vp9))
             .enable_av1(video.contains(&Codec::Av1));
@@ -261,6 +268,7 @@ impl Ingest {
             layers: Default::default(),
             sources: HashMap::new(),
             timeline: Timeline::new(clock),
+            redundancy: red.then(Redundancy::default),
             shifts: [None; Layer::MAX],
             reference: None,
             gates: Default::default(),
@@ -540,7 +548,7 @@ impl Ingest {
         if let Some(number) = rtp.header.ext_vals.transport_cc {
             self.transport_numbers.note(number);
         }
-        let Some((codec, clock_rate)) = self.codec_of(&rtp) else { return };
+        let Some((codec, clock_rate, wrapped)) = self.codec_of(&rtp) else { return };
         let Some(line) = self.line_of(&rtp, codec) else { return };
         if rtp.payload.is_empty() {
             return; // padding, sent to probe the path
@@ -561,14 +569,30 @@ impl Ingest {
         let captured = rtp.header.ext_vals.abs_capture_time.as_ref();
         let captured = captured.and_then(|at| Some(Report { ntp: ntp_of(at.capture_time)?, ticks: time.ticks }));
         self.timeline.note(line, time, rtp.timestamp, Told { report, captured });
-        let ntp = self.timeline.capture(line, time.ticks, rtp.timestamp);
+        let whole = Carried { sequence: *rtp.seq_no, ticks: time.ticks, payload: &rtp.payload, recovered: false };
+        let Some(redundancy) = self.redundancy.as_mut().filter(|_| line == AUDIO) else {
+            return self.take(line, codec, clock_rate, &rtp, whole);
+        };
+        let mut all = Vec::new();
+        if redundancy.push(*rtp.header.ssrc, wrapped, whole, &mut all).is_err() {
+            self.stats.rejected += 1;
+        }
+        for carried in all {
+            self.stats.recovered += u64::from(carried.recovered);
+            self.take(line, codec, clock_rate, &rtp, carried);
+        }
+    }
+
+    /// Puts on its line what a packet carried.
+    fn take(&mut self, line: usize, codec: Codec, clock_rate: u32, rtp: &RtpPacket, carried: Carried<'_>) {
+        let ntp = self.timeline.capture(line, carried.ticks, rtp.timestamp);
         let shift = self.shift_of(line);
         let incoming = Incoming {
             codec,
-            sequence: *rtp.seq_no,
-            time: MediaTime { ticks: time.ticks.wrapping_add(shift), ..time },
-            marker: rtp.header.marker,
-            payload: rtp.payload[..].into(),
+            sequence: carried.sequence,
+            time: MediaTime { ticks: carried.ticks.wrapping_add(shift), clock_rate },
+            marker: rtp.header.marker && !carried.recovered,
+            payload: carried.payload.into(),
             arrival: rtp.timestamp,
             ntp,
         };

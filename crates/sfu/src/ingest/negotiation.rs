@@ -23,6 +23,15 @@ pub(super) fn offer_codecs(offer: &Description) -> Result<&'static [Codec], SfuE
     Ok(if h264 { &[Codec::H264] } else { &[Codec::Vp8, Codec::Vp9, Codec::Av1] })
 }
 
+/// Whether an offer would rather send Opus as RED: it names `red/48000/2` before Opus. Browsers name it after Opus unless a page
+/// asks for it (`setCodecPreferences`), and send it only if it comes first in the answer too.
+pub(super) fn prefers_red(offer: &Description) -> bool {
+    let Some(audio) = offer.media.iter().find(|media| media.kind == "audio") else { return false };
+    let codecs = audio.codecs();
+    let place = |name: &str| codecs.iter().position(|codec| codec.name.eq_ignore_ascii_case(name));
+    matches!((place("red"), place("opus")), (Some(red), Some(opus)) if red < opus)
+}
+
 /// Names of the layers that an offer sends by simulcast, in its order; alternatives and pauses are not told apart. Of more than we
 /// forward (OBS sends up to four) the first, the last and what lies between them: the best picture, and one for the narrowest path.
 pub(super) fn simulcast(offer: &Description) -> Vec<String> {
