@@ -6,7 +6,7 @@ use std::time::Instant;
 use dimpl::{Dtls, DtlsCertificate, Output, SrtpProfile};
 use is::stun::{StunMessage, StunPacket};
 use is::{Candidate, IceAgent, IceAgentEvent, IceCreds, Protocol};
-use wire::srtp::{self, Profile, Sealer};
+use wire::srtp::{self, Opener, Profile, Sealer};
 
 /// One certificate serves every session.
 fn identity() -> &'static (DtlsCertificate, Arc<dimpl::Config>) {
@@ -24,7 +24,8 @@ pub(crate) struct Peer {
     ice: IceAgent,
     dtls: Dtls,
     nominated: bool,
-    pub(crate) sealer: Option<Sealer>,
+    /// For what it sends and for what it gets, once it has connected.
+    pub(crate) keys: Option<(Sealer, Opener)>,
 }
 
 impl Peer {
@@ -45,7 +46,7 @@ impl Peer {
         ice.add_local_candidate(Candidate::host(local, "udp").expect("a plain address is a candidate"));
         let mut dtls = Dtls::new_12(config.clone(), certificate.clone(), now);
         dtls.set_active(true);
-        (Peer { local, remote, ice, dtls, nominated: false, sealer: None }, offer)
+        (Peer { local, remote, ice, dtls, nominated: false, keys: None }, offer)
     }
 
     /// The other side's answer.
@@ -95,7 +96,7 @@ impl Peer {
                         SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
                         _ => Profile::Aes128CmHmacSha1_80,
                     };
-                    self.sealer = srtp::sessions(profile, &material, false).ok().map(|(sealer, _)| sealer);
+                    self.keys = srtp::sessions(profile, &material, false).ok();
                 }
                 Output::Timeout(_) | Output::BufferTooSmall { .. } => return datagrams,
                 _ => {}

@@ -125,7 +125,7 @@ impl<S: Side> Session<S> {
                 session.peer.receive(session.now, &mut datagram.to_vec());
             }
             session.outbox.clear();
-            if session.peer.sealer.is_some() {
+            if session.peer.keys.is_some() {
                 session.side.turn(session.now, &mut session.outbox);
                 return session;
             }
@@ -167,7 +167,7 @@ impl<S: Side> Session<S> {
     }
 
     fn send_rtcp(&mut self, mut bytes: Vec<u8>) {
-        let Some(sealer) = self.peer.sealer.as_mut().filter(|_| bytes.len() >= 8) else { return };
+        let Some((sealer, _)) = self.peer.keys.as_mut().filter(|_| bytes.len() >= 8) else { return };
         bytes[0] = bytes[0] & 0x3f | 0x80;
         if sealer.seal_rtcp(&mut bytes, 0) {
             self.side.handle_datagram(self.now, client(), &mut bytes, &mut self.outbox);
@@ -175,7 +175,7 @@ impl<S: Side> Session<S> {
     }
 
     fn send_rtp(&mut self, mut bytes: Vec<u8>) {
-        let Some(sealer) = self.peer.sealer.as_mut().filter(|_| bytes.len() >= rtp::HEADER_BYTES) else { return };
+        let Some((sealer, _)) = self.peer.keys.as_mut().filter(|_| bytes.len() >= rtp::HEADER_BYTES) else { return };
         bytes[0] = bytes[0] & 0x3f | 0x80;
         let header = rtp::header_bytes(&bytes).unwrap_or(rtp::HEADER_BYTES);
         let sequence = u16::from_be_bytes([bytes[2], bytes[3]]);

@@ -141,9 +141,6 @@ impl Obs {
     /// It takes the transport's part of an answer; the rest changes nothing.
     fn accept(&mut self, answer: &str) {
         let answer = wire::sdp::Description::parse(answer).unwrap();
-        let simulcast = answer.media[1].attribute("simulcast").unwrap_or("recv ");
-        let names = simulcast.strip_prefix("recv ").unwrap();
-        self.asked_for = names.split(';').filter(|rid| !rid.is_empty()).map(String::from).collect();
         let remote = answer.ice_credentials().unwrap();
         let (hash_func, bytes) = answer.fingerprints().remove(0);
         self.rtc.add_remote_candidate(Candidate::host(server(), "udp").unwrap());
@@ -151,6 +148,9 @@ impl Obs {
         api.set_remote_ice_credentials(IceCreds { ufrag: remote.ufrag, pass: remote.password });
         api.set_remote_fingerprint(Fingerprint { hash_func, bytes });
         api.start_dtls(true).unwrap();
+        let simulcast = answer.media[1].attribute("simulcast").unwrap_or("recv ");
+        let names = simulcast.strip_prefix("recv ").unwrap();
+        self.asked_for = names.split(';').filter(|rid| !rid.is_empty()).map(String::from).collect();
     }
 
     fn layers(&self) -> usize {

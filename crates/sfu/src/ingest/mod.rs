@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid, Rid};
 use str0m::net::Receive;
-use str0m::rtp::{Extension, RtpPacket, Ssrc};
+use str0m::rtp::{Extension, RawPacket, RtpPacket, Ssrc};
 use str0m::{Event, Input, Output, Rtc};
 use wire::sdp::Description;
 
@@ -232,6 +232,8 @@ impl Ingest {
             })
             .set_dtls_cert(identity.certificate.clone())
             .set_rtp_mode(true)
+            // what brings no media shows nowhere else, and its transport-wide numbers count
+            .enable_raw_packets(true)
             .set_extension(12, Extension::AbsoluteCaptureTime)
             .set_stats_interval(Some(Duration::from_secs(1)))
             .clear_codecs()
@@ -530,6 +532,13 @@ impl Ingest {
             Event::ChannelData(data) => self.data.received(now, &mut self.rtc, data),
             Event::ChannelClose(id) => self.data.closed(id),
             Event::RtpPacket(packet) => self.handle_rtp(now, packet),
+            Event::RawPacket(raw) => {
+                if let RawPacket::RtpRx(header, _) = &*raw
+                    && let Some(number) = header.ext_vals.transport_cc
+                {
+                    self.transport_numbers.note(number);
+                }
+            }
             Event::MediaIngressStats(stats) => {
                 self.figures.insert((stats.mid, stats.rid), (stats.nacks, stats.plis));
                 self.stats.nacks_sent = self.figures.values().map(|(nacks, _)| nacks).sum();
@@ -545,9 +554,6 @@ impl Ingest {
     }
 
     fn handle_rtp(&mut self, now: Instant, rtp: RtpPacket) {
-        if let Some(number) = rtp.header.ext_vals.transport_cc {
-            self.transport_numbers.note(number);
-        }
         let Some((codec, clock_rate, wrapped)) = self.codec_of(&rtp) else { return };
         let Some(line) = self.line_of(&rtp, codec) else { return };
         if rtp.payload.is_empty() {

@@ -35,14 +35,11 @@ impl TransportNumbers {
         let mut numbers = packet.elements().filter(|(id, data)| *id == element && data.len() >= 2);
         let Some((_, data)) = numbers.next() else { return true };
         let number = u16::from_be_bytes([data[0], data[1]]);
-        match self.newest {
-            Some(newest) => newest.checked_add_signed(apart(number, newest)).is_some(),
-            // probes (SSRC 0) show us nothing once they are opened: they may begin when media has
-            None => packet.ssrc != 0,
-        }
+        self.newest.is_none_or(|newest| newest.checked_add_signed(apart(number, newest)).is_some())
     }
 
-    /// The number of a packet that was opened.
+    /// The number of a packet that was opened: of every one, also of probes, padding and repairs that bring no media. One that is
+    /// missed here lets this end fall behind that of `str0m`, and what is admitted by the one may lie below zero for the other.
     pub(super) fn note(&mut self, number: u16) {
         let extended = match self.newest {
             Some(newest) => newest.checked_add_signed(apart(number, newest)),
@@ -73,8 +70,7 @@ mod tests {
     fn only_numbers_before_the_first_lap_are_left_out() {
         let sdp = format!("v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=extmap:3 {URI}\r\n");
         let mut numbers = TransportNumbers::negotiated(&Description::parse(&sdp).unwrap());
-        assert!(!numbers.admits(&numbered(40_000, 0)), "a probe before all media");
-        assert!(numbers.admits(&numbered(40_000, 7)));
+        assert!(numbers.admits(&numbered(40_000, 0)) && numbers.admits(&numbered(40_000, 7)), "all begins there");
         numbers.note(10);
         assert!(
             numbers.admits(&numbered(0, 7)) && numbers.admits(&numbered(30_000, 7)) && numbers.admits(&numbered(5, 0))

@@ -12,7 +12,7 @@ use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::format;
 use str0m::media::{Direction, MediaKind, MediaTime, Mid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{AbsCaptureTime, Extension, RawPacket};
+use str0m::rtp::{AbsCaptureTime, Extension};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use super::{Viewer, client, clock, ms, server, subscriber_setup};
@@ -89,8 +89,6 @@ pub struct Publisher {
     /// Names of its layers; one without a name where there is no simulcast.
     pub rids: Vec<&'static str>,
     pub publishing: bool,
-    /// What came by RTCP, of a client that shows it (`enable_raw_packets`).
-    pub told: Vec<(Instant, RawPacket)>,
 }
 
 /// A client in a publisher's place.
@@ -144,7 +142,6 @@ impl Publisher {
             captures_from: None,
             rids: rids.to_vec(),
             publishing: true,
-            told: Vec::new(),
         };
         (publisher, pending, offer.to_sdp_string())
     }
@@ -185,9 +182,6 @@ impl Publish for Publisher {
                 Output::Transmit(transmit) => datagrams.push(transmit.contents.to_vec()),
                 Output::Event(Event::Connected) => self.connected = true,
                 Output::Event(Event::KeyframeRequest(_)) => self.key_wanted += 1,
-                Output::Event(Event::RawPacket(raw)) if matches!(*raw, RawPacket::RtcpRx(_)) => {
-                    self.told.push((now, *raw));
-                }
                 Output::Event(_) => {}
             }
         }
@@ -248,6 +242,8 @@ pub struct World<P = Publisher> {
     pub to_viewer: Link<Vec<u8>>,
     pub from_viewer: Link<Vec<u8>>,
     pub outbox: Outbox,
+    /// What of the publisher's arrived, and when.
+    pub arrived: Vec<(Instant, Vec<u8>)>,
 }
 
 impl World {
@@ -284,6 +280,7 @@ impl<P: Publish> World<P> {
             to_viewer: Link::new(3, conditions.clone()),
             from_viewer: Link::new(4, conditions),
             outbox: Outbox::default(),
+            arrived: Vec::new(),
         }
     }
 
@@ -329,6 +326,7 @@ impl<P: Publish> World<P> {
         self.drain_publisher();
         while let Some(datagram) = self.to_ingest.poll(now) {
             self.incoming.ingest.handle_datagram(now, Peer::udp(publisher_address()), &datagram);
+            self.arrived.push((now, datagram));
             self.drain_ingest();
         }
         if self.incoming.ingest.poll_timeout().is_some_and(|due| now >= due) {
