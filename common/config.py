@@ -243,6 +243,12 @@ class OrchestratorConfig(Shared):
         validation_alias=_env("AVACAST_CDN_URL", "CDN_URL", "cdn_url"),
         description="Base URL of a pull CDN before the HLS listener.",
     )
+    hls_packagers: int = Field(
+        1,
+        ge=1,
+        le=2,
+        description="Packagers of a broadcast: with 2, the second has every byte of the first and goes on when that dies (docs/cdn.md).",
+    )
     enable_relays: bool = Field(
         True,
         validation_alias=_env("AVACAST_ENABLE_RELAYS", "ENABLE_RELAYS", "enable_relays"),

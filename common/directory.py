@@ -75,6 +75,12 @@ class Broadcast(_Message):
     """WHEP URLs that this node may pull from, best first; empty on the broadcast's origin."""
     package: bool = False
     """This node (a packager) makes HLS of it."""
+    twinned: bool = False
+    """Two packagers are to make HLS of it, so that one can die."""
+    twin: str | None = None
+    """HTTP base of the other one; None while there is none. The two agree on who leads."""
+    first: bool = True
+    """Of two packagers that begin at once, this node leads."""
     mode: Delivery = Delivery.WEBRTC
     """How passive viewers watch now, or are on their way to."""
     hls_share: float = Field(default=0, ge=0, le=1)

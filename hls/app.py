@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from aiohttp import web
 
 from common._native import Edge, SfuError
+from common.auth import Audience, bearer
 from common.config import HlsConfig
 from common.directory import Broadcast, Delivery, Directory, Role
-from common.errors import Problem
+from common.errors import Conflict, NotFound, Problem
 from common.log import log
 from common.metrics import gauge
 from hls.feed import Feed, WallTime
 from hls.grid import tier
 from hls.packager import Packager
+from hls.replica import Replica
+from hls.standby import Standby
+from hls.twin import Reader, tell
 from sfu.node import MediaNode
 from sfu.worker import Worker
 
@@ -26,14 +30,33 @@ _log = log("hls")
 
 _EDGE = gauge("hls_edge", "Counters of the HLS listener", ("what",))
 _STATS_S = 5.0
+_TOKEN_TTL_S = 120.0
+
+Packaged = Packager | Standby
 
 
 @dataclass(slots=True)
 class _Ended:
     """A finished broadcast that is still served, so that the slowest player reads its end."""
 
-    packager: Packager
+    packager: Packaged
     until: float
+
+
+@dataclass(slots=True)
+class _Live:
+    """A broadcast that is packaged. With a twin: `replica`, `reading` while the twin leads, `over` for twins that read along."""
+
+    packager: Packaged
+    feed: Feed
+    replica: Replica | None = None
+    reading: asyncio.Task[None] | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def handed_over(self) -> bool:
+        """A twin goes on where this node ends."""
+        return self.replica is not None and self.replica.read_along
 
 
 class HlsNode:
@@ -43,7 +66,7 @@ class HlsNode:
         self._config = config
         self._grid = tier(config.part_s)
         self._clock = WallTime()
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[str, _Live] = {}
         self._ended: dict[str, _Ended] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._housekeeping: asyncio.Task[None] | None = None
@@ -76,6 +99,7 @@ class HlsNode:
         )
         self.app = self.node.app
         self.app.router.add_get("/api/hls/stats", self._stats)
+        self.app.router.add_get("/api/hls/replica/{stream}", self._tell_twin)
         self.node.link.listen(self.apply)
 
     @property
@@ -98,8 +122,8 @@ class HlsNode:
             self._housekeeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._housekeeping
-        for stream in list(self._feeds):
-            self._finish(stream)
+        for stream, live in list(self._feeds.items()):
+            self._finish(stream, hand_over=live.handed_over)
         if self._closing:
             await asyncio.wait(self._closing, timeout=0.5)
         await self.node.close()
@@ -109,45 +133,81 @@ class HlsNode:
         """Packages exactly the broadcasts that are to be packaged, and tells their viewers of a change of mode."""
         wanted = {name: one for name, one in directory.broadcasts.items() if one.package}
         for stream in self._feeds.keys() - wanted.keys():
-            self._finish(stream)
+            self._finish(stream, hand_over=directory.draining and self._feeds[stream].handed_over)
         for stream, broadcast in wanted.items():
             if stream not in self._feeds:
-                self.package(stream)
+                self.package(stream, broadcast)
             self._tell_mode(broadcast)
 
-    def package(self, stream: str) -> Packager:
-        """Begins to package a stream, whenever its media comes."""
+    def package(self, stream: str, broadcast: Broadcast) -> None:
+        """Begins to package a stream, whenever its media comes, or to stand by for the twin that does."""
         before = self._ended.pop(stream, None)
         if before:
             before.packager.discard()
-        packager = Packager(
-            stream,
-            self._grid,
-            self._config.window_s,
-            self.edge,
-            lambda: self._ask_key_frame(stream),
-            self._clock.now_ms(),
-        )
         puller = self.node.puller
+        packager, replica = self._packager(stream, broadcast)
         feed = Feed(packager, self.node.worker, self._clock, puller.ensure if puller else None)
-        self._feeds[stream] = feed
+        live = self._feeds[stream] = _Live(packager, feed, replica)
+        if isinstance(packager, Standby) and replica is not None:
+            reader = Reader(
+                replica,
+                lambda: self._twin_of(stream),
+                broadcast.first,
+                lambda: self.node.link.tokens.issue(
+                    Audience.NODE, self.node.link.node_id, ttl_s=_TOKEN_TTL_S
+                ),
+                packager.lead,
+            )
+            live.reading = asyncio.create_task(reader.run(), name=f"twin of {stream}")
         feed.start()
-        return packager
 
-    def _finish(self, stream: str) -> None:
-        feed = self._feeds.pop(stream)
-        feed.packager.end()
+    def _packager(self, stream: str, broadcast: Broadcast) -> tuple[Packaged, Replica | None]:
+        window_s = self._config.window_s
+
+        def ask() -> None:
+            self._ask_key_frame(stream)
+
+        if broadcast.twinned or broadcast.twin:
+            replica = Replica(stream, self.edge)
+            return Standby(replica, self._grid, window_s, ask), replica
+        return Packager(stream, self._grid, window_s, self.edge, ask, self._clock.now_ms()), None
+
+    def _twin_of(self, stream: str) -> str | None:
+        broadcast = self.node.link.directory.broadcasts.get(stream)
+        return broadcast.twin if broadcast else None
+
+    def _finish(self, stream: str, *, hand_over: bool = False) -> None:
+        live = self._feeds.pop(stream)
+        if live.reading:
+            live.reading.cancel()
+        if not hand_over:
+            live.packager.end()
+        live.over.set()
         keep_s = self._config.window_s + 6 * self._grid.target_duration_s
-        self._ended[stream] = _Ended(feed.packager, time.monotonic() + keep_s)
-        task = asyncio.create_task(feed.close(), name=f"end of {stream}")
+        self._ended[stream] = _Ended(live.packager, time.monotonic() + keep_s)
+        task = asyncio.create_task(live.feed.close(), name=f"end of {stream}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
+    async def _tell_twin(self, request: web.Request) -> web.StreamResponse:
+        self.node.link.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+        stream = request.match_info["stream"]
+        live = self._feeds.get(stream)
+        if live is None or live.replica is None:
+            raise NotFound(f"this node does not package {stream!r} with a twin", code="hls_no_replica")
+        if live.reading is not None and not live.reading.done():
+            if live.replica.shows:
+                raise Conflict(
+                    f"this node reads {stream!r} along and does not lead yet", code="hls_not_leading"
+                )
+            raise NotFound(f"this node has nothing of {stream!r} yet", code="hls_no_replica")
+        return await tell(live.replica, request, live.over)
+
     def _tell_mode(self, broadcast: Broadcast) -> None:
-        feed = self._feeds[broadcast.id]
+        packager = self._feeds[broadcast.id].packager
         # HLS viewers are told to go back to WebRTC when the broadcast's passive viewers do, and only then.
         mode = "hls" if broadcast.mode is Delivery.HLS else "webrtc"
-        feed.packager.set_mode(mode, self._clock.now_ms())
+        packager.set_mode(mode, self._clock.now_ms())
 
     def _ask_key_frame(self, stream: str) -> None:
         # Not here, or not any more: then there is nobody to ask.
@@ -166,7 +226,7 @@ class HlsNode:
             await asyncio.sleep(_STATS_S)
 
     async def _stats(self, _request: web.Request) -> web.Response:
-        broadcasts: dict[str, Any] = {stream: feed.packager.stats() for stream, feed in self._feeds.items()}
+        broadcasts: dict[str, Any] = {stream: live.packager.stats() for stream, live in self._feeds.items()}
         return web.json_response({"broadcasts": broadcasts, "edge": self.edge.stats()})
 
 

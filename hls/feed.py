@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from common._native import SfuError, Tap
 from common.errors import Problem
 from common.log import log
-from hls.packager import Packager
+from hls.sources import AccessUnit
 from sfu.worker import Event, Worker
 
 _log = log("hls.feed")
@@ -19,6 +20,17 @@ _TICK_S = 0.02
 _RETRY_S = 0.5
 
 Ensure = Callable[[str], Awaitable[None]]
+
+
+class Packages(Protocol):
+    """What is fed: a packager, or one that stands by."""
+
+    @property
+    def stream(self) -> str: ...
+
+    def push(self, unit: AccessUnit, now_ms: float) -> None: ...
+
+    def tick(self, now_ms: float) -> None: ...
 
 
 class WallTime:
@@ -36,7 +48,7 @@ class Feed:
     """Feeds `packager` with the access units of its stream, and ticks it. `ensure` brings the stream here (a pull); None waits
     until it is published here. A stream that ends may come back; until then the packager's clock goes on."""
 
-    def __init__(self, packager: Packager, worker: Worker, clock: WallTime, ensure: Ensure | None) -> None:
+    def __init__(self, packager: Packages, worker: Worker, clock: WallTime, ensure: Ensure | None) -> None:
         self.packager = packager
         self._worker = worker
         self._clock = clock

@@ -76,7 +76,9 @@ class Packager:
         shelf: Shelf,
         ask_key_frame: Callable[[], None],
         now_ms: float,
+        msn: int | None = None,
     ) -> None:
+        """`msn`: number of the first segment, after the gap segments that lead in; counted from the clock when None."""
         self.stream = stream
         self.shape = Shape.GATHERING
         self._grid = grid
@@ -91,7 +93,7 @@ class Packager:
         self._unsupported: set[str] = set()
         self._mode: str | None = None
         # The gap segments that lead in are numbered too.
-        self._msn = first_msn(round(now_ms)) + LEADING_GAPS
+        self._msn = first_msn(round(now_ms)) + LEADING_GAPS if msn is None else msn
         self._layers: Layers | None = None
         self._sound: Sound | None = None
         shelf.open(stream, part_target_ms=grid.part_ms, target_duration_s=grid.target_duration_s)

@@ -32,12 +32,20 @@ class View:
     hls_url: Callable[[str], str | None]
     """Broadcast -> its multivariant playlist, None when nobody packages it."""
     play_url: Callable[[str], str | None]
+    hls_packagers: int = 1
+    """How many packagers make HLS of a broadcast: 1, or 2."""
+
+
+def packagers_of(broadcast: str, packagers: Iterable[Node], count: int) -> list[Node]:
+    """The packagers of a broadcast among those that take work, at most `count`, the first one first."""
+    able = [one for one in packagers if not one.draining]
+    able.sort(key=lambda one: hashlib.sha1(f"{broadcast}\n{one.id}".encode()).digest(), reverse=True)
+    return able[:count]
 
 
 def packager_of(broadcast: str, packagers: Iterable[Node]) -> Node | None:
-    """The packager of a broadcast among those that take work."""
-    able = [one for one in packagers if not one.draining]
-    return max(able, key=lambda one: hashlib.sha1(f"{broadcast}\n{one.id}".encode()).digest(), default=None)
+    """The first of them."""
+    return next(iter(packagers_of(broadcast, packagers, 1)), None)
 
 
 def directory_of(node: Node, view: View) -> directory.Directory:
@@ -56,14 +64,16 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
     origin = view.origins.get(broadcast.id)
     state = view.deliveries.get(broadcast.id, delivery.State())
     own = origin is not None and origin.id == node.id
-    package = False
+    package, twin, first = False, None, True
     if role is Role.ORIGIN and not own:
         return None
     if role is Role.PACKAGER:
-        chosen = packager_of(broadcast.id, packagers) if state.package else None
-        package = chosen is not None and chosen.id == node.id
+        chosen = packagers_of(broadcast.id, packagers, view.hls_packagers) if state.package else []
+        package = node.id in [one.id for one in chosen]
         if not package:
             return None
+        twin = next((one for one in chosen if one.id != node.id), None)
+        first = chosen[0].id == node.id
     upstreams = [] if origin is None or own else [f"{origin.report.url.rstrip('/')}/whep/{broadcast.id}"]
     return directory.Broadcast(
         id=broadcast.id,
@@ -72,6 +82,9 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
         persona=broadcast.persona if own else None,
         upstreams=upstreams,
         package=package,
+        twinned=package and view.hls_packagers > 1,
+        twin=twin.report.url if twin is not None else None,
+        first=first,
         mode=state.mode,
         hls_share=state.hls_share,
         hls_url=view.hls_url(broadcast.id),

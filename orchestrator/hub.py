@@ -277,6 +277,7 @@ class Hub:
             viewers=lambda name: self.audience(name).total,
             hls_url=self.hls_url,
             play_url=self.play_url,
+            hls_packagers=self.config.hls_packagers,
         )
         return self._view
 

@@ -2,6 +2,19 @@
 # To change: the packagers' addresses. TLS and HTTP/2 come from hitch or another TLS proxy before it. docs/cdn.md says the rest.
 vcl 4.1;
 
+import std;
+
+# Is a packager there? It answers preflights of any path.
+probe alive {
+    .request = "OPTIONS /hls/ HTTP/1.1" "Host: packager" "Connection: close";
+    .expected_response = 204;
+    .interval = 1s;
+    .timeout = 1s;
+    .window = 3;
+    .threshold = 2;
+    .initial = 2;
+}
+
 backend first {
     .host = "127.0.0.1";
     .port = "8088";
@@ -9,15 +22,17 @@ backend first {
     # The packager holds a reload for at most 8 s.
     .first_byte_timeout = 12s;
     .between_bytes_timeout = 12s;
+    .probe = alive;
 }
 
-# A second packager of the same broadcasts, asked when the first cannot answer. With only one, let it name the same.
+# The twin (AVACAST_HLS_PACKAGERS=2), which has the same bytes, asked when the first cannot answer. With one packager, its address again.
 backend second {
     .host = "127.0.0.1";
     .port = "8088";
     .connect_timeout = 2s;
     .first_byte_timeout = 12s;
     .between_bytes_timeout = 12s;
+    .probe = alive;
 }
 
 sub vcl_recv {
@@ -62,7 +77,7 @@ sub vcl_hash {
 
 sub vcl_backend_fetch {
     set bereq.backend = first;
-    if (bereq.retries > 0) {
+    if (bereq.retries > 0 || !std.healthy(first)) {
         set bereq.backend = second;
     }
 }

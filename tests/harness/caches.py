@@ -48,7 +48,7 @@ def _replaced(text: str, *pairs: tuple[str, str]) -> str:
 def nginx_config(folder: Path, port: int, packagers: Sequence[int], certificate: Certificate | None) -> str:
     """infra/cdn/nginx.conf with what its head says is to be changed, inside of the least main configuration."""
     servers = "\n".join(
-        f"    server 127.0.0.1:{port} max_fails=0{' backup' if index else ''};"
+        f"    server 127.0.0.1:{port} max_fails=1 fail_timeout=5s{' backup' if index else ''};"
         for index, port in enumerate(packagers)
     )
     listen = f"127.0.0.1:{port}" + (" ssl http2" if certificate else "")
@@ -59,7 +59,7 @@ def nginx_config(folder: Path, port: int, packagers: Sequence[int], certificate:
     )
     site = _replaced(
         (INFRA / "nginx.conf").read_text(),
-        ("    server 127.0.0.1:8088 max_fails=0;", servers),
+        ("    server 127.0.0.1:8088 max_fails=1 fail_timeout=5s;", servers),
         ("/var/cache/nginx/avacast", str(folder / "cache")),
         ("listen 443 ssl http2;", f"listen {listen};"),
         ("    ssl_certificate /etc/nginx/avacast.pem;\n", paths[0]),

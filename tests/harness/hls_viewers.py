@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 RENDITIONS = ("v0", "a128")
@@ -195,6 +196,20 @@ async def watch(url: str, count: int, parts: int) -> dict[str, object]:
         "caches": dict(told.caches),
         "seconds": time.monotonic() - started,
     }
+
+
+async def played(url: str, count: int, parts: int) -> dict[str, Any]:
+    """Runs this program in a process of its own; what its players met."""
+    command = (sys.executable, "-m", "tests.harness.hls_viewers", url, str(count), str(parts))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        out, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    told: dict[str, Any] = json.loads(out)
+    return told
 
 
 if __name__ == "__main__":

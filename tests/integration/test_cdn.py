@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -18,7 +15,8 @@ from yarl import URL
 from common._native import Edge
 from common.directory import Broadcast
 from hls.app import HlsNode
-from tests.harness.caches import Cache, cache, free_port
+from tests.harness.caches import cache, free_port
+from tests.harness.hls_viewers import played
 from tests.harness.media_server import media_server
 from tests.harness.packaging import encoder, packaging
 
@@ -27,22 +25,6 @@ MEDIA = bytes(range(256)) * 40
 KINDS = ("nginx", "varnish")
 PLAIN_LISTS = 3
 """Playlists without directives that a player loads when it joins: they are made anew each second."""
-
-
-async def viewers(at: Cache, count: int, parts: int) -> dict[str, Any]:
-    """`count` players that take `parts` parts each, and what they met."""
-    arguments = (f"{at.url}/hls/live/index.m3u8", str(count), str(parts))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.harness.hls_viewers", *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        out, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0
-    told: dict[str, Any] = json.loads(out)
-    return told
 
 
 def asked(packager: HlsNode) -> int:
@@ -64,7 +46,7 @@ async def test_a_viewer_more_costs_the_packager_nothing(kind: str, tmp_path: Pat
         await packager.read("live/index.m3u8")
         for count, parts in ((1, 5), (10, 5), (200, 12)):
             before = asked(packager.node)
-            met = await viewers(front, count, parts)
+            met = await played(f"{front.url}/hls/live/index.m3u8", count, parts)
             cost = asked(packager.node) - before
             assert met["errors"] == [] and met["changed"] == []
             assert met["taken"] == count * parts * 2, "every part of video and of sound"

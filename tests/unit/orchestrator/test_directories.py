@@ -109,3 +109,24 @@ def test_only_what_matters_at_once_is_pushed() -> None:
     assert first.essence == counted.essence
     assert first.body != counted.body
     assert first.essence != told(directory_of(RELAY, view(origins={}))).essence
+
+
+def test_two_packagers_of_a_broadcast_know_each_other_and_who_is_first() -> None:
+    packagers = [node(f"packager-{index}", Role.PACKAGER) for index in range(4)]
+    for index, one in enumerate(packagers):
+        one.report.url = f"http://packager-{index}"
+    two = view(packagers=packagers, hls_packagers=2)
+    entries = {
+        one.report.url: directory_of(one, two).broadcasts["talk"]
+        for one in packagers
+        if directory_of(one, two).broadcasts
+    }
+    assert len(entries) == 2
+    (one, first), (other, second) = sorted(entries.items(), key=lambda pair: not pair[1].first)
+    assert (first.twinned, first.first, first.twin) == (True, True, other)
+    assert (second.twinned, second.first, second.twin) == (True, False, one)
+    assert packager_of("talk", packagers).report.url == one
+    alone = directory_of(packagers[0], view(packagers=packagers[:1], hls_packagers=2)).broadcasts["talk"]
+    assert (alone.twinned, alone.first, alone.twin) == (True, True, None), "a twin may come"
+    single = directory_of(PACKAGER, view()).broadcasts["talk"]
+    assert (single.twinned, single.twin) == (False, None)

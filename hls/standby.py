@@ -1,0 +1,103 @@
+"""The packager of a broadcast whose twin leads: it keeps nothing but the replica, and goes on with it when it is told to.
+
+Reads like a packager for the feed that fills it (`push`, `tick`) and for the node that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hls.continuation import Continuation, following
+from hls.grid import Grid
+from hls.packager import Packager
+from hls.replica import Replica
+from hls.sources import AccessUnit
+from hls.sync import WallClock
+
+_ASK_EVERY_MS = 500
+_LEADER = "v0"
+
+
+class Standby:
+    """STANDING BY until `lead` -> WAITING for a key frame (of sound, any packet) -> `led` is the packager that has taken over."""
+
+    def __init__(
+        self, replica: Replica, grid: Grid, window_s: float, ask_key_frame: Callable[[], None]
+    ) -> None:
+        self.replica = replica
+        self.stream = replica.stream
+        self.led: Packager | None = None
+        self._grid = grid
+        self._window_s = window_s
+        self._ask_key_frame = ask_key_frame
+        self._leads = False
+        self._asked_ms = float("-inf")
+        self._mode: str | None = None
+        self._wall = WallClock()
+
+    def lead(self) -> None:
+        """The twin is gone: takes over with the next key frame, or begins, when nothing has been shown yet."""
+        self._leads = True
+
+    def push(self, unit: AccessUnit, now_ms: float) -> None:
+        """Takes an access unit that arrived at `now_ms`."""
+        if self.led is None and self._leads and self._begins(unit):
+            self.led = self._packager(self._wall.corrected(unit.ntp_ms, now_ms), now_ms)
+        if self.led is not None:
+            self.led.push(unit, now_ms)
+
+    def tick(self, now_ms: float) -> None:
+        """Asks for the key frame that is waited for."""
+        if self.led is not None:
+            self.led.tick(now_ms)
+        elif self._leads and now_ms - self._asked_ms >= _ASK_EVERY_MS:
+            self._asked_ms = now_ms
+            self._ask_key_frame()
+
+    def set_mode(self, mode: str, now_ms: float) -> None:
+        """As of a packager; the twin has told viewers of it as long as it leads."""
+        self._mode = mode
+        if self.led is not None:
+            self.led.set_mode(mode, now_ms)
+
+    def end(self) -> None:
+        """Finishes the playlists, if they are ours."""
+        if self.led is not None:
+            self.led.end()
+
+    def discard(self) -> None:
+        """Takes the stream from the shelf."""
+        self.replica.close(self.stream)
+
+    @property
+    def live(self) -> bool:
+        """Something is in the playlists."""
+        return self.replica.shows
+
+    def stats(self) -> dict[str, object]:
+        """Counters of this broadcast."""
+        if self.led is not None:
+            return {"standby": "leads", **self.led.stats()}
+        return {"standby": "waits for a key frame" if self._leads else "reads along"}
+
+    def _begins(self, unit: AccessUnit) -> bool:
+        """Whether a packager may begin with this: without pictures before, with anything."""
+        if not self.replica.shows or _LEADER not in self.replica.renditions:
+            return True
+        return unit.kind == "video" and unit.key_frame
+
+    def _packager(self, captured_ms: float, now_ms: float) -> Packager:
+        if not self.replica.shows:
+            packager = Packager(
+                self.stream, self._grid, self._window_s, self.replica, self._ask_key_frame, now_ms
+            )
+        else:
+            names = self.replica.renditions
+            leader = _LEADER if _LEADER in names else next(iter(names))
+            msn = following(self.replica, leader, captured_ms, self._grid)
+            shelf = Continuation(self.replica, self._grid, self._window_s, msn)
+            packager = Packager(
+                self.stream, self._grid, self._window_s, shelf, self._ask_key_frame, now_ms, msn
+            )
+        if self._mode is not None:
+            packager.set_mode(self._mode, now_ms)
+        return packager

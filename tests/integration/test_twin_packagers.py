@@ -1,0 +1,191 @@
+"""Two packagers of one broadcast behind one cache: one is killed, and players do not hear of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from common.auth import Audience, Tokens
+from common.directory import Broadcast, Directory
+from tests.harness.caches import cache, free_port
+from tests.harness.hls_viewers import played
+from tests.harness.media_server import MediaServer, media_server
+from tests.harness.packaging import SECRET, encoder
+
+START_S = 60.0
+
+
+class Process:
+    """A packager in a process of its own."""
+
+    def __init__(self, data: Path, http_port: int, hls_port: int) -> None:
+        self.data, self.http_port, self.hls_port = data, http_port, hls_port
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    async def start(self) -> None:
+        """Runs it; returns when both of its listeners answer."""
+        settings = {
+            "AVACAST_CLUSTER_SECRET": SECRET,
+            "AVACAST_HTTP_HOST": "127.0.0.1",
+            "AVACAST_HLS_HOST": "127.0.0.1",
+            "AVACAST_MEDIA_HOST": "127.0.0.1",
+            "AVACAST_PUBLIC_IP": "127.0.0.1",
+            "AVACAST_WORKERS": "1",
+            "AVACAST_ORCHESTRATORS": "",
+        }
+        ports = ("--http-port", str(self.http_port), "--hls-port", str(self.hls_port), "--media-port", "0")
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "avacast", "hls", *ports, "--data", str(self.data)),
+            env={**os.environ, **settings},
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(START_S):
+            for port in (self.http_port, self.hls_port):
+                while True:
+                    with contextlib.suppress(OSError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", port)
+                        writer.close()
+                        break
+                    assert self._process.returncode is None, "it has ended"
+                    await asyncio.sleep(0.02)
+
+    async def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
+        """Ends it without a word, if it runs."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(how)
+            await self._process.wait()
+            self._process = None
+
+
+class Pair:
+    """Two packagers of the broadcast `live`, the media core that they pull from, and an HTTP client."""
+
+    def __init__(self, origin: MediaServer, http: aiohttp.ClientSession, packagers: list[Process]) -> None:
+        self.origin, self.http, self.packagers = origin, http, packagers
+        self._version = 0
+
+    async def tell(self, *indexes: int) -> None:
+        """Pushes the directory, as an orchestrator does."""
+        self._version += 1
+        for index in indexes:
+            own, other = self.packagers[index], self.packagers[1 - index]
+            broadcast = Broadcast(
+                id="live",
+                public=True,
+                package=True,
+                twinned=True,
+                twin=other.url,
+                first=index == 0,
+                upstreams=[self.origin.whep("live")],
+            )
+            directory = Directory(version=self._version, broadcasts={"live": broadcast})
+            async with self.http.post(
+                f"{own.url}/api/v1/node/directory",
+                data=directory.model_dump_json(),
+                headers={**self.header, "Content-Type": "application/json"},
+            ) as reply:
+                assert reply.status in (200, 204), await reply.text()
+
+    @property
+    def header(self) -> dict[str, str]:
+        token = Tokens(SECRET).issue(Audience.NODE, "orchestrator", ttl_s=60)
+        return {"Authorization": f"Bearer {token}"}
+
+    async def read(self, index: int, path: str) -> tuple[int, bytes]:
+        """Status and body of an HLS object of one packager."""
+        async with self.http.get(f"http://127.0.0.1:{self.packagers[index].hls_port}/hls/{path}") as reply:
+            return reply.status, await reply.read()
+
+    async def until_shown(self, index: int) -> None:
+        """Waits until this packager shows the broadcast."""
+        async with asyncio.timeout(START_S):
+            while (await self.read(index, "live/index.m3u8"))[0] != 200:  # noqa: ASYNC110 - in another process
+                await asyncio.sleep(0.05)
+
+    async def until_same(self) -> None:
+        """Waits until both show a playlist of the same segments and parts."""
+
+        async def names(index: int) -> list[str]:
+            status, text = await self.read(index, "live/v0/index.m3u8")
+            return re.findall(r"[^\"\n]+\.m4s", text.decode()) if status == 200 else [str(index)]
+
+        async with asyncio.timeout(START_S):
+            while await names(0) != await names(1):  # noqa: ASYNC110 - in other processes
+                await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def pair(folder: Path) -> AsyncIterator[Pair]:
+    async with AsyncExitStack() as closing:
+        origin = await closing.enter_async_context(media_server(name="origin"))
+        http = await closing.enter_async_context(aiohttp.ClientSession())
+        packagers = [Process(folder / f"packager-{index}", free_port(), free_port()) for index in range(2)]
+        for one in packagers:
+            closing.push_async_callback(one.kill)
+        await asyncio.gather(*(one.start() for one in packagers))
+        await closing.enter_async_context(encoder(origin, "live"))
+        yield Pair(origin, http, packagers)
+
+
+async def test_a_killed_packager_is_an_error_to_no_player(tmp_path: Path) -> None:
+    async with pair(tmp_path) as two:
+        await two.tell(0, 1)
+        await two.until_shown(0)
+        await two.until_shown(1)
+        await two.until_same()
+        ports = [one.hls_port for one in two.packagers]
+        async with (
+            cache("nginx", tmp_path / "nginx", ports) as nginx,
+            cache("varnish", tmp_path / "varnish", ports) as varnish,
+        ):
+            watching = [
+                asyncio.create_task(played(f"{one.url}/hls/live/index.m3u8", 10, 16))
+                for one in (nginx, varnish)
+            ]
+            # In the middle of what the players take.
+            for _ in range(8):
+                await _next_part(two, 0)
+            await two.packagers[0].kill()
+            mets = await asyncio.gather(*watching)
+        for met in mets:
+            assert met["errors"] == [] and met["changed"] == []
+            assert met["taken"] == 10 * 16 * 2, "every part, before and after"
+            # What the first one had made, and the cache or the second one gave, is what the second one has.
+            for target, digest in met["digests"].items():
+                if target.endswith((".m4s", ".mp4")):
+                    status, data = await two.read(1, target.removeprefix("/hls/"))
+                    assert (status, hashlib.sha256(data).hexdigest()) == (200, digest), target
+        # The first one comes back: it reads along, and has the same again.
+        await two.packagers[0].start()
+        await two.tell(0)
+        await two.until_shown(0)
+        await two.until_same()
+        _, text = await two.read(1, "live/v0/index.m3u8")
+        segments = re.findall(r"^(\d+)\.m4s$", text.decode(), re.MULTILINE)
+        numbers = [int(name) for name in segments]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        for number in numbers:
+            path = f"live/v0/{number}.m4s"
+            assert await two.read(0, path) == await two.read(1, path), path
+
+
+async def _next_part(two: Pair, index: int) -> None:
+    """Waits for the part after the newest one."""
+    _, text = await two.read(index, "live/v0/index.m3u8")
+    [(msn, part)] = re.findall(r'PRELOAD-HINT:TYPE=PART,URI="(\d+)\.(\d+)\.m4s"', text.decode())
+    await two.read(index, f"live/v0/index.m3u8?_HLS_msn={msn}&_HLS_part={part}")

@@ -1,0 +1,200 @@
+"""A packager dies and its twin goes on in the same playlists: in virtual time, cut at many places."""
+
+from __future__ import annotations
+
+import asyncio
+
+import m3u8
+import pytest
+
+from hls.grid import ERA_MS, tier
+from hls.replica import BEAT, BadFrame, Replica, frame, frames
+from hls.standby import Standby
+from tests.harness.live_source import LiveSource
+from tests.harness.shelf import Live, Shelf, packets
+
+START = float(ERA_MS + 5_000_000_000)
+
+
+class Twins:
+    """A packager that leads, its twin that reads along, and one source for both."""
+
+    def __init__(self, *, window_s: float = 60, **source: object) -> None:
+        self.source = LiveSource(START, width=512, height=64, **source)  # type: ignore[arg-type]
+        self.live = Live(self.source, tier(0.32), window_s=window_s)
+        self.first = Replica("demo", self.live.shelf)
+        # The packager's shelf, told before the edge.
+        self.live.packager._shelf = self.first
+        self.first.open("demo", part_target_ms=320, target_duration_s=2)
+        self.shelf = Shelf(START)
+        self.second = Replica("demo", self.shelf)
+        self.standby = Standby(self.second, tier(0.32), window_s, self.source.ask_key_frame)
+        self.told: list[bytes] = []
+        self.end = self.first.read(self.told.append)
+
+    async def hear(self) -> None:
+        """The twin takes in what it was told."""
+        reader = asyncio.StreamReader()
+        for one in self.told:
+            reader.feed_data(one)
+        self.told.clear()
+        reader.feed_eof()
+        with pytest.raises(asyncio.IncompleteReadError):
+            async for head, blobs in frames(reader):
+                self.second.apply(head, blobs)
+
+    def go_on(self, seconds: float, *, blind_s: float = 0.05) -> None:
+        """The leader is dead: the twin leads, and is fed from `blind_s` later on."""
+        self.end()
+        self.standby.lead()
+        now = self.live.now_ms
+        for _ in self.source.until(now - self.live.delay_ms + blind_s * 1000):
+            pass  # what comes before it has heard of the death is lost to it
+        end = now + seconds * 1000
+        now += blind_s * 1000
+        while now < end:
+            now += 20
+            self.shelf.now_ms = now
+            for unit in self.source.until(now - self.live.delay_ms):
+                self.standby.push(unit, now)
+            self.standby.tick(now)
+
+
+def check(playlist: str) -> m3u8.M3U8:
+    """Rules that every playlist of ours keeps."""
+    parsed = m3u8.loads(playlist)
+    assert playlist.count("#EXTM3U") == playlist.count("#EXT-X-MEDIA-SEQUENCE:") == 1
+    ends = None
+    for segment in parsed.segments:
+        if not segment.uri:
+            continue
+        assert segment.duration < 2.5, "rounds to the target duration at most"
+        listed = sum(part.duration for part in segment.parts)
+        assert not segment.parts or abs(listed - segment.duration) < 0.002
+        assert all(part.duration <= 0.3201 for part in segment.parts)
+        date = segment.program_date_time.timestamp()
+        assert ends is None or abs(date - ends) < 0.003, "dates go on where the segment before ends"
+        ends = date + segment.duration
+    return parsed
+
+
+@pytest.mark.parametrize("cut_s", [6.0, 6.3, 7.34, 7.7])
+async def test_the_twin_goes_on_in_the_same_playlists(cut_s: float) -> None:
+    twins = Twins()
+    twins.live.run(cut_s)
+    await twins.hear()
+    assert twins.shelf.media == {
+        name: data for name, data in twins.live.shelf.media.items() if name not in twins.live.shelf.dropped
+    }, "the same names, the same bytes"
+    before = {name: check(twins.shelf.last(name).live) for name in ("v0", "a128", "a64")}
+    known = dict(twins.shelf.media)
+    shown = len(twins.shelf.shown)
+    twins.go_on(7)
+    for name, old in before.items():
+        row = [one for one in twins.shelf.shown[shown:] if one.rendition == name]
+        assert len(row) >= 15
+        last_msn, last_part = twins.live.shelf.last(name).msn, twins.live.shelf.last(name).part
+        for one in row:
+            new = check(one.live)
+            assert new.media_sequence == old.media_sequence, "nothing has left the window"
+            assert (one.msn, one.part) >= (last_msn, last_part), "numbers only grow"
+            last_msn, last_part = one.msn, one.part
+            # What was listed as finished before is as it was.
+            for was, now in zip(old.segments, new.segments, strict=False):
+                if was.uri:
+                    assert (was.uri, was.duration, was.gap_tag) == (now.uri, now.duration, now.gap_tag)
+            if one.plain:
+                plain = check(one.plain)
+                listed = [segment for segment in new.segments[3:] if segment.uri]
+                assert [segment.uri for segment in plain.segments] == [segment.uri for segment in listed]
+                assert plain.media_sequence == new.media_sequence + 3, "without the gaps that lead in"
+            if one.delta:
+                delta = m3u8.loads(one.delta)
+                assert delta.skip.skipped_segments + len(delta.segments) == len(new.segments)
+                assert delta.segments[-1].uri == new.segments[-1].uri
+        # Every segment that is listed can be had, and decodes.
+        final = check(row[-1].live)
+        for segment in final.segments:
+            if segment.uri and not segment.gap_tag:
+                data = twins.shelf.media[name, segment.uri]
+                init = twins.shelf.media[name, segment.init_section.uri]
+                times = packets(init, data)
+                assert times and (name != "v0" or times[0][2]), "a segment of video begins with a key frame"
+        # A cut between two segments makes the hole a gap segment of its own.
+        assert sum(1 for segment in final.segments if segment.gap_tag) in (3, 4)
+    for name, data in known.items():
+        assert twins.shelf.media[name] == data, f"{name} was made anew"
+
+
+async def test_a_long_hole_becomes_gap_segments() -> None:
+    twins = Twins()
+    twins.live.run(6)
+    await twins.hear()
+    twins.source.skip(9_000)
+    twins.go_on(14, blind_s=9)
+    final = check(twins.shelf.last("v0").live)
+    gaps = [segment for segment in final.segments if segment.gap_tag]
+    assert 3 + 5 <= len(gaps) <= 3 + 9
+    assert not final.segments[-2].gap_tag
+
+
+async def test_what_was_before_leaves_the_window_and_then_the_edge() -> None:
+    twins = Twins(window_s=8, fps=5, audio=False)
+    twins.live.run(10)
+    await twins.hear()
+    old = {name for _, name in twins.shelf.media if name.endswith(".m4s")}
+    twins.go_on(55)
+    final = check(twins.shelf.last("v0").live)
+    assert sum(segment.duration for segment in final.segments if segment.uri) < 12
+    assert final.media_sequence > max(int(name.split(".")[0]) for name in old)
+    assert not {name for _, name in twins.shelf.media if name in old}, "nothing is kept for ever"
+
+
+async def test_sound_alone_goes_on_too() -> None:
+    twins = Twins(video=False)
+    twins.live.run(8)
+    await twins.hear()
+    twins.go_on(6)
+    for name in ("a128", "a64"):
+        final = check(twins.shelf.last(name).live)
+        assert final.segments[-2].uri and not final.segments[-2].gap_tag
+
+
+async def test_a_third_packager_reads_along_with_the_second() -> None:
+    twins = Twins()
+    twins.live.run(6)
+    await twins.hear()
+    twins.go_on(5)
+    third = Replica("demo", Shelf(START))
+    told: list[bytes] = []
+    twins.second.read(told.append)
+    reader = asyncio.StreamReader()
+    reader.feed_data(b"".join([*told, BEAT]))
+    reader.feed_eof()
+    with pytest.raises(asyncio.IncompleteReadError):
+        async for head, blobs in frames(reader):
+            third.apply(head, blobs)
+    assert third.renditions["v0"].media == twins.second.renditions["v0"].media
+    assert third.renditions["v0"].live == twins.second.renditions["v0"].live
+    assert third.indexes == twins.second.indexes
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\x00\x02{}",
+        b"\x00\x00\x00\x04null",
+        frame({"op": "put"}),
+        frame({"op": "open", "grid": "x"}),
+        frame({"op": "put", "rendition": "v0", "msn": "x"}, [b"live"]),
+    ],
+)
+async def test_what_no_packager_sends_is_refused(wire: bytes) -> None:
+    replica = Replica("demo", Shelf(START))
+    reader = asyncio.StreamReader()
+    reader.feed_data(wire)
+    reader.feed_eof()
+    with pytest.raises(BadFrame):
+        async for head, blobs in frames(reader):
+            replica.apply(head, blobs)
