@@ -2,7 +2,7 @@
 
 The twin's packager starts as if nothing had been, with a number above all that players know. Its playlists come through here: the
 segments of before stay in front of them, the segment that was open is finished with its parts, and the time that nobody has is a
-gap in it. So numbers, names, dates and discontinuities go on, and no name ever gets other bytes."""
+gap segment. So numbers, names, dates and discontinuities go on, and no name ever gets other bytes."""
 
 from __future__ import annotations
 
@@ -140,36 +140,28 @@ class Past:
     def finish(
         self, before: int, start_s: float, grid: Grid
     ) -> tuple[dict[str, bytes], dict[str, list[str]]]:
-        """Ends it where the twin's first segment, number `before`, begins. Returns what the edge must have for it: media, and
-        segments as rows of parts."""
+        """Ends it where the twin's first segment, number `before`, begins: the time that nobody has is gap segments. Returns what the
+        edge must have for it: media, and segments as rows of parts."""
         media: dict[str, bytes] = {}
         joined: dict[str, list[str]] = {}
-        hole_s = start_s - self.end_s
-        missing = before - 1 - self.last
         end_s = self.end_s
         if self.open:
             block, self.open = self.open, None
-            if not missing:
-                self._fill(block, hole_s, grid)
             self._end(block, media, joined)
+        missing = before - 1 - self.last
+        length_s = max(start_s - end_s, 0.001 * missing) / max(missing, 1)
         for number in range(missing):
-            # Segments that other renditions had begun and this one had not, or that a long hole is divided into.
-            length_s = max(hole_s, 0.001) / missing
             gap = Block(self.last + 1, self.blocks[-1].init if self.blocks else "", duration_s=length_s)
-            gap.lines.append(_DATE + _iso(end_s + number * length_s))
-            gap.lines += [f"#EXTINF:{length_s:.5f},", "#EXT-X-GAP", f"{gap.msn}.m4s"]
+            gap.lines = [
+                _DATE + _iso(end_s + number * length_s),
+                *_gap_parts(gap.msn, length_s, grid),
+                f"#EXTINF:{length_s:.5f},",
+                "#EXT-X-GAP",
+                f"{gap.msn}.m4s",
+            ]
             media[f"{gap.msn}.m4s"] = _NOTHING
             self.blocks.append(gap)
         return media, joined
-
-    def _fill(self, block: Block, hole_s: float, grid: Grid) -> None:
-        """The time that nobody has, as gap parts of the segment."""
-        index = len(block.parts)
-        while hole_s > 0.001:
-            length_s = min(hole_s, grid.part_ms / 1000)
-            block.lines.append(f'#EXT-X-PART:DURATION={length_s:.5f},URI="{block.msn}.{index}.m4s",GAP=YES')
-            hole_s -= length_s
-            index += 1
 
     def _end(self, block: Block, media: dict[str, bytes], joined: dict[str, list[str]]) -> None:
         name = f"{block.msn}.m4s"
@@ -199,6 +191,7 @@ class Continuation:
 
     def __init__(self, replica: Replica, grid: Grid, window_s: float, first_msn: int) -> None:
         self._shelf: Shelf = replica
+        self._replica = replica
         self._grid = grid
         self._window_s = window_s
         self._first = first_msn
@@ -245,8 +238,8 @@ class Continuation:
                 self._finished.add(rendition)
                 extra_media, extra_joined = past.finish(self._first, own[0].start_s, self._grid)
             gone = self._expire(rendition, past, own[-1].end_s)
-            live = self._merged(past, text, own[-1].end_s)
-            delta = self._merged_delta(past, delta)
+            live = self._merged(rendition, past, text, own[-1].end_s)
+            delta = self._merged_delta(rendition, past, delta)
             plain = plain and self._merged_plain(past, plain)
             # The packager's gap segments before its first one have the numbers of segments that are there.
             media = [*extra_media.items(), *((name, data) for name, data in media if self._is_own(name))]
@@ -293,7 +286,7 @@ class Continuation:
             f"#EXT-X-DISCONTINUITY-SEQUENCE:{past.discontinuities + text.discontinuities}",
         ]
 
-    def _merged(self, past: Past, text: Text, end_s: float) -> bytes:
+    def _merged(self, rendition: str, past: Past, text: Text, end_s: float) -> bytes:
         lines = self._head(past, text)
         parts_from = end_s - PARTS_LISTED_FOR * self._grid.target_duration_s
         rows = [
@@ -302,9 +295,18 @@ class Continuation:
         rows += [(one.init, one.lines) for one in text.blocks if one.msn >= self._first]
         if text.open:
             rows.append((text.open.init, text.open.lines))
-        return _joined(lines, rows, text.tail)
+        return _joined(lines, rows, text.tail + self._missing_reports(rendition, text.tail))
 
-    def _merged_delta(self, past: Past, delta: bytes | None) -> bytes | None:
+    def _missing_reports(self, rendition: str, tail: list[str]) -> list[str]:
+        """Where the renditions stand that the packager has made nothing of yet."""
+        told = "\n".join(tail)
+        return [
+            f'#EXT-X-RENDITION-REPORT:URI="../{name}/index.m3u8",LAST-MSN={one.msn},LAST-PART={one.part}'
+            for name, one in self._replica.renditions.items()
+            if name != rendition and f'"../{name}/index.m3u8"' not in told
+        ]
+
+    def _merged_delta(self, rendition: str, past: Past, delta: bytes | None) -> bytes | None:
         """The packager's delta with what it skips counted anew; None as long as it begins before the packager's own first segment."""
         if delta is None:
             return None
@@ -317,7 +319,7 @@ class Continuation:
         rows = [(one.init, one.lines) for one in text.blocks]
         if text.open:
             rows.append((text.open.init, text.open.lines))
-        return _joined(head, rows, text.tail)
+        return _joined(head, rows, text.tail + self._missing_reports(rendition, text.tail))
 
     def _merged_plain(self, past: Past, plain: bytes) -> bytes:
         text = read(plain)
@@ -336,18 +338,23 @@ class Continuation:
 
 
 def following(replica: Replica, leader: str, start_ms: float, grid: Grid) -> int:
-    """Number of the first segment of a packager that goes on after `replica`, with a first picture captured at `start_ms` (Unix).
-    One above all that players know, and more when the hole before it is longer than a segment may be."""
+    """Number of the first segment of a packager that goes on after `replica`, with a first picture captured at `start_ms` (Unix): above
+    all that players know, with room for the gap segments before it."""
     past = {name: Past(shown.live) for name, shown in replica.renditions.items()}
     newest = max(one.last for one in past.values())
-    one = past[leader]
-    hole_s = start_ms / 1000 - one.end_s
-    open_s = one.open.length_s if one.open else 0.0
-    if one.open and open_s + hole_s <= grid.longest_segment_ms / 1000:
-        return newest + 1
+    hole_s = start_ms / 1000 - past[leader].end_s
     # Renditions that were a part or two behind have a hole that is longer by as much.
     longest_s = max(grid.part_ms, grid.segment_ms - 2 * grid.part_ms) / 1000
-    return newest + 1 + max(0, math.ceil(hole_s / longest_s))
+    return newest + 1 + max(1, math.ceil(hole_s / longest_s))
+
+
+def _gap_parts(msn: int, length_s: float, grid: Grid) -> list[str]:
+    """The parts of a segment that has none."""
+    count = max(1, math.ceil(length_s / (grid.part_ms / 1000) - 0.001))
+    return [
+        f'#EXT-X-PART:DURATION={length_s / count:.5f},URI="{msn}.{index}.m4s",GAP=YES'
+        for index in range(count)
+    ]
 
 
 def _number(name: str) -> int | None:

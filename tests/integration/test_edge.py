@@ -14,6 +14,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from common._native import Edge
 
@@ -128,6 +129,14 @@ async def test_directives_are_ignored_after_the_end(edge: Edge, client: aiohttp.
         ("_HLS_msn=100&_HLS_part=one", "hls_bad_part"),
         ("_HLS_msn=100&_HLS_skip=perhaps", "hls_bad_skip"),
         ("_HLS_msn=100&_HLS_msn=100", "hls_directive_twice"),
+        ("_HLS_msn=", "hls_bad_msn"),
+        ("_HLS_msn=+100", "hls_bad_msn"),
+        ("_HLS_msn=%31%30%30", "hls_bad_msn"),
+        ("_HLS_msn=18446744073709551616", "hls_bad_msn"),
+        ("_HLS_msn=18446744073709551615", "hls_msn_ahead"),
+        ("_HLS_msn=100&_HLS_part=4294967296", "hls_bad_part"),
+        ("_HLS_msn=100&_HLS_part=4294967295", "hls_part_ahead"),
+        ("_HLS_msn=100&_HLS_skip=", "hls_bad_skip"),
         ("_HLS_msn=103&_HLS_part=0", "hls_msn_ahead"),
         ("_HLS_msn=100&_HLS_part=13", "hls_part_ahead"),
         ("_HLS_msn=101&_HLS_part=11", "hls_part_ahead"),
@@ -137,7 +146,7 @@ async def test_bad_queries_are_400_with_a_code(
     edge: Edge, client: aiohttp.ClientSession, query: str, code: str
 ) -> None:
     put(edge, 100, 2)
-    async with client.get(f"v0/index.m3u8?{query}") as reply:
+    async with client.get(URL(f"v0/index.m3u8?{query}", encoded=True)) as reply:
         assert reply.status == 400
         assert reply.content_type == "application/problem+json"
         assert (await reply.json(content_type=None))["code"] == code
@@ -290,6 +299,60 @@ async def test_a_client_that_goes_frees_its_place(edge: Edge) -> None:
     await until_waiting(edge, 1)
     writer.close()
     await until_waiting(edge, 0)
+
+
+async def test_ten_thousand_requests_for_future_parts_harm_nobody(
+    edge: Edge, client: aiohttp.ClientSession
+) -> None:
+    put(edge, 100, 0)
+    held = [await asyncio.open_connection("127.0.0.1", edge.port) for _ in range(500)]
+    for _, writer in held:
+        writer.write(b"GET /hls/demo/v0/index.m3u8?_HLS_msn=100&_HLS_part=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until_waiting(edge, 500)
+
+    async def too_far() -> int:
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        one = b"GET /hls/demo/v0/index.m3u8?_HLS_msn=%d&_HLS_part=3 HTTP/1.1\r\nHost: x\r\n\r\n"
+        writer.write(b"".join(one % (200 + n) for n in range(949)))
+        writer.write(b"GET /hls/demo/v0/index.m3u8 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        replies = await reader.read(-1)
+        writer.close()
+        assert replies.count(b"HTTP/1.1 200 OK") == 1, (
+            "the same client is served when it asks for what there is"
+        )
+        return replies.count(b"HTTP/1.1 400 Bad Request")
+
+    flood = [asyncio.create_task(too_far()) for _ in range(10)]
+    async with client.get("v0/100.0.m4s") as reply:
+        assert reply.status == 200, "others are served meanwhile"
+    assert await asyncio.wait_for(asyncio.gather(*flood), 60) == [949] * 10
+    figures = edge.stats()
+    assert (figures["waiters"], figures["bad_requests"]) == (500, 9490), "who waits is still held"
+    put(edge, 100, 1)
+    for reader, writer in held:
+        assert (await asyncio.wait_for(reader.readline(), 20)).split()[1] == b"200"
+        writer.close()
+
+
+async def test_clients_that_vanish_while_they_are_held_leave_nothing_behind(
+    edge: Edge, client: aiohttp.ClientSession
+) -> None:
+    put(edge, 100, 0, hint="100.1.m4s")
+    gone = [await asyncio.open_connection("127.0.0.1", edge.port) for _ in range(400)]
+    for index, (_, writer) in enumerate(gone):
+        path = (b"100.1.m4s", b"index.m3u8?_HLS_msn=100&_HLS_part=1")[index % 2]
+        writer.write(b"GET /hls/demo/v0/%b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
+    await until_waiting(edge, 400)
+    stays = asyncio.create_task(client.get("v0/100.1.m4s"))
+    await until_waiting(edge, 401)
+    for index, (_, writer) in enumerate(gone):
+        # Half of them say goodbye, half are cut.
+        writer.close() if index < 200 else writer.transport.abort()
+    await until_waiting(edge, 1)
+    await until(lambda: edge.stats()["connections"] == 1)
+    put(edge, 100, 1)
+    async with await stays as reply:
+        assert (reply.status, await reply.read()) == (200, b"100.1.m4s" * 100)
 
 
 async def test_above_the_limit_of_waiters_the_answer_is_503() -> None:

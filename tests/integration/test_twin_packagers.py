@@ -45,7 +45,7 @@ class Process:
             "AVACAST_MEDIA_HOST": "127.0.0.1",
             "AVACAST_PUBLIC_IP": "127.0.0.1",
             "AVACAST_WORKERS": "1",
-            "AVACAST_ORCHESTRATORS": "",
+            "AVACAST_ORCHESTRATORS": "http://127.0.0.1:1",
         }
         ports = ("--http-port", str(self.http_port), "--hls-port", str(self.hls_port), "--media-port", "0")
         self._process = await asyncio.create_subprocess_exec(
