@@ -107,7 +107,7 @@ class HlsNode:
         """The port of the HLS listener."""
         return self.edge.port
 
-    def packager(self, stream: str) -> Packager:
+    def packager(self, stream: str) -> Packaged:
         """What packages a stream now. Raises KeyError when nothing does."""
         return self._feeds[stream].packager
 

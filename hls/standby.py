@@ -14,7 +14,6 @@ from hls.sources import AccessUnit
 from hls.sync import WallClock
 
 _ASK_EVERY_MS = 500
-_LEADER = "v0"
 
 
 class Standby:
@@ -81,9 +80,13 @@ class Standby:
 
     def _begins(self, unit: AccessUnit) -> bool:
         """Whether a packager may begin with this: without pictures before, with anything."""
-        if not self.replica.shows or _LEADER not in self.replica.renditions:
+        if not self.replica.shows or not self._videos:
             return True
         return unit.kind == "video" and unit.key_frame
+
+    @property
+    def _videos(self) -> list[str]:
+        return sorted(name for name in self.replica.renditions if name.startswith("v"))
 
     def _packager(self, captured_ms: float, now_ms: float) -> Packager:
         if not self.replica.shows:
@@ -91,8 +94,7 @@ class Standby:
                 self.stream, self._grid, self._window_s, self.replica, self._ask_key_frame, now_ms
             )
         else:
-            names = self.replica.renditions
-            leader = _LEADER if _LEADER in names else next(iter(names))
+            leader = next(iter(self._videos or self.replica.renditions))
             msn = following(self.replica, leader, captured_ms, self._grid)
             shelf = Continuation(self.replica, self._grid, self._window_s, msn)
             packager = Packager(
