@@ -442,11 +442,14 @@ async def test_garbage_ends_its_own_connection_only(
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
     writer.write(raw)
-    with contextlib.suppress(ConnectionError):
-        writer.write_eof()
-        first = await asyncio.wait_for(reader.readline(), 5)
-        assert first == b"" or first.split()[1] in (b"400", b"431", b"505")
-    writer.close()
+    try:
+        # The edge may have cut it off by now: ENOTCONN of the half-close is an OSError and no ConnectionError.
+        with contextlib.suppress(OSError):
+            writer.write_eof()
+            first = await asyncio.wait_for(reader.readline(), 5)
+            assert first == b"" or first.split()[1] in (b"400", b"431", b"505")
+    finally:
+        writer.close()
     put(edge, 1, 0)
     async with client.get("v0/index.m3u8") as reply:
         assert reply.status == 200
