@@ -28,6 +28,18 @@ CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 """A list of strings, written with commas in the environment."""
 
 
+def _heights(value: list[int]) -> list[int]:
+    if len(value) > 3 or any(one % 2 or not 32 <= one <= 2160 for one in value):
+        raise ValueError(
+            "at most three heights, each an even number of pixels from 32 to 2160, such as 360,180"
+        )
+    return sorted(set(value), reverse=True)
+
+
+Heights = Annotated[list[int], NoDecode, BeforeValidator(_split), AfterValidator(_heights)]
+"""Heights of pictures, written with commas in the environment."""
+
+
 def _env(*names: str) -> AliasChoices:
     return AliasChoices(*names)
 
@@ -201,6 +213,11 @@ class HlsConfig(Node, Media):
         0.32, description="Duration of a part in seconds: the latency tier."
     )
     window_s: float = Field(60.0, ge=6, le=3600, description="Seconds of media in the live playlists.")
+    ladder: Heights = Field(
+        default_factory=list,
+        description="Heights in pixels, such as `360,180`, of smaller pictures that are encoded here when a publisher sends one size"
+        " only; none when empty. Each broadcast takes a good part of a core.",
+    )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) for HTTPS on the HLS port.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
 

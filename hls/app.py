@@ -146,7 +146,13 @@ class HlsNode:
             before.packager.discard()
         puller = self.node.puller
         packager, replica = self._packager(stream, broadcast)
-        feed = Feed(packager, self.node.worker, self._clock, puller.ensure if puller else None)
+        feed = Feed(
+            packager,
+            self.node.worker,
+            self._clock,
+            puller.ensure if puller else None,
+            self._config.ladder,
+        )
         live = self._feeds[stream] = _Live(packager, feed, replica)
         if isinstance(packager, Standby) and replica is not None:
             reader = Reader(

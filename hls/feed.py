@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from common._native import SfuError, Tap
 from common.errors import Problem
 from common.log import log
+from hls.encoding import Encoding
+from hls.ladder import Rung
 from hls.sources import AccessUnit
 from sfu.worker import Event, Worker
 
@@ -46,15 +48,25 @@ class WallTime:
 
 class Feed:
     """Feeds `packager` with the access units of its stream, and ticks it. `ensure` brings the stream here (a pull); None waits
-    until it is published here. A stream that ends may come back; until then the packager's clock goes on."""
+    until it is published here. A stream that ends may come back; until then the packager's clock goes on. `ladder`: heights of smaller
+    pictures to encode."""
 
-    def __init__(self, packager: Packages, worker: Worker, clock: WallTime, ensure: Ensure | None) -> None:
+    def __init__(
+        self,
+        packager: Packages,
+        worker: Worker,
+        clock: WallTime,
+        ensure: Ensure | None,
+        ladder: Sequence[int] = (),
+    ) -> None:
         self.packager = packager
         self._worker = worker
         self._clock = clock
         self._ensure = ensure
         self._changed = asyncio.Event()
         self._tap: Tap | None = None
+        self._ladder = tuple(ladder)
+        self._encoding: Encoding | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stop_listening: Callable[[], None] | None = None
 
@@ -106,6 +118,8 @@ class Feed:
 
     def _open_tap(self) -> None:
         self._tap = tap = self._worker.sfu.tap(self.packager.stream)
+        if self._ladder:
+            self._encoding = Encoding(self._ladder, self._take_rungs)
         asyncio.get_running_loop().add_reader(tap.fd, self._drain)
 
     def _close_tap(self) -> None:
@@ -113,6 +127,14 @@ class Feed:
         if tap is not None:
             asyncio.get_running_loop().remove_reader(tap.fd)
             tap.close()
+        if self._encoding:
+            self._encoding.close()
+            self._encoding = None
+
+    def _take_rungs(self, rungs: list[Rung]) -> None:
+        now_ms = self._clock.now_ms()
+        for rung in rungs:
+            self.packager.push(rung, now_ms)
 
     def _drain(self) -> None:
         tap = self._tap
@@ -122,6 +144,8 @@ class Feed:
         now_ms = self._clock.now_ms()
         for unit in units:
             self.packager.push(unit, now_ms)
+            if self._encoding:
+                self._encoding.push(unit)
         if tap.closed:
             asyncio.get_running_loop().remove_reader(tap.fd)
             self._changed.set()

@@ -228,11 +228,13 @@ class Rendition:
 
     def _end(self, event: SegmentEnd) -> None:
         segment = self.playlist.segments[-1]
-        segment.duration, segment.gap = event.duration, event.gap
+        # One that begins with a gap is a gap as a whole to who loads whole segments: its date is that of what is missing.
+        segment.duration, segment.gap = event.duration, event.gap or segment.parts[0].gap
         names = [part.uri for part in segment.parts if not part.gap]
         if names:
             self._joined.append((segment.uri, names))
-            self._bitrates.append((segment.size_bytes, event.duration))
+            if not segment.gap:
+                self._bitrates.append((segment.size_bytes, event.duration))
         else:
             self._media.append((segment.uri, _NOTHING))
         self._kept.append((event.start + event.duration, [segment.uri, *names]))

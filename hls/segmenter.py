@@ -273,7 +273,7 @@ class VideoSegmenter:
         if self._held:
             # Timestamps that stand still or go back are pushed on by one tick: the timeline only grows.
             self._settle(max(1, picture.at - self._held.start))
-        elif picture.key and picture.at - track.cursor >= _SHORTEST_GAP:
+        if picture.key and picture.at - track.cursor >= self._early:
             self._fill(picture.at, whole=False)
         # After a part that was closed on time the picture begins where that part ended, wherever exactly it was due.
         start = track.cursor
@@ -422,7 +422,7 @@ class VideoSegmenter:
             self._enter_gap()
         if self._held:
             self._settle(max(1, picture.at - self._held.start))
-        elif picture.at - self._track.cursor >= _SHORTEST_GAP:
+        if picture.at - self._track.cursor >= self._early:
             self._fill(picture.at, whole=False)
         self._turn(boundary)
         self._begin(picture, self._track.cursor, discontinuity=boundary.discontinuity)
@@ -431,11 +431,12 @@ class VideoSegmenter:
     def _miss(self, boundary: SegmentStart, at: int) -> None:
         """The leader has begun a segment, and this layer has no key frame there; its next picture is due at `at`."""
         held = self._held
-        in_time = at - held.start <= self._part if held else at - self._track.cursor < _SHORTEST_GAP
+        in_time = at - held.start <= self._part if held else at - self._track.cursor < self._early
         if self.flowing and not boundary.discontinuity and in_time:
             self._boundaries.popleft()
             if held:
-                self._settle(max(1, at - held.start))
+                # Where pictures are far apart the next one comes early, lest the segment be too long.
+                self._settle(max(1, min(at, boundary.start + self._tolerance) - held.start))
             self._turn(boundary)
             self._track.begin(self._track.cursor)
             self.hard_cuts += 1
@@ -484,6 +485,11 @@ class VideoSegmenter:
         self._held = None
         if track.part_length + (self.interval or duration) > self._part and not self._too_short:
             track.close_part()
+
+    @property
+    def _early(self) -> int:
+        """A key frame that would be shown so much too early has a gap before it instead."""
+        return max(_SHORTEST_GAP, 2 * (self.interval or 0))
 
     @property
     def _too_short(self) -> bool:

@@ -36,8 +36,10 @@ class Variant:
 def multivariant(
     videos: Sequence[Variant], audios: Sequence[AudioRendition], playlist: str, *, independent: bool = True
 ) -> str:
-    """The text. `playlist` is the file name of the media playlists that it refers to (low-latency or plain). Every video is
-    offered with every audio group, the first pair being what a player starts with; without video each audio is a variant."""
+    """The text. `playlist` is the file name of the media playlists that it refers to (low-latency or plain). One video is offered with
+    every audio group, the first pair being what a player starts with. Of several each is offered once, the smallest with the last group
+    and the others with the first: a player that leaves a video which has a gap would only meet it again with other sound. Without video
+    each audio is a variant."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:6"]
     if independent:
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
@@ -48,7 +50,7 @@ def multivariant(
             for audio in audios
         ]
     for video in videos:
-        for audio in audios or (None,):
+        for audio in _sounds(video, videos, audios):
             bandwidth = video.bandwidth_bps + (audio.bandwidth_bps if audio else 0)
             average = video.average_bps + (audio.average_bps if audio else 0)
             codecs = video.codec + (f",{audio.codec}" if audio else "")
@@ -65,3 +67,14 @@ def multivariant(
             )
             lines.append(f"{audio.folder}/{playlist}")
     return "\n".join(lines) + "\n"
+
+
+def _sounds(
+    video: Variant, videos: Sequence[Variant], audios: Sequence[AudioRendition]
+) -> Sequence[AudioRendition | None]:
+    if not audios:
+        return (None,)
+    if len(videos) == 1:
+        return audios
+    smallest = min(videos, key=lambda one: one.width * one.height)
+    return (audios[-1 if video is smallest else 0],)

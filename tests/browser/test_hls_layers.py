@@ -45,7 +45,7 @@ async def until(page: Page, condition: str, timeout_s: float = 60.0) -> None:
         await page.wait_for_function(f"state.fatal || ({condition})", timeout=timeout_s * 1000)
     told = await page.evaluate(
         """condition => ({
-            holds: new Function(`return ${condition}`)(), fatal: state.fatal, errors: state.errors.slice(-8),
+            holds: new Function(`return ${condition}`)(), fatal: state.fatal, errors: state.errors.slice(-30),
             frames: state.mediaTimes.length, height: video.videoHeight, at: video.currentTime, ready: video.readyState,
             levels: hls.levels.map((one) => one.height), level: hls.currentLevel, next: hls.nextLevel,
             buffered: [...Array(video.buffered.length).keys()].map((n) => [video.buffered.start(n), video.buffered.end(n)]),
@@ -102,6 +102,12 @@ async def _story(player: str, tmp_path: Path) -> None:
             parameters.encodings[0].active = false;
             await sender.setParameters(parameters);
         }""")
-        await shown(page, 180)
+        try:
+            await shown(page, 180)
+        except AssertionError as error:
+            lists = [
+                (await packager.read(f"live/{name}/index.m3u8")).decode()[-1500:] for name in ("v0", "v1")
+            ]
+            raise AssertionError(f"{error}\n{packager.stats('live')}\n{lists[0]}\n{lists[1]}") from None
         await variants(packager, {"v1"})
         print(packager.stats("live"))

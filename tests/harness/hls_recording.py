@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 from hls.check.listing import read_listing
 from hls.check.recording import Directives, Kind, Probe, Recording, Reply, with_directives
 from tests.harness.shelf import Live, Shown
+from tests.harness.simulcast import Simulcast
 
 BASE = "https://packager.example/hls/demo/"
 _DELTA_EVERY = 4
@@ -27,7 +28,7 @@ _MEDIA = {**_COMMON, "content-type": "video/mp4", "cache-control": "max-age=8640
 _ERROR = {**_COMMON, "content-type": "application/problem+json", "cache-control": "max-age=1"}
 
 
-def began_ms(live: Live) -> float:
+def began_ms(live: Live | Simulcast) -> float:
     """When the recording begins: just before the first playlist."""
     return live.shelf.shown[0].at_ms - 100
 
@@ -35,7 +36,7 @@ def began_ms(live: Live) -> float:
 class _Player:
     """Follows one rendition through its snapshots."""
 
-    def __init__(self, live: Live, rendition: str) -> None:
+    def __init__(self, live: Live | Simulcast, rendition: str) -> None:
         self.shelf = live.shelf
         self.start_ms = began_ms(live)
         self.rendition = rendition
@@ -124,7 +125,7 @@ class _Player:
         )
 
 
-def recorded(live: Live) -> Recording:
+def recorded(live: Live | Simulcast) -> Recording:
     """What a player of all renditions of `live` has kept up to now."""
     shelf = live.shelf
     renditions = list(dict.fromkeys(one.rendition for one in shelf.shown))

@@ -81,8 +81,11 @@ class Packaging:
 
 
 @asynccontextmanager
-async def packaging(data: Path, worker: Worker | None = None) -> AsyncIterator[Packaging]:
+async def packaging(
+    data: Path, worker: Worker | None = None, *, ladder: list[int] | None = None
+) -> AsyncIterator[Packaging]:
     config = HlsConfig(
+        ladder=ladder or [],
         data=data,
         cluster_secret=SECRET,
         media_host="127.0.0.1",

@@ -107,3 +107,29 @@ async def test_a_taken_hls_port_is_named(tmp_path: Path) -> None:
         config = HlsConfig(data=tmp_path, media_port=0, hls_host="127.0.0.1", hls_port=packager.node.hls_port)
         with pytest.raises(Problem, match="HLS listener cannot start"):
             await hls.app.start(config)
+
+
+async def test_one_size_is_encoded_in_smaller_ones_where_the_configuration_says_so(tmp_path: Path) -> None:
+    async with (
+        media_server() as origin,
+        packaging(tmp_path, origin.worker, ladder=[32]) as packager,
+        encoder(origin, "live"),
+    ):
+        await packager.tell(Broadcast(id="live", public=True, package=True))
+        await packager.read("live/index.m3u8")
+        await packager.follow("live/v0/index.m3u8", 8)
+        await packager.follow("live/v1/index.m3u8", 8)
+        index = await packager.playlist("live/index.m3u8")
+        sizes = {one.uri.split("/")[0]: one.stream_info.resolution for one in index.playlists}
+        assert sizes == {"v0": (512, 64), "v1": (256, 32)}
+        numbers = [(await packager.playlist(f"live/{name}/index.m3u8")).media_sequence for name in sizes]
+        assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize("heights", ["361", "16", "720,480,360,180", "high"])
+def test_heights_that_make_no_sense_are_refused(
+    heights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVACAST_LADDER", heights)
+    with pytest.raises(ValueError, match="ladder"):
+        HlsConfig(data=tmp_path)

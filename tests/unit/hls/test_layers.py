@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hls.check import check as check_rules
 from hls.grid import ERA_MS, VIDEO_RATE, tier
 from hls.layers import ABSENT_MS, Layers
 from hls.segmenter import TOLERANCE_MS
 from hls.track import Event, SegmentStart
+from tests.harness.hls_recording import recorded
 from tests.harness.live_source import LiveSource, Unit
 from tests.harness.segments import check
 from tests.harness.shelf import packets
@@ -116,8 +118,6 @@ def test_the_multivariant_playlist_describes_each_by_measure() -> None:
     assert parsed.is_independent_segments
     assert [one.uri for one in parsed.playlists] == [
         "v0/index.m3u8",
-        "v0/index.m3u8",
-        "v1/index.m3u8",
         "v1/index.m3u8",
     ]
     for one in parsed.playlists:
@@ -130,6 +130,7 @@ def test_the_multivariant_playlist_describes_each_by_measure() -> None:
             for segment in numbered(broadcast, name).values()
             if not segment.gap_tag
         ][-6:]
+        assert info.audio == {"v0": "aac-128", "v1": "aac-64"}[name]
         bitrate = {"aac-128": 128_000, "aac-64": 64_000}[info.audio]
         assert info.bandwidth >= max(sizes) + bitrate, "the peak of both"
         assert info.average_bandwidth <= info.bandwidth
@@ -147,7 +148,7 @@ def test_every_rendition_reports_where_all_others_stand() -> None:
         assert sorted([*reported, rendition]) == sorted(ALL)
 
 
-@pytest.mark.parametrize("apart_ms", [40, 80, -80])
+@pytest.mark.parametrize("apart_ms", [80, -80])
 def test_key_frames_that_are_not_quite_aligned_begin_the_same_segment(apart_ms: int) -> None:
     broadcast = simulcast()
     broadcast.layers[apart_ms > 0].key_delay_ms = abs(apart_ms)
@@ -164,7 +165,7 @@ def test_key_frames_that_are_not_quite_aligned_begin_the_same_segment(apart_ms: 
 def test_key_frames_far_apart_cost_the_promise_of_independence_and_nothing_else() -> None:
     broadcast = simulcast()
     broadcast.layers[1].key_delay_ms = 600
-    broadcast.run(14)
+    broadcast.run(9)
     alike(broadcast, within_ms=TOLERANCE_MS + 40)
     assert video(broadcast)["hard_cuts"] != 0
     assert not index(broadcast).is_independent_segments
@@ -202,11 +203,11 @@ def test_a_layer_that_stops_has_gaps_and_the_others_go_on(stopped: int) -> None:
 
 def test_a_pause_costs_the_others_no_key_frames() -> None:
     broadcast = simulcast()
-    broadcast.run(6)
+    broadcast.run(4)
     broadcast.layers[1].sending = False
     before = broadcast.requests
-    broadcast.run(10)
-    assert broadcast.requests - before <= 10 / 1.9 + 2
+    broadcast.run(7)
+    assert broadcast.requests - before <= 7 / 1.9 + 2
 
 
 def test_all_layers_stall_and_come_back() -> None:
@@ -280,7 +281,7 @@ def _sets(height: int) -> bytes:
 SETS = [_sets(64), _sets(32)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32), part_s=st.sampled_from([0.2, 0.32, 1.0]), count=st.integers(2, 3))
 def test_no_publisher_breaks_the_grid(seed: int, part_s: float, count: int) -> None:
     """Layers that pause, lose pictures, change, come late, run behind, with key frames of all at about the same time."""
@@ -340,3 +341,29 @@ def test_no_publisher_breaks_the_grid(seed: int, part_s: float, count: int) -> N
         assert max(times) - min(times) <= (TOLERANCE_MS + 41) * 90 + grid.part_ticks(VIDEO_RATE), (msn, times)
         marks = {one.discontinuity for one in rows if msn not in joined.values()}
         assert len(marks) <= 1, (msn, rows)
+
+
+def broken(broadcast: Simulcast) -> dict[str, str]:
+    return {one.rule.name: str(one.findings[0]) for one in check_rules(recorded(broadcast)) if one.broken}
+
+
+def test_the_validator_finds_nothing_in_layers_with_their_own_key_frames_and_one_that_comes_late() -> None:
+    broadcast = Simulcast(START_MS, tier(0.32), [(512, 64), (512, 32), (256, 32)])
+    broadcast.layers[1].key_delay_ms = 80
+    broadcast.layers[2].sending = False
+    broadcast.run(4)
+    broadcast.layers[2].sending = True
+    broadcast.run(6)
+    assert not broken(broadcast)
+
+
+def test_the_validator_finds_only_the_moment_of_a_stop_and_of_a_change() -> None:
+    broadcast = simulcast()
+    broadcast.run(5)
+    broadcast.layers[0].sending = False
+    broadcast.run(4)
+    broadcast.layers[0].sending = True
+    broadcast.replace(1, 512, 48)
+    broadcast.run(5)
+    # Before the first gap part its pictures are waited for; a cut that nobody could know of leaves a hint without its part.
+    assert broken(broadcast).keys() <= {"parts-come-in-time", "hints-come-true"}
