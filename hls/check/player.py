@@ -117,6 +117,9 @@ class _Watching:
             self._recording.seconds = self._now_s
             if everyone.done():
                 everyone.result()
+            if renditions != [self._recording.url]:
+                # What it says by now of the last segments.
+                await self._fetch(Ask(Kind.MULTIVARIANT, self._recording.url, ""))
             if self._besides:
                 await asyncio.wait(self._besides, timeout=_LAST_MEDIA_S)
         finally:

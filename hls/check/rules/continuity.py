@@ -16,12 +16,12 @@ _SAME_MOMENT_S = 0.5
 
 @rule(Severity.MUST, 13, "8216bis 4.4.3.2, 6.2.2")
 def numbers_never_go_back(history: History) -> Verdicts:
-    """The media sequence and the newest part never go back, also over a restart."""
+    """The media sequence and the part that comes next never go back, also over a restart."""
     for one in history.seen():
         for before, after in one.successive(of_a_kind=True):
-            was = (before.listing.media_sequence, before.listing.newest)
-            now = (after.listing.media_sequence, after.listing.newest)
-            bad = now[0] < was[0] or (now[1] < was[1] and now[1][0] <= was[1][0])
+            was = (before.listing.media_sequence, before.listing.next)
+            now = (after.listing.media_sequence, after.listing.next)
+            bad = now[0] < was[0] or now[1] < was[1]
             yield Finding(f"{was} became {now}", after.reply.where, one.name) if bad else None
 
 
@@ -30,8 +30,6 @@ def _changed(known: ListedSegment, now: ListedSegment) -> str:
         for what in ("uri", "duration", "gap", "discontinuity", "byte_range"):
             if getattr(known, what) != getattr(now, what):
                 return f"{what} {getattr(known, what)} became {getattr(now, what)}"
-    elif known.uri:
-        return "it was finished and is open again"
     if known.init and now.init and known.init != now.init:
         return f"init section {known.init} became {now.init}"
     if known.date and now.date and known.date != now.date:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hls.check.history import History
+from hls.check.history import History, RenditionHistory
 from hls.check.recording import Kind, Probe
 from hls.check.rule import Finding, Severity, Verdicts, rule
-
-_REPORT_LAG_PARTS = 4
-"""How far a report may be behind: a part on its way, and what a cache holds."""
 
 
 @rule(Severity.MUST, 10, "8216bis 4.4.5.3")
@@ -100,32 +97,55 @@ def reports_of_all_renditions(history: History) -> Verdicts:
             yield Finding(f"no report of {names}", reload.reply.where, one.name) if missing else None
 
 
+def _part_ends(one: RenditionHistory) -> dict[tuple[int, int], float]:
+    """The date at which each part ends."""
+    ends: dict[tuple[int, int], float] = {}
+    for segment, _ in one.listed():
+        at = segment.date
+        for index, part in enumerate(segment.parts if at is not None else ()):
+            at = (at or 0.0) + part.duration
+            ends[segment.msn, index] = at
+    return ends
+
+
 @rule(Severity.MUST, 11, "8216bis 4.4.5.4")
 def reports_are_true(history: History) -> Verdicts:
-    """LAST-MSN and LAST-PART of a report are where the other rendition stands: not ahead of it, and not long behind."""
-    shown = {
-        one.url: [(reload.reply, reload.listing.newest) for reload in one.reloads] for one in history.seen()
-    }
+    """LAST-MSN and LAST-PART of a report are where the other rendition stands: it has that part, and ends a target duration before this
+    list at most."""
+    others = {one.url: one for one in history.seen()}
+    ends = {one.url: _part_ends(one) for one in history.seen()}
     for one in history.seen():
-        for reload in one.reloads:
-            if reload.listing.ended:
-                continue
-            for report in reload.listing.reports:
-                exchanges = shown.get(report.uri, [])
-                own = reload.listing.newest
-                told = (
-                    own[0] if report.msn is None else report.msn,
-                    own[1] if report.part is None else report.part,
-                )
-                # What the other showed to who asked after this list had come is at least what this list says of it.
-                later = next((n for reply, n in exchanges if reply.asked_s >= reload.reply.arrived_s), None)
-                if later is not None and told > later and told[0] >= later[0]:
-                    seen = f"{report.uri} reported at {told}, asked after that it is at {later}"
-                    yield Finding(seen, reload.reply.where, one.name)
+        target = float(one.reloads[0].listing.target_duration or 0)
+        for reload in one.full if target else ():
+            own = reload.listing
+            for report in own.reports if own.segments and not own.ended else ():
+                other = others.get(report.uri)
+                if other is None:
                     continue
-                earlier = [n for reply, n in exchanges if reply.arrived_s <= reload.reply.asked_s]
-                if earlier:
-                    was = max(earlier)
-                    bad = told[0] < was[0] - 1 or (told[0] == was[0] and told[1] < was[1] - _REPORT_LAG_PARTS)
-                    seen = f"{report.uri} reported at {told}, it was already at {was}"
-                    yield Finding(seen, reload.reply.where, one.name) if bad else None
+                msn, part = own.newest
+                told = (
+                    msn if report.msn is None else report.msn,
+                    part if report.part is None else report.part,
+                )
+                problem = ""
+                if not _comes(
+                    other, told, reload.reply.arrived_s + history.slack_s + (own.part_target or target)
+                ):
+                    problem = "and that is not there some time later"
+                end = ends[report.uri].get(told)
+                own_end = ends[one.url].get(own.newest)
+                if end is not None and own_end is not None and own_end - end > target:
+                    problem = f"{own_end - end:.2f} s before the end of this list"
+                seen = f"{report.uri} reported at {told}, {problem}"
+                yield Finding(seen, reload.reply.where, one.name) if problem else None
+
+
+def _comes(other: RenditionHistory, told: tuple[int, int], until_s: float) -> bool:
+    """Whether it has a part by then. Who asks through caches, or late, may be shown older lists for a while; and unless somebody asked
+    after that time, nothing is known against it."""
+    asked_later = False
+    for reload in other.reloads:
+        if reload.listing.holds(*told):
+            return True
+        asked_later |= reload.reply.asked_s >= until_s
+    return not asked_later
