@@ -471,9 +471,9 @@ class VideoSegmenter:
         short without it takes it with the duration that is left, and the next picture comes that much earlier."""
         assert self._held is not None
         track = self._track
-        if self._too_short and track.part_length + duration > self._part:
-            duration = self._part - track.part_length
-        elif track.part_length + duration > self._part:
+        if self._too_short:
+            duration = min(duration, self._part - track.part_length)
+        if track.part_length + duration > self._part:
             track.close_part()
             self._cut_if_full(self._held.key)
         elif not self._follows and track.samples and track.segment_length + duration > self._limit:
@@ -493,8 +493,10 @@ class VideoSegmenter:
 
     @property
     def _too_short(self) -> bool:
-        """The open part has pictures, and less of them than a part must have that is not the last of its segment."""
-        return bool(self._track.samples) and self._track.part_length < self._least
+        """The open part has pictures, and less of them than a part must have that is not the last of its segment. Not where layers share
+        boundaries: those are where pictures begin, and must not move."""
+        alone = self.leads and not self.shared and not self._follows
+        return alone and bool(self._track.samples) and self._track.part_length < self._least
 
     def _close_on_time(self) -> None:
         """At a constant frame rate the last picture of a part is known as such, so the part goes out one frame earlier."""
@@ -502,7 +504,8 @@ class VideoSegmenter:
         if interval is None or max(self._intervals) - min(self._intervals) > _STEADY_TICKS:
             return
         length = self._track.part_length + interval
-        if self._least <= length <= self._part < length + interval:
+        on_time = length <= self._part < length + interval
+        if on_time and (length >= self._least or self.shared or self._follows):
             self._settle(interval)
         elif self._too_short and length > self._part:
             self._settle(self._part - self._track.part_length)

@@ -10,8 +10,8 @@ from hls.segmenter import LEAST_PART
 from hls.track import Event, Part, SegmentEnd, SegmentStart
 
 
-def check(events: Sequence[Event], grid: Grid, rate: int) -> None:
-    """What must hold whatever the source does."""
+def check(events: Sequence[Event], grid: Grid, rate: int, *, least_part: float = LEAST_PART) -> None:
+    """What must hold whatever the source does. `least_part`: of PART-TARGET, for parts within a segment."""
     at: int | None = None
     msn: int | None = None
     index = 0
@@ -40,4 +40,4 @@ def check(events: Sequence[Event], grid: Grid, rate: int) -> None:
                 assert index > 0
     for part, following in itertools.pairwise(events):
         if isinstance(part, Part) and isinstance(following, Part) and part.samples and following.samples:
-            assert part.independent or part.duration >= round(LEAST_PART * grid.part_ticks(rate)), "85 %"
+            assert part.independent or part.duration >= round(least_part * grid.part_ticks(rate)), "85 %"

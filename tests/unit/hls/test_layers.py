@@ -329,7 +329,8 @@ def test_no_publisher_breaks_the_grid(seed: int, part_s: float, count: int) -> N
         seen[rendition.name] += events
     starts: dict[int, list[SegmentStart]] = defaultdict(list)
     for events in seen.values():
-        check(events, grid, VIDEO_RATE)
+        # Layers that share boundaries may have a short part where a picture is long.
+        check(events, grid, VIDEO_RATE, least_part=0)
         for event in events:
             if isinstance(event, SegmentStart):
                 starts[event.msn].append(event)
