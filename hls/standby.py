@@ -67,11 +67,6 @@ class Standby:
         """Takes the stream from the shelf."""
         self.replica.close(self.stream)
 
-    @property
-    def live(self) -> bool:
-        """Something is in the playlists."""
-        return self.replica.shows
-
     def stats(self) -> dict[str, object]:
         """Counters of this broadcast."""
         if self.led is not None:

@@ -27,7 +27,7 @@ _PATIENCE_S = 3.0
 """So long the second of two that begin at once gives the first time to begin."""
 _RETRY_S = 0.1
 _MOST_BEHIND_BYTES = 64 << 20
-"""A reader that is this far behind is let go; it asks again."""
+"""A reader that is this far behind, beside what there was when it came, is let go; it asks again."""
 _SHORT_S = 1.0
 _LOST = (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError, BadFrame)
 
@@ -42,11 +42,13 @@ async def tell(replica: Replica, request: web.Request, ended: asyncio.Event) -> 
     await response.write(BEAT)
     transport = request.transport
 
+    most = float("inf")
+
     def write(told: bytes) -> None:
         # Straight to the kernel, chunked as the headers say: what players can see next has left this process, whatever happens to it.
         if transport is None or transport.is_closing():
             return
-        if transport.get_write_buffer_size() > _MOST_BEHIND_BYTES:
+        if transport.get_write_buffer_size() > most:
             _log.warning("twin_too_slow", stream=replica.stream)
             transport.abort()
             return
@@ -54,6 +56,7 @@ async def tell(replica: Replica, request: web.Request, ended: asyncio.Event) -> 
 
     _log.info("twin_reads_along", stream=replica.stream)
     stop = replica.read(write)
+    most = _MOST_BEHIND_BYTES + (transport.get_write_buffer_size() if transport is not None else 0)
     try:
         while transport is not None and not transport.is_closing() and not ended.is_set():
             write(BEAT)
