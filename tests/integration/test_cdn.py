@@ -33,6 +33,7 @@ def asked(packager: HlsNode) -> int:
     return figures["index"] + figures["playlists"] + figures["media"]
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_viewer_more_costs_the_packager_nothing(kind: str, tmp_path: Path) -> None:
     async with (

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from common.auth import Audience, Tokens
 from common.directory import Broadcast, Directory
@@ -142,6 +143,7 @@ async def pair(folder: Path) -> AsyncIterator[Pair]:
         yield Pair(origin, http, packagers)
 
 
+@pytest.mark.timeout(240)  # five starts of programs, on a machine that others use too
 async def test_a_killed_packager_is_an_error_to_no_player(tmp_path: Path) -> None:
     async with pair(tmp_path) as two:
         await two.tell(0, 1)
@@ -154,17 +156,17 @@ async def test_a_killed_packager_is_an_error_to_no_player(tmp_path: Path) -> Non
             cache("varnish", tmp_path / "varnish", ports) as varnish,
         ):
             watching = [
-                asyncio.create_task(played(f"{one.url}/hls/live/index.m3u8", 10, 16))
+                asyncio.create_task(played(f"{one.url}/hls/live/index.m3u8", 10, 14))
                 for one in (nginx, varnish)
             ]
             # In the middle of what the players take.
-            for _ in range(8):
+            for _ in range(6):
                 await _next_part(two, 0)
             await two.packagers[0].kill()
             mets = await asyncio.gather(*watching)
         for met in mets:
             assert met["errors"] == [] and met["changed"] == []
-            assert met["taken"] == 10 * 16 * 2, "every part, before and after"
+            assert met["taken"] == 10 * 14 * 2, "every part, before and after"
             # What the first one had made, and the cache or the second one gave, is what the second one has.
             for target, digest in met["digests"].items():
                 if target.endswith((".m4s", ".mp4")):
