@@ -336,7 +336,9 @@ class Stats(TypedDict):
     messages_dropped: int
     """Messages on data channels that nobody took from `drain_events` in time."""
     forward: Durations
-    """From a burst's arrival to the end of the system call that sent it, per subscriber: the latency that we add."""
+    """From a burst's arrival to the end of the system call that sent the last of it, per subscriber: the latency that we add."""
+    sound: Durations
+    """The same for the sound of bursts whose pictures took longer: it goes first where the audience is large."""
     first_frame: Durations
     connect: Durations
     tcp: GateStats

@@ -45,6 +45,7 @@ def node_stats(worker: Worker, viewers: Viewers, puller: Puller | None = None) -
         "viewers": len(viewers),
         "first_frame": figures["first_frame"],
         "forward": figures["forward"],
+        "sound": figures["sound"],
         "streams": figures["streams"],
         "pulls": puller.figures() if puller else [],
     }

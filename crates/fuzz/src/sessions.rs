@@ -241,8 +241,8 @@ impl Side for Watching {
             }
             let key = self.tick.is_multiple_of(25);
             let burst = self.injector.push_video(now, &picture(key), self.tick * 3600, key);
-            self.cache.push(&burst);
-            self.subscriber.forward(now, &burst, &self.cache, outbox);
+            let late = self.cache.push(&burst);
+            self.subscriber.forward(now, &late, &self.cache, outbox);
             self.tick += 1;
             self.next = now + Duration::from_millis(40);
         }

@@ -253,6 +253,7 @@ pub(crate) struct Figures {
     /// Messages on data channels that found the queue of events full.
     messages_dropped: u64,
     forward: Durations,
+    sound: Durations,
     first_frame: Durations,
     connect: Durations,
     tcp: GateFigures,
@@ -268,10 +269,12 @@ pub(crate) fn snapshot(node: &Node, sessions: bool) -> Figures {
     let now = Instant::now();
     let workers = node.stats();
     let mut forward = Histogram::default();
+    let mut sound = Histogram::default();
     let mut first_frame = Histogram::default();
     let mut connect = Histogram::default();
     for worker in &workers {
         forward.merge(&worker.forward);
+        sound.merge(&worker.sound);
         first_frame.merge(&worker.first_frame);
         connect.merge(&worker.connect);
     }
@@ -292,6 +295,7 @@ pub(crate) fn snapshot(node: &Node, sessions: bool) -> Figures {
         joins: workers.iter().map(|worker| worker.joins).sum(),
         messages_dropped: node.events().messages_dropped(),
         forward: (&forward).into(),
+        sound: (&sound).into(),
         first_frame: (&first_frame).into(),
         connect: (&connect).into(),
         tcp: node.gate().into(),

@@ -93,7 +93,7 @@ fn main() {
     let (used, sent) = (end.cpu_s - joined.cpu_s, end.packets - joined.packets);
     let per_packet = used / sent as f64;
     let joins = joined.cpu_s - before.cpu_s - (joined.packets - before.packets) as f64 * per_packet;
-    let ms = |share| end.forward.quantile(share).map_or(0.0, |time| time.as_secs_f64() * 1e3);
+    let ms = |histogram: &Histogram, share| histogram.quantile(share).map_or(0.0, |time| time.as_secs_f64() * 1e3);
     println!(
         "{viewers} viewers, {workers} workers, {}: {:.0} packets per CPU-second ({:.2} us each), {:.0} packets/s, load {:.3}",
         send.name(),
@@ -103,13 +103,16 @@ fn main() {
         used / took,
     );
     println!(
-        "  connected {}, received {}, missing {}; forward p50 {:.2} p95 {:.2} p99 {:.2} ms; {:.2} ms of CPU a join; trains {:?}",
+        "  connected {}, received {}, missing {}; sent after p50 {:.2} p95 {:.2} p99 {:.2} ms (sound alone: {:.2} {:.2} {:.2}); {:.2} ms of CPU a join; trains {:?}",
         reports.iter().filter(|report| report.connected).count(),
         reports.iter().map(|report| report.packets).sum::<u64>(),
         reports.iter().map(|report| report.missing).sum::<u64>(),
-        ms(0.5),
-        ms(0.95),
-        ms(0.99),
+        ms(&end.forward, 0.5),
+        ms(&end.forward, 0.95),
+        ms(&end.forward, 0.99),
+        ms(&end.sound, 0.5),
+        ms(&end.sound, 0.95),
+        ms(&end.sound, 0.99),
         joins.max(0.0) / viewers as f64 * 1e3,
         end.trains,
     );
@@ -122,6 +125,7 @@ struct Figures {
     packets: u64,
     trains: [u64; 6],
     forward: Histogram,
+    sound: Histogram,
 }
 
 impl Figures {
@@ -129,10 +133,11 @@ impl Figures {
     fn now(node: &Node) -> Figures {
         std::thread::sleep(Duration::from_millis(250));
         let workers: Vec<Arc<WorkerStats>> = node.stats();
-        let mut forward = Histogram::default();
+        let (mut forward, mut sound) = (Histogram::default(), Histogram::default());
         let mut trains = [0; 6];
         for worker in &workers {
             forward.merge(&worker.forward);
+            sound.merge(&worker.sound);
             for (sum, count) in trains.iter_mut().zip(worker.send.trains) {
                 *sum += count;
             }
@@ -142,6 +147,7 @@ impl Figures {
             packets: workers.iter().map(|worker| worker.send.datagrams).sum(),
             trains,
             forward,
+            sound,
         }
     }
 }

@@ -101,8 +101,10 @@ pub struct WorkerStats {
     /// Sessions ended because their code panicked. Anything but 0 is a fault of ours.
     pub faults: u64,
     pub joins: u64,
-    /// From a burst's arrival to the end of the system call that sent it, per subscriber.
+    /// From a burst's arrival to the end of the system call that sent the last of it, per subscriber.
     pub forward: Histogram,
+    /// The same for the sound of bursts whose pictures took longer.
+    pub sound: Histogram,
     /// From the answer to the first whole key frame sent, per subscriber.
     pub first_frame: Histogram,
     /// From the answer to ICE and DTLS up, per subscriber.

@@ -62,11 +62,11 @@ fn main() {
     let (mut packets, mut bytes, mut trains, mut spent) = (0u64, 0u64, 0u64, 0u128);
     for burst in &ticks {
         now += ms(20);
-        cache.push(burst);
+        let late = cache.push(burst);
         let began = Instant::now();
         for group in subscribers.chunks_mut(16) {
             for subscriber in group.iter_mut() {
-                subscriber.forward(now, burst, &cache, &mut outbox);
+                subscriber.forward(now, &late, &cache, &mut outbox);
             }
             packets += outbox.sealed().len() as u64;
             bytes += outbox.bytes().len() as u64;

@@ -102,18 +102,20 @@ impl StreamCache {
         &self.description
     }
 
-    /// Takes a burst. Packets may be late or double; the cache sorts them.
-    pub fn push(&mut self, burst: &[Arc<Packet>]) {
+    /// Takes a burst. Packets may be late or double; the cache sorts them. Returns those that came after their successors: what
+    /// [`Subscriber::forward`](crate::Subscriber::forward) must be told of.
+    pub fn push(&mut self, burst: &[Arc<Packet>]) -> Vec<Arc<Packet>> {
+        let mut late = Vec::new();
         for packet in burst {
-            match packet.kind {
-                Kind::Audio => self.audio.push(packet),
-                Kind::Video => {
-                    if let Some(layer) = self.video.get_mut(usize::from(packet.layer.0)) {
-                        layer.push(packet);
-                    }
-                }
+            let layer = match packet.kind {
+                Kind::Audio => Some(&mut self.audio),
+                Kind::Video => self.video.get_mut(usize::from(packet.layer.0)),
+            };
+            if layer.is_some_and(|layer| layer.push(packet) == Pushed::Late) {
+                late.push(Arc::clone(packet));
             }
         }
+        late
     }
 
     /// A subscriber wants a key frame of a layer: whether to ask the source for it now.
@@ -179,6 +181,17 @@ impl StreamCache {
     }
 }
 
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pushed {
+    /// It is the newest now.
+    Next,
+    /// It fills a gap.
+    Late,
+    /// It was there already, or is older than what is kept.
+    Refused,
+}
+
 /// Packets of one layer, by sequence number.
 #[derive(Debug)]
 pub(crate) struct LayerCache {
@@ -212,7 +225,7 @@ impl LayerCache {
         }
     }
 
-    fn push(&mut self, packet: &Arc<Packet>) {
+    fn push(&mut self, packet: &Arc<Packet>) -> Pushed {
         let sequence = packet.sequence;
         if sequence + MOST_GAP < self.base || (!self.packets.is_empty() && sequence > self.end() + MOST_GAP) {
             self.packets.clear();
@@ -222,13 +235,14 @@ impl LayerCache {
         if self.packets.is_empty() {
             self.base = sequence;
         }
-        let Some(index) = sequence.checked_sub(self.base) else { return }; // older than what is kept
+        let Some(index) = sequence.checked_sub(self.base) else { return Pushed::Refused };
         let index = index as usize;
-        if index >= self.packets.len() {
+        let pushed = if index >= self.packets.len() { Pushed::Next } else { Pushed::Late };
+        if pushed == Pushed::Next {
             self.packets.resize(index + 1, None);
         }
         if self.packets[index].is_some() {
-            return;
+            return Pushed::Refused;
         }
         self.packets[index] = Some(packet.clone());
         self.count += 1;
@@ -248,6 +262,7 @@ impl LayerCache {
             self.newest = Some(packet.clone());
         }
         self.trim();
+        pushed
     }
 
     fn trim(&mut self) {
@@ -402,7 +417,8 @@ mod tests {
     #[test]
     fn late_packets_find_their_place_and_doubles_count_once() {
         let (mut cache, now) = cache();
-        [10, 12, 11, 11, 13].into_iter().for_each(|number| cache.push(&[packet(now, number, number == 10)]));
+        let late = [10, 12, 11, 11, 13].map(|number| cache.push(&[packet(now, number, number == 10)]).len());
+        assert_eq!(late, [0, 0, 1, 0, 0], "one that fills a gap is late, one that is there already is nothing");
         let layer = cache.layer(Kind::Video, Layer::SINGLE);
         assert_eq!((layer.start(), layer.end(), layer.gop(), layer.count), (10, 14, Some(10), 4));
         assert_eq!(layer.backlog(10), Backlog { bytes: 4000, frames: 4, missing: 0 });
@@ -412,12 +428,16 @@ mod tests {
     fn history_is_bounded_but_never_cuts_the_gop() {
         let (mut cache, now) = cache();
         cache.push(&[packet(now, 0, true)]);
-        (1..2000).for_each(|sequence| cache.push(&[packet(now, sequence, false)]));
+        for sequence in 1..2000 {
+            cache.push(&[packet(now, sequence, false)]);
+        }
         assert_eq!(cache.layer(Kind::Video, Layer::SINGLE).gop(), Some(0));
         cache.push(&[packet(now, 2000, true)]);
         let layer = cache.layer(Kind::Video, Layer::SINGLE);
         assert_eq!((layer.end() - layer.start(), layer.gop()), (VIDEO_HISTORY as u64, Some(2000)));
-        (2001..10_000).for_each(|sequence| cache.push(&[packet(now, sequence, false)]));
+        for sequence in 2001..10_000 {
+            cache.push(&[packet(now, sequence, false)]);
+        }
         let layer = cache.layer(Kind::Video, Layer::SINGLE);
         assert!(layer.end() - layer.start() <= MOST_PACKETS as u64);
         assert_eq!(layer.gop(), None, "a GOP that is longer than what is kept serves nobody");

@@ -25,8 +25,9 @@
 //!    [`StreamCache`] from it (or calls [`StreamCache::describe`] when it has one already). Bursts follow in order.
 //!
 //! A stream on each worker, for each burst that came through the ring:
-//! 1. `cache.push(&burst)`, once.
-//! 2. for each subscriber of that stream: [`Subscriber::forward`]; flush the [`Outbox`] every 16 subscribers or so.
+//! 1. `let late = cache.push(&burst)`, once.
+//! 2. for each subscriber of that stream: [`Subscriber::forward`]; flush the [`Outbox`] every 16 subscribers or so. Where there are
+//!    so many that the last of them would wait: [`Subscriber::forward_sound`] for all at once, then `forward` in portions.
 //! 3. for each tap: [`Tap::push`], then [`Tap::poll`] until `None`.
 //!
 //! A subscriber (on the worker that its ufrag names):

@@ -45,8 +45,8 @@ fn sends_nothing_to_those_named(layers_all: bool) {
         let now = now + ms(10) * step;
         if now >= source.next {
             let burst = source.produce(now);
-            cache.push(&burst);
-            subscriber.forward(now, &burst, &cache, &mut outbox);
+            let late = cache.push(&burst);
+            subscriber.forward(now, &late, &cache, &mut outbox);
         }
         subscriber.handle_timeout(now, &cache, &mut outbox);
         assert!(outbox.is_empty(), "after {step} x 10 ms");

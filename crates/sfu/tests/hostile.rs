@@ -82,8 +82,8 @@ fn damaged_cut_and_replayed_datagrams_change_nothing() {
         now += ms(1);
         if now >= source.next {
             let burst = source.produce(now);
-            cache.push(&burst);
-            subscriber.forward(now, &burst, &cache, &mut outbox);
+            let late = cache.push(&burst);
+            subscriber.forward(now, &late, &cache, &mut outbox);
         }
         if viewer.connected && source.tick.is_multiple_of(40) && requested < source.tick {
             requested = source.tick;
@@ -264,9 +264,9 @@ fn many_joins_are_one_key_frame_request() {
     while now < start + ms(450) {
         now += ms(1);
         let burst = if now >= source.next { source.produce(now) } else { Vec::new() };
-        cache.push(&burst);
+        let late = cache.push(&burst);
         for (subscriber, viewer, down) in &mut joined {
-            subscriber.forward(now, &burst, &cache, &mut outbox);
+            subscriber.forward(now, &late, &cache, &mut outbox);
             for mut datagram in viewer.drain(now) {
                 subscriber.handle_datagram(now, Peer::udp(viewer.address), &mut datagram, &cache, &mut outbox);
             }

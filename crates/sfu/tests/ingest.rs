@@ -275,9 +275,9 @@ fn pull_with(layers_all: bool, seconds: u64, channels: Channels) -> Pulled {
         now = timers.into_iter().flatten().min().unwrap().max(now);
         if now >= source.next {
             let burst = source.produce(now);
-            upstream.push(&burst);
+            let late = upstream.push(&burst);
             captured.extend(burst.iter().map(|packet| packet.ntp));
-            subscriber.forward(now, &burst, &upstream, &mut outbox);
+            subscriber.forward(now, &late, &upstream, &mut outbox);
         }
         while let Some(mut datagram) = up.poll(now) {
             subscriber.handle_datagram(now, Peer::udp(puller), &mut datagram, &upstream, &mut outbox);

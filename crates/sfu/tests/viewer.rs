@@ -132,6 +132,26 @@ fn audio_is_live_while_the_burst_leaves() {
 }
 
 #[test]
+fn sound_may_leave_before_its_pictures() {
+    for loss in [0.0, 0.05] {
+        let conditions = Conditions::lossy(loss, ms(5));
+        let mut world = World::new(Setup { pictures_after: Some(ms(12)), conditions, ..Setup::default() });
+        world.run(ms(6000));
+        let pictures = world.viewer.pictures();
+        let sounds: Vec<_> = world.viewer.seen.iter().filter(|seen| !seen.video).collect();
+        assert!(pictures.len() > 130 && sounds.len() > 270, "{} pictures, {} sounds", pictures.len(), sounds.len());
+        if loss == 0.0 {
+            assert_unbroken(&world);
+            assert!(sounds.windows(2).all(|pair| pair[1].number == pair[0].number + 1));
+            assert!(sounds.windows(2).all(|pair| pair[1].at - pair[0].at < ms(22)), "sound must not wait");
+            let after = |picture: &harness::Seen| sounds.iter().any(|sound| picture.at == sound.at + ms(12));
+            let (late, all) = (pictures[50..].iter().filter(|picture| after(picture)).count(), pictures.len() - 50);
+            assert!(late * 10 > all * 9, "{late} of {all} pictures came after their sound");
+        }
+    }
+}
+
+#[test]
 fn a_pli_is_answered_from_the_cache() {
     let mut world = World::new(Setup::default());
     world.run(ms(500));

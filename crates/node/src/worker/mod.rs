@@ -9,18 +9,20 @@
 //! | `inbound.rs` | datagrams, frames and connections, each to its session |
 //! | `posts.rs` | what the other threads ask for |
 //! | `takers.rs` | subscribers, and what they are told |
+//! | `laps.rs` | bursts to subscribers |
 //! | `sources.rs` | publishers and our pulls |
 //! | `streams.rs` | the mirrored streams and their key frames |
 //! | `figures.rs` | what others read |
 
 mod figures;
 mod inbound;
+mod laps;
 mod posts;
 mod sources;
 mod streams;
 mod takers;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +44,8 @@ use crate::stream::{Feed, ORPHAN_LINGER, Stream};
 use crate::timers::Timers;
 use crate::train::Sender;
 use crate::unused::Unused;
+
+use laps::PORTION;
 
 /// Subscribers whose datagrams go out together: about 16 trains a system call, and the outbox stays in the L2 cache.
 const SUBSCRIBERS_A_FLUSH: usize = 16;
@@ -116,9 +120,13 @@ pub(crate) struct Worker {
     by_ufrag: HashMap<String, Place>,
     by_peer: HashMap<Peer, Place>,
     taker_timers: Timers,
+    /// Subscribers whose deadline has passed.
+    due_takers: VecDeque<usize>,
     source_timers: Timers,
     /// Packets that came in during this turn, by stream: they go out together, as trains.
     arrived: Vec<Arrived>,
+    /// Streams whose pictures not all subscribers have yet.
+    laps: VecDeque<StreamName>,
     stats: WorkerStats,
     /// A stream or session came or went since the last snapshot.
     changed: bool,
@@ -172,8 +180,10 @@ impl Worker {
             by_ufrag: HashMap::new(),
             by_peer: HashMap::new(),
             taker_timers: Timers::default(),
+            due_takers: VecDeque::new(),
             source_timers: Timers::default(),
             arrived: Vec::new(),
+            laps: VecDeque::new(),
             stats: WorkerStats { index, ..WorkerStats::default() },
             changed: false,
             layers_changed: Vec::new(),
@@ -217,10 +227,15 @@ impl Worker {
             }
             let fired = self.run_timers(now);
             self.deliver(now);
+            self.run_laps();
             self.flush();
             self.tend_connections(now);
             let shaken = self.shake_hands();
-            more = !self.handshakes.is_empty() || posts == POSTS_A_TURN || received >= BATCH * BATCHES_A_TURN;
+            more = !self.handshakes.is_empty()
+                || !self.laps.is_empty()
+                || !self.due_takers.is_empty()
+                || posts == POSTS_A_TURN
+                || received >= BATCH * BATCHES_A_TURN;
 
             let end = Instant::now();
             if received + frames + posts + fired + shaken > 0 {
@@ -253,15 +268,24 @@ impl Worker {
         for slot in due.drain(..) {
             self.with_source(now, slot, |ingest| ingest.handle_timeout(now));
         }
-        self.taker_timers.take_due(now, &mut due);
-        let count = due.len();
-        for (step, slot) in due.into_iter().enumerate() {
+        // All that are due have their turn before one of them has another.
+        if self.due_takers.is_empty() {
+            self.taker_timers.take_due(now, &mut due);
+            self.due_takers.extend(due);
+        }
+        let until = now + PORTION;
+        let mut fired = 0;
+        while let Some(slot) = self.due_takers.pop_front() {
             self.with_taker(now, slot, |taker, cache, outbox| taker.subscriber.handle_timeout(now, cache, outbox));
-            if step % SUBSCRIBERS_A_FLUSH == SUBSCRIBERS_A_FLUSH - 1 {
+            fired += 1;
+            if fired % SUBSCRIBERS_A_FLUSH == 0 {
                 self.flush();
+                if Instant::now() >= until {
+                    break;
+                }
             }
         }
-        count
+        fired
     }
 
     fn flush(&mut self) {

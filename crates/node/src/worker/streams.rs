@@ -91,9 +91,7 @@ impl Worker {
 
     /// Serves what came in during this turn: to the other workers, then to our own subscribers.
     pub(super) fn deliver(&mut self, now: Instant) {
-        for mut arrived in std::mem::take(&mut self.arrived) {
-            // Video first: the short Opus packet is then the tail of the train.
-            arrived.packets.sort_by_key(|packet| packet.kind);
+        for arrived in std::mem::take(&mut self.arrived) {
             let burst: Burst = arrived.packets.into();
             let stream = arrived.stream;
             if arrived.ours {
@@ -162,6 +160,7 @@ impl Worker {
     }
 
     pub(super) fn end_stream(&mut self, now: Instant, name: &StreamName, _reason: &'static str) {
+        self.finish_lap(name);
         let Some(stream) = self.streams.get(name) else { return };
         for slot in stream.subscribers.clone() {
             self.say_goodbye(now, slot, "stream_ended");

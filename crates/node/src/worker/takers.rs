@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sfu::{
-    Answer, Burst, CloseReason, Credentials, Entropy, Outbox, Peer, Protocol, SfuError, Subscriber, SubscriberEvent,
+    Answer, CloseReason, Credentials, Entropy, Outbox, Peer, Protocol, SfuError, Subscriber, SubscriberEvent,
     SubscriberSetup,
 };
 
@@ -106,7 +106,7 @@ impl Worker {
         }
     }
 
-    fn taker_event(&mut self, now: Instant, slot: usize, event: SubscriberEvent) {
+    pub(super) fn taker_event(&mut self, now: Instant, slot: usize, event: SubscriberEvent) {
         let Some(taker) = self.takers[slot].as_mut() else { return };
         match event {
             SubscriberEvent::Connected => {
@@ -199,6 +199,7 @@ impl Worker {
         self.over.push(Arc::clone(&taker.session));
         if let Some(stream) = self.streams.get_mut(&taker.stream) {
             stream.subscribers.retain(|other| *other != slot);
+            stream.lap.again(stream.subscribers.len());
         }
         self.shared.leave();
         self.shared.loads[usize::from(self.index)].leave();
@@ -207,59 +208,6 @@ impl Worker {
             stream: taker.stream.to_string(),
             reason,
         });
-    }
-
-    /// Gives a burst to the stream's cache, its subscribers and its taps on this worker.
-    pub(super) fn forward(&mut self, now: Instant, name: &StreamName, burst: &Burst) {
-        let Some(stream) = self.streams.get_mut(name) else { return };
-        stream.cache.push(burst);
-        let arrival = burst.first().map(|packet| packet.arrival);
-        let count = stream.subscribers.len();
-        if count > 0 {
-            stream.turn = (stream.turn + 1) % count;
-        }
-        let mut happened: Vec<(usize, SubscriberEvent)> = Vec::new();
-        let mut faults: Vec<usize> = Vec::new();
-        let mut unsent = 0;
-        for step in 0..count {
-            let slot = stream.subscribers[(stream.turn + step) % count];
-            let Some(taker) = self.takers[slot].as_mut() else { continue };
-            let (outbox, cache) = (&mut self.outbox, &stream.cache);
-            let done = catch_unwind(AssertUnwindSafe(|| taker.subscriber.forward(now, burst, cache, outbox)));
-            if done.is_err() {
-                faults.push(slot);
-                continue;
-            }
-            while let Some(event) = taker.subscriber.poll_event() {
-                happened.push((slot, event));
-            }
-            self.taker_timers.set(slot, taker.subscriber.poll_timeout());
-            unsent += 1;
-            if unsent == SUBSCRIBERS_A_FLUSH || step + 1 == count {
-                if !self.connections.is_empty() {
-                    self.connections.send(&self.outbox);
-                }
-                self.sender.send(&self.socket, &mut self.outbox);
-                if let Some(arrival) = arrival {
-                    self.stats.forward.record(arrival.elapsed(), unsent as u64);
-                }
-                unsent = 0;
-            }
-        }
-        stream.taps.retain_mut(|tapped| {
-            tapped.tap.push(now, burst);
-            while let Some(unit) = tapped.tap.poll() {
-                tapped.queue.push(unit);
-            }
-            !tapped.queue.is_closed()
-        });
-        for slot in faults {
-            self.stats.faults += 1;
-            self.drop_taker(slot, "fault");
-        }
-        for (slot, event) in happened {
-            self.taker_event(now, slot, event);
-        }
     }
 
     pub(super) fn tell(&mut self, now: Instant, to: &Audience, message: &Message) {

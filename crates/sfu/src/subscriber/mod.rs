@@ -308,23 +308,42 @@ impl Subscriber {
         self.pump(now, cache, out);
     }
 
-    /// A burst that `cache.push` has just taken.
-    pub fn forward(&mut self, now: Instant, burst: &[Arc<Packet>], cache: &StreamCache, out: &mut Outbox) {
-        if !self.started || self.held {
+    /// The cache has taken a burst: sends what is new in it, and the `late` ones that [`StreamCache::push`] returned.
+    pub fn forward(&mut self, now: Instant, late: &[Arc<Packet>], cache: &StreamCache, out: &mut Outbox) {
+        if self.started && !self.held {
+            self.forward_late(now, late, out);
+            self.pump(now, cache, out);
+        }
+    }
+
+    /// As [`Subscriber::forward`] but without the pictures, which the next call of that sends: for an audience so large that its sound
+    /// would wait for them.
+    pub fn forward_sound(&mut self, now: Instant, late: &[Arc<Packet>], cache: &StreamCache, out: &mut Outbox) {
+        if self.started && !self.held {
+            self.forward_late(now, late, out);
+            let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
+            let (Some(audio), Some((sealer, path))) = (&mut self.audio, self.transport.outgoing()) else { return };
+            let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+            let mut unpaced = usize::MAX;
+            audio.pump(now, cache, &mut unpaced, &mut link);
+            self.sent.add(now, link.bytes as usize);
+        }
+    }
+
+    fn forward_late(&mut self, now: Instant, late: &[Arc<Packet>], out: &mut Outbox) {
+        if late.is_empty() {
             return;
         }
         let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
-        if let Some((sealer, path)) = self.transport.outgoing() {
-            let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
-            for packet in burst {
-                match packet.kind {
-                    Kind::Video => self.video.iter_mut().for_each(|video| video.forward_late(packet, &mut link)),
-                    Kind::Audio => self.audio.iter_mut().for_each(|audio| audio.forward_late(packet, &mut link)),
-                }
+        let Some((sealer, path)) = self.transport.outgoing() else { return };
+        let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+        for packet in late {
+            match packet.kind {
+                Kind::Video => self.video.iter_mut().for_each(|video| video.forward_late(packet, &mut link)),
+                Kind::Audio => self.audio.iter_mut().for_each(|audio| audio.forward_late(packet, &mut link)),
             }
-            self.sent.add(now, link.bytes as usize);
         }
-        self.pump(now, cache, out);
+        self.sent.add(now, link.bytes as usize);
     }
 
     /// Backpressure of a way out that keeps order (TCP). While held nothing new leaves; the place in the cache stays. Released, it

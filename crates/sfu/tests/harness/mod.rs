@@ -345,6 +345,8 @@ pub struct World {
     pub sent: Vec<(Instant, usize)>,
     pub viewer_alive: bool,
     pub source_alive: bool,
+    pictures_after: Option<Duration>,
+    pictures_due: Option<Instant>,
 }
 
 pub struct Setup {
@@ -362,6 +364,8 @@ pub struct Setup {
     pub channels: Vec<ChannelConfig>,
     /// Header extensions that the viewer offers beyond the usual ones.
     pub extensions: Vec<(u8, Extension)>,
+    /// Pictures leave so long after the sound that came with them, as in a large audience.
+    pub pictures_after: Option<Duration>,
     pub watch: fn(bool),
 }
 
@@ -379,6 +383,7 @@ impl Default for Setup {
             ladder: Vec::new(),
             channels: Vec::new(),
             extensions: Vec::new(),
+            pictures_after: None,
             watch: |_| (),
         }
     }
@@ -438,6 +443,8 @@ impl World {
             data: Vec::new(),
             watch: setup.watch,
             sent: Vec::new(),
+            pictures_after: setup.pictures_after,
+            pictures_due: None,
             viewer_alive: true,
             source_alive: true,
         }
@@ -501,6 +508,7 @@ impl World {
     fn step(&mut self, end: Instant) -> bool {
         let timers = [
             self.subscriber.poll_timeout(),
+            self.pictures_due,
             self.viewer_alive.then_some(self.viewer.next),
             self.down.poll_timeout(),
             self.up.poll_timeout(),
@@ -514,10 +522,20 @@ impl World {
         let now = self.now;
         if self.source_alive && now >= self.source.next {
             let burst = self.source.produce(now);
-            self.cache.push(&burst);
+            let late = self.cache.push(&burst);
             (self.watch)(true);
-            self.subscriber.forward(now, &burst, &self.cache, &mut self.outbox);
+            match self.pictures_after {
+                Some(pause) => {
+                    self.subscriber.forward_sound(now, &late, &self.cache, &mut self.outbox);
+                    self.pictures_due.get_or_insert(now + pause);
+                }
+                None => self.subscriber.forward(now, &late, &self.cache, &mut self.outbox),
+            }
             (self.watch)(false);
+        }
+        if self.pictures_due.is_some_and(|due| now >= due) {
+            self.pictures_due = None;
+            self.subscriber.forward(now, &[], &self.cache, &mut self.outbox);
         }
         (self.watch)(true);
         while let Some(mut datagram) = self.up.poll(now) {

@@ -51,8 +51,8 @@ impl Incoming {
         }
     }
 
-    /// Everything that came of the last call; datagrams go to `out`. The burst, for subscribers.
-    pub fn drain(&mut self, now: Instant, out: &mut Outbox) -> Vec<Arc<Packet>> {
+    /// Everything that came of the last call; datagrams go to `out`. If packets did: the late ones, for subscribers.
+    pub fn drain(&mut self, now: Instant, out: &mut Outbox) -> Option<Vec<Arc<Packet>>> {
         self.ingest.poll(now, out);
         while let Some(event) = self.ingest.poll_event() {
             if let IngestEvent::Started(description) = &event {
@@ -60,13 +60,12 @@ impl Incoming {
             }
             self.events.push(event);
         }
-        let mut all = Vec::new();
+        let mut late = None;
         while let Some(burst) = self.ingest.poll_burst() {
-            self.cache.push(&burst);
-            all.extend(burst.iter().cloned());
+            late.get_or_insert_with(Vec::new).extend(self.cache.push(&burst));
+            self.packets.extend(burst.iter().cloned());
         }
-        self.packets.extend(all.iter().cloned());
-        all
+        late
     }
 
     pub fn has(&self, event: &IngestEvent) -> bool {
@@ -377,9 +376,9 @@ impl<P: Publish> World<P> {
     }
 
     pub fn drain_ingest(&mut self) {
-        let burst = self.incoming.drain(self.now, &mut self.outbox);
-        if let Some((subscriber, _)) = self.viewer.as_mut().filter(|_| !burst.is_empty()) {
-            subscriber.forward(self.now, &burst, &self.incoming.cache, &mut self.outbox);
+        let late = self.incoming.drain(self.now, &mut self.outbox);
+        if let (Some((subscriber, _)), Some(late)) = (&mut self.viewer, late) {
+            subscriber.forward(self.now, &late, &self.incoming.cache, &mut self.outbox);
         }
         for (to, datagram) in self.outbox.iter() {
             let link = if to.address == client() { &mut self.to_viewer } else { &mut self.to_publisher };
