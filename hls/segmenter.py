@@ -335,6 +335,10 @@ class VideoSegmenter:
             return self._join(picture)
         boundary = self._boundaries[0] if self._boundaries else None
         late = picture.at - boundary.start if boundary else -_NEVER
+        if len(self._boundaries) > 1 and picture.at >= self._boundaries[1].start - self._tolerance:
+            # A short segment: this picture belongs to the next one already.
+            self._miss(self._boundaries[0], picture.at)
+            return True
         if boundary and late >= -self._tolerance:
             if picture.key and late <= self._tolerance:
                 self._waiting.popleft()

@@ -63,8 +63,18 @@ async def shown(page: Page, height: int) -> None:
 
 
 async def choose(page: Page, height: int) -> None:
+    """Asks for this height until it is shown: on a busy machine Chromium pauses a layer, and hls.js forgets a choice that met a gap."""
     await page.evaluate(
-        "height => { hls.nextLevel = hls.levels.findIndex(level => level.height === height); }", height
+        """height => {
+            clearInterval(window.choosing);
+            const ask = () => {
+                if (video.videoHeight === height) clearInterval(window.choosing);
+                else hls.nextLevel = hls.levels.findIndex((level) => level.height === height);
+            };
+            window.choosing = setInterval(ask, 5000);
+            ask();
+        }""",
+        height,
     )
 
 
@@ -95,7 +105,7 @@ async def _story(player: str, tmp_path: Path) -> None:
             await shown(page, height)
 
         # The publisher switches the larger one off: its viewers are shown the other one.
-        await page.evaluate("hls.nextLevel = -1")
+        await page.evaluate("clearInterval(window.choosing); hls.nextLevel = -1")
         await publisher.page.evaluate("""async () => {
             const [sender] = rtc.sending.connection.getSenders().filter((one) => one.track.kind === "video");
             const parameters = sender.getParameters();
