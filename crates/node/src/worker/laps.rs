@@ -20,7 +20,7 @@ const MOST_AT_ONCE: usize = 1000;
 /// What laps may take of a turn of the loop.
 pub(super) const PORTION: Duration = Duration::from_millis(1);
 /// A worker whose subscribers wait longer than that for pictures has more to do than it can: sound then rides with them, which is cheaper.
-const MOST_BEHIND: Duration = Duration::from_millis(200);
+const MOST_BEHIND: Duration = Duration::from_millis(80);
 
 /// What of a burst is sent.
 #[derive(Debug, Clone, Copy)]
