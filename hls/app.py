@@ -21,6 +21,7 @@ from hls.feed import Feed, WallTime
 from hls.grid import tier
 from hls.packager import Packager
 from hls.replica import Replica
+from hls.shelf import EdgeShelf
 from hls.standby import Standby
 from hls.twin import Reader, tell
 from sfu.node import MediaNode
@@ -174,9 +175,9 @@ class HlsNode:
             self._ask_key_frame(stream)
 
         if broadcast.twinned or broadcast.twin:
-            replica = Replica(stream, self.edge)
+            replica = Replica(stream, EdgeShelf(self.edge))
             return Standby(replica, self._grid, window_s, ask), replica
-        return Packager(stream, self._grid, window_s, self.edge, ask, self._clock.now_ms()), None
+        return Packager(stream, self._grid, window_s, EdgeShelf(self.edge), ask, self._clock.now_ms()), None
 
     def _twin_of(self, stream: str) -> str | None:
         broadcast = self.node.link.directory.broadcasts.get(stream)

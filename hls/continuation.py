@@ -10,13 +10,14 @@ import math
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from hls.fmp4.boxes import box
-from hls.grid import PARTS_LISTED_FOR, Grid
-from hls.packager import Shelf
+from hls.grid import PARTS_LISTED_FOR, Grid, iso
+from hls.rendition import Snapshot
 from hls.replica import Replica
+from hls.shelf import Shelf
 
 _NOTHING = box(b"free")
 _KEEP_S = 30.0
@@ -108,7 +109,6 @@ def read(playlist: bytes) -> Text:
                 block.duration_s = float(line[8:].rstrip(","))
             elif not line.startswith("#"):
                 text.blocks.append(block)
-                block = None
                 # What follows belongs to the next segment, as in the playlist.
                 block = Block(text.msn + text.skipped + len(text.blocks), init)
     if block is not None and block.lines:
@@ -153,7 +153,7 @@ class Past:
         for number in range(missing):
             gap = Block(self.last + 1, self.blocks[-1].init if self.blocks else "", duration_s=length_s)
             gap.lines = [
-                _DATE + _iso(end_s + number * length_s),
+                _DATE + iso(datetime.fromtimestamp(end_s + number * length_s, UTC)),
                 *_gap_parts(gap.msn, length_s, grid),
                 f"#EXTINF:{length_s:.5f},",
                 "#EXT-X-GAP",
@@ -195,7 +195,7 @@ class Continuation:
         self._grid = grid
         self._window_s = window_s
         self._first = first_msn
-        self._past = {name: Past(shown.live) for name, shown in replica.renditions.items()}
+        self._past = {name: Past(shown.newest.live) for name, shown in replica.renditions.items()}
         self._finished: set[str] = set()
         self._names = {name: [*shown.media, *shown.joined] for name, shown in replica.renditions.items()}
         self._leaving: dict[str, deque[tuple[float, int]]] = {name: deque() for name in self._past}
@@ -209,56 +209,34 @@ class Continuation:
     def close(self, stream: str) -> bool:
         return self._shelf.close(stream)
 
-    def put(
-        self,
-        stream: str,
-        rendition: str,
-        *,
-        msn: int,
-        part: int,
-        live: bytes,
-        delta: bytes | None = None,
-        plain: bytes | None = None,
-        media: Sequence[tuple[str, bytes]] = (),
-        joined: Sequence[tuple[str, list[str]]] = (),
-        dropped: Sequence[str] = (),
-        hint: str | None = None,
-        ended: bool = False,
-    ) -> None:
-        past = self._past.get(rendition)
-        if past is not None:
-            text = read(live)
-            own = [
-                *(one for one in text.blocks if one.msn >= self._first),
-                *([text.open] if text.open else []),
-            ]
-            extra_media: dict[str, bytes] = {}
-            extra_joined: dict[str, list[str]] = {}
-            if rendition not in self._finished:
-                self._finished.add(rendition)
-                extra_media, extra_joined = past.finish(self._first, own[0].start_s, self._grid)
-            gone = self._expire(rendition, past, own[-1].end_s)
-            live = self._merged(rendition, past, text, own[-1].end_s)
-            delta = self._merged_delta(rendition, past, delta)
-            plain = plain and self._merged_plain(past, plain)
+    def put(self, stream: str, snapshot: Snapshot) -> None:
+        past = self._past.get(snapshot.rendition)
+        self._shelf.put(stream, self._continued(past, snapshot) if past else snapshot)
+
+    def _continued(self, past: Past, snapshot: Snapshot) -> Snapshot:
+        """The packager's, behind what was before it."""
+        rendition, text = snapshot.rendition, read(snapshot.live)
+        own = [*self._own(text), *([text.open] if text.open else [])]
+        extra_media: dict[str, bytes] = {}
+        extra_joined: dict[str, list[str]] = {}
+        if rendition not in self._finished:
+            self._finished.add(rendition)
+            extra_media, extra_joined = past.finish(self._first, own[0].start_s, self._grid)
+        gone = self._expire(rendition, past, own[-1].end_s)
+        return replace(
+            snapshot,
+            live=self._merged(rendition, past, text, own[-1].end_s),
+            delta=self._merged_delta(rendition, past, snapshot.delta),
+            plain=snapshot.plain and self._merged_plain(past, snapshot.plain),
             # The packager's gap segments before its first one have the numbers of segments that are there.
-            media = [*extra_media.items(), *((name, data) for name, data in media if self._is_own(name))]
-            joined = [*extra_joined.items(), *joined]
-            dropped = [*gone, *(name for name in dropped if self._is_own(name))]
-        self._shelf.put(
-            stream,
-            rendition,
-            msn=msn,
-            part=part,
-            live=live,
-            delta=delta,
-            plain=plain,
-            media=list(media),
-            joined=list(joined),
-            dropped=list(dropped),
-            hint=hint,
-            ended=ended,
+            media=[*extra_media.items(), *(one for one in snapshot.media if self._is_own(one[0]))],
+            joined=[*extra_joined.items(), *snapshot.joined],
+            dropped=[*gone, *(name for name in snapshot.dropped if self._is_own(name))],
         )
+
+    def _own(self, text: Text) -> list[Block]:
+        """The finished segments that the packager has made."""
+        return [one for one in text.blocks if one.msn >= self._first]
 
     def _is_own(self, name: str) -> bool:
         number = _number(name)
@@ -278,8 +256,12 @@ class Continuation:
             self._names[rendition] = kept
         return names
 
-    def _head(self, past: Past, text: Text) -> list[str]:
-        msn = past.blocks[0].msn if past.blocks else max(text.msn, self._first)
+    def _begin(self, past: Past, text: Text) -> int:
+        """Number of the first segment that the playlist tells of."""
+        return past.blocks[0].msn if past.blocks else max(text.msn, self._first)
+
+    @staticmethod
+    def _head(past: Past, text: Text, msn: int) -> list[str]:
         return [
             *text.head,
             f"#EXT-X-MEDIA-SEQUENCE:{msn}",
@@ -287,21 +269,21 @@ class Continuation:
         ]
 
     def _merged(self, rendition: str, past: Past, text: Text, end_s: float) -> bytes:
-        lines = self._head(past, text)
         parts_from = end_s - PARTS_LISTED_FOR * self._grid.target_duration_s
         rows = [
             (one.init, one.lines if one.start_s >= parts_from else one.without_parts()) for one in past.blocks
         ]
-        rows += [(one.init, one.lines) for one in text.blocks if one.msn >= self._first]
+        rows += [(one.init, one.lines) for one in self._own(text)]
         if text.open:
             rows.append((text.open.init, text.open.lines))
-        return _joined(lines, rows, text.tail + self._missing_reports(rendition, text.tail))
+        head = self._head(past, text, self._begin(past, text))
+        return _joined(head, rows, text.tail + self._missing_reports(rendition, text.tail))
 
     def _missing_reports(self, rendition: str, tail: list[str]) -> list[str]:
         """Where the renditions stand that the packager has made nothing of yet."""
         told = "\n".join(tail)
         return [
-            f'#EXT-X-RENDITION-REPORT:URI="../{name}/index.m3u8",LAST-MSN={one.msn},LAST-PART={one.part}'
+            f'#EXT-X-RENDITION-REPORT:URI="../{name}/index.m3u8",LAST-MSN={one.newest.msn},LAST-PART={one.newest.part}'
             for name, one in self._replica.renditions.items()
             if name != rendition and f'"../{name}/index.m3u8"' not in told
         ]
@@ -313,8 +295,8 @@ class Continuation:
         text = read(delta)
         if text.msn + text.skipped < self._first:
             return None
-        head = self._head(past, text)
-        first = past.blocks[0].msn if past.blocks else max(text.msn, self._first)
+        first = self._begin(past, text)
+        head = self._head(past, text, first)
         head.append(f"#EXT-X-SKIP:SKIPPED-SEGMENTS={text.msn + text.skipped - first}")
         rows = [(one.init, one.lines) for one in text.blocks]
         if text.open:
@@ -326,13 +308,8 @@ class Continuation:
         blocks = list(past.blocks)
         while blocks and blocks[0].gap:
             blocks.pop(0)
-        own = [one for one in text.blocks if one.msn >= self._first]
-        msn = (blocks + own)[0].msn
-        head = [
-            *text.head,
-            f"#EXT-X-MEDIA-SEQUENCE:{msn}",
-            f"#EXT-X-DISCONTINUITY-SEQUENCE:{past.discontinuities + text.discontinuities}",
-        ]
+        own = self._own(text)
+        head = self._head(past, text, (blocks + own)[0].msn)
         rows = [(one.init, one.without_parts()) for one in blocks] + [(one.init, one.lines) for one in own]
         return _joined(head, rows, text.tail)
 
@@ -340,7 +317,7 @@ class Continuation:
 def following(replica: Replica, leader: str, start_ms: float, grid: Grid) -> int:
     """Number of the first segment of a packager that goes on after `replica`, with a first picture captured at `start_ms` (Unix): above
     all that players know, with room for the gap segments before it."""
-    past = {name: Past(shown.live) for name, shown in replica.renditions.items()}
+    past = {name: Past(shown.newest.live) for name, shown in replica.renditions.items()}
     newest = max(one.last for one in past.values())
     hole_s = start_ms / 1000 - past[leader].end_s
     # Renditions that were a part or two behind have a hole that is longer by as much.
@@ -360,11 +337,6 @@ def _gap_parts(msn: int, length_s: float, grid: Grid) -> list[str]:
 def _number(name: str) -> int | None:
     match = _MSN_OF_NAME.fullmatch(name)
     return int(match[1]) if match else None
-
-
-def _iso(unix_s: float) -> str:
-    date = datetime.fromtimestamp(unix_s, UTC)
-    return f"{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z"
 
 
 def _joined(head: list[str], rows: Sequence[tuple[str, list[str]]], tail: list[str]) -> bytes:

@@ -92,5 +92,9 @@ def scaled(ticks_: int, rate: int, to_rate: int) -> int:
 
 def date_time(ticks_: int, rate: int) -> str:
     """EXT-X-PROGRAM-DATE-TIME of a time on the timeline, to the millisecond."""
-    date = ERA + timedelta(milliseconds=round(ticks_ * 1000 / rate))
+    return iso(ERA + timedelta(milliseconds=round(ticks_ * 1000 / rate)))
+
+
+def iso(date: datetime) -> str:
+    """A date in UTC as playlists write it, to the millisecond."""
     return f"{date:%Y-%m-%dT%H:%M:%S}.{date.microsecond // 1000:03d}Z"

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Protocol
 
 from common.log import log
 from hls.grid import Grid, first_msn, ticks
 from hls.layers import Layers
 from hls.playlist import DateRange, multivariant
 from hls.rendition import LEADING_GAPS, Rendition
+from hls.shelf import Shelf
 from hls.sound import Changes, Sound
 from hls.sources import AccessUnit
 from hls.sync import WallClock
@@ -25,33 +25,6 @@ _VIDEO_WAIT_MS = 1500
 _AUDIO_WAIT_MS = 1000
 """A stream with pictures and no sound for this long begins as a video broadcast; sound that comes later joins it."""
 _PACKAGED = ("h264", "opus")
-
-
-class Shelf(Protocol):
-    """Where snapshots go: `common._native.Edge`."""
-
-    def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None: ...
-
-    def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None: ...
-
-    def put(
-        self,
-        stream: str,
-        rendition: str,
-        *,
-        msn: int,
-        part: int,
-        live: bytes,
-        delta: bytes | None = None,
-        plain: bytes | None = None,
-        media: list[tuple[str, bytes]] = ...,
-        joined: list[tuple[str, list[str]]] = ...,
-        dropped: list[str] = ...,
-        hint: str | None = None,
-        ended: bool = False,
-    ) -> None: ...
-
-    def close(self, stream: str) -> bool: ...
 
 
 class Shape(enum.Enum):
@@ -235,23 +208,9 @@ class Packager:
         if not (events or ended):
             return
         reports = [one.report for one in self._renditions() if one is not rendition and one.report]
-        one = rendition.snapshot(events, reports, ended=ended)
-        if one is None:
-            return
-        self._shelf.put(
-            self.stream,
-            one.rendition,
-            msn=one.msn,
-            part=one.part,
-            live=one.live,
-            delta=one.delta,
-            plain=one.plain,
-            media=one.media,
-            joined=one.joined,
-            dropped=one.dropped,
-            hint=one.hint,
-            ended=one.ended,
-        )
+        snapshot = rendition.snapshot(events, reports, ended=ended)
+        if snapshot is not None:
+            self._shelf.put(self.stream, snapshot)
 
     def _show_index(self) -> None:
         """The multivariant playlists, once every rendition has its first part, and whenever they change."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from hls.packager import Shelf
+from hls.rendition import Snapshot
+from hls.shelf import Shelf
 
 _LENGTH = struct.Struct(">I")
 _MOST_HEAD_BYTES = 4 << 20
@@ -59,15 +60,30 @@ async def frames(source: Source) -> AsyncIterator[tuple[dict[str, Any], list[byt
 class Shown:
     """What players see of one rendition now, and what they may still fetch."""
 
-    msn: int = 0
-    part: int = 0
-    live: bytes = b""
-    delta: bytes | None = None
+    newest: Snapshot
     plain: bytes | None = None
-    hint: str | None = None
-    ended: bool = False
     media: dict[str, bytes] = field(default_factory=dict)
     joined: dict[str, list[str]] = field(default_factory=dict)
+
+    def take(self, snapshot: Snapshot) -> None:
+        """The next state."""
+        self.newest = snapshot
+        self.plain = snapshot.plain or self.plain
+        self.media.update(snapshot.media)
+        self.joined.update(snapshot.joined)
+        for name in snapshot.dropped:
+            self.media.pop(name, None)
+            self.joined.pop(name, None)
+
+    def whole(self) -> Snapshot:
+        """All of it as one state, for who has seen none before."""
+        return replace(
+            self.newest,
+            plain=self.plain,
+            media=list(self.media.items()),
+            joined=list(self.joined.items()),
+            dropped=[],
+        )
 
 
 class Replica:
@@ -89,7 +105,7 @@ class Replica:
     @property
     def ended(self) -> bool:
         """Players have been told of the end."""
-        return self.shows and all(shown.ended for shown in self.renditions.values())
+        return self.shows and all(shown.newest.ended for shown in self.renditions.values())
 
     def forget(self) -> None:
         """What comes next begins anew."""
@@ -114,46 +130,11 @@ class Replica:
         self._tell(_index(documents))
         self._edge.put_index(stream, documents)
 
-    def put(
-        self,
-        stream: str,
-        rendition: str,
-        *,
-        msn: int,
-        part: int,
-        live: bytes,
-        delta: bytes | None = None,
-        plain: bytes | None = None,
-        media: Sequence[tuple[str, bytes]] = (),
-        joined: Sequence[tuple[str, list[str]]] = (),
-        dropped: Sequence[str] = (),
-        hint: str | None = None,
-        ended: bool = False,
-    ) -> None:
-        shown = self.renditions.setdefault(rendition, Shown())
-        shown.msn, shown.part, shown.live, shown.delta = msn, part, live, delta
-        shown.plain = plain or shown.plain
-        shown.hint, shown.ended = hint, ended
-        shown.media.update(media)
-        shown.joined.update(joined)
-        for name in dropped:
-            shown.media.pop(name, None)
-            shown.joined.pop(name, None)
-        self._tell(_put(rendition, shown, plain, media, joined, dropped))
-        self._edge.put(
-            stream,
-            rendition,
-            msn=msn,
-            part=part,
-            live=live,
-            delta=delta,
-            plain=plain,
-            media=list(media),
-            joined=list(joined),
-            dropped=list(dropped),
-            hint=hint,
-            ended=ended,
-        )
+    def put(self, stream: str, snapshot: Snapshot) -> None:
+        shown = self.renditions.setdefault(snapshot.rendition, Shown(snapshot))
+        shown.take(snapshot)
+        self._tell(_put(snapshot))
+        self._edge.put(stream, snapshot)
 
     def close(self, stream: str) -> bool:
         self._tell(frame({"op": "close"}))
@@ -169,9 +150,8 @@ class Replica:
         """Tells `reader` all that there is, then each change before players see it. Returns what ends that."""
         if self._grid:
             reader(self._opened())
-        for name, shown in self.renditions.items():
-            media, joined = list(shown.media.items()), list(shown.joined.items())
-            reader(_put(name, shown, shown.plain, media, joined, ()))
+        for shown in self.renditions.values():
+            reader(_put(shown.whole()))
         if self.indexes:
             reader(_index(list(self.indexes.items())))
         self._readers.add(reader)
@@ -192,8 +172,7 @@ class Replica:
             case "index":
                 self.put_index(self.stream, [(str(name), next(blobs)) for name in head["names"]])
             case "put":
-                self.put(
-                    self.stream,
+                snapshot = Snapshot(
                     str(head["rendition"]),
                     msn=int(head["msn"]),
                     part=int(head["part"]),
@@ -206,6 +185,7 @@ class Replica:
                     hint=None if head["hint"] is None else str(head["hint"]),
                     ended=bool(head["ended"]),
                 )
+                self.put(self.stream, snapshot)
             case "close":
                 self.close(self.stream)
             case _:
@@ -221,26 +201,19 @@ def _index(documents: Sequence[tuple[str, bytes]]) -> bytes:
     )
 
 
-def _put(
-    rendition: str,
-    shown: Shown,
-    plain: bytes | None,
-    media: Sequence[tuple[str, bytes]],
-    joined: Sequence[tuple[str, list[str]]],
-    dropped: Sequence[str],
-) -> bytes:
+def _put(snapshot: Snapshot) -> bytes:
     head = {
         "op": "put",
-        "rendition": rendition,
-        "msn": shown.msn,
-        "part": shown.part,
-        "delta": shown.delta is not None,
-        "plain": plain is not None,
-        "media": [name for name, _ in media],
-        "joined": list(joined),
-        "dropped": list(dropped),
-        "hint": shown.hint,
-        "ended": shown.ended,
+        "rendition": snapshot.rendition,
+        "msn": snapshot.msn,
+        "part": snapshot.part,
+        "delta": snapshot.delta is not None,
+        "plain": snapshot.plain is not None,
+        "media": [name for name, _ in snapshot.media],
+        "joined": snapshot.joined,
+        "dropped": snapshot.dropped,
+        "hint": snapshot.hint,
+        "ended": snapshot.ended,
     }
-    texts = [text for text in (shown.live, shown.delta, plain) if text is not None]
-    return frame(head, [*texts, *(data for _, data in media)])
+    texts = [text for text in (snapshot.live, snapshot.delta, snapshot.plain) if text is not None]
+    return frame(head, [*texts, *(data for _, data in snapshot.media)])

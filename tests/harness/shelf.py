@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import av
 
 from hls.grid import Grid
 from hls.packager import Packager
+from hls.rendition import Snapshot
 from tests.harness.live_source import LiveSource
 
 
@@ -30,7 +30,7 @@ class Shown:
 
 @dataclass
 class Shelf:
-    """Implements `hls.packager.Shelf`."""
+    """Implements `hls.shelf.Shelf`."""
 
     now_ms: float = 0
     opened: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -52,34 +52,30 @@ class Shelf:
         self.indexes.update((name, body.decode()) for name, body in documents)
         self.index_log.append((self.now_ms, self.indexes["index.m3u8"]))
 
-    def put(
-        self,
-        stream: str,
-        rendition: str,
-        *,
-        msn: int,
-        part: int,
-        live: bytes,
-        delta: bytes | None = None,
-        plain: bytes | None = None,
-        media: Iterable[tuple[str, bytes]] = (),
-        joined: Iterable[tuple[str, list[str]]] = (),
-        dropped: Iterable[str] = (),
-        hint: str | None = None,
-        ended: bool = False,
-    ) -> None:
+    def put(self, stream: str, snapshot: Snapshot) -> None:
         assert stream in self.opened
-        for name, data in media:
+        rendition = snapshot.rendition
+        for name, data in snapshot.media:
             self.media[rendition, name] = data
-        for name, parts in joined:
+        for name, parts in snapshot.joined:
             self.media[rendition, name] = b"".join(self.media[rendition, part] for part in parts)
         self.ever.update(self.media)
-        for name in dropped:
+        for name in snapshot.dropped:
             del self.media[rendition, name]
             self.dropped.add((rendition, name))
-        text = [one.decode() if one else None for one in (delta, plain)]
+        delta, plain = (one.decode() if one else None for one in (snapshot.delta, snapshot.plain))
         self.shown.append(
-            Shown(self.now_ms, rendition, msn, part, live.decode(), text[0], text[1], hint, ended)
+            Shown(
+                self.now_ms,
+                rendition,
+                snapshot.msn,
+                snapshot.part,
+                snapshot.live.decode(),
+                delta,
+                plain,
+                snapshot.hint,
+                snapshot.ended,
+            )
         )
 
     def close(self, stream: str) -> bool:

@@ -175,7 +175,7 @@ async def test_a_third_packager_reads_along_with_the_second() -> None:
         async for head, blobs in frames(reader):
             third.apply(head, blobs)
     assert third.renditions["v0"].media == twins.second.renditions["v0"].media
-    assert third.renditions["v0"].live == twins.second.renditions["v0"].live
+    assert third.renditions["v0"].newest.live == twins.second.renditions["v0"].newest.live
     assert third.indexes == twins.second.indexes
 
 
