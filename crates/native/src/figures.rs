@@ -268,16 +268,11 @@ pub(crate) struct Figures {
 pub(crate) fn snapshot(node: &Node, sessions: bool) -> Figures {
     let now = Instant::now();
     let workers = node.stats();
-    let mut forward = Histogram::default();
-    let mut sound = Histogram::default();
-    let mut first_frame = Histogram::default();
-    let mut connect = Histogram::default();
-    for worker in &workers {
-        forward.merge(&worker.forward);
-        sound.merge(&worker.sound);
-        first_frame.merge(&worker.first_frame);
-        connect.merge(&worker.connect);
-    }
+    let merged = |of: fn(&WorkerStats) -> &Histogram| {
+        let mut all = Histogram::default();
+        workers.iter().for_each(|worker| all.merge(of(worker)));
+        Durations::from(&all)
+    };
     let mut streams: BTreeMap<String, StreamFigures> = BTreeMap::new();
     let mut pending: BTreeMap<String, Vec<SourceFigures>> = BTreeMap::new();
     for worker in &workers {
@@ -294,10 +289,10 @@ pub(crate) fn snapshot(node: &Node, sessions: bool) -> Figures {
         max_subscribers: node.max_subscribers(),
         joins: workers.iter().map(|worker| worker.joins).sum(),
         messages_dropped: node.events().messages_dropped(),
-        forward: (&forward).into(),
-        sound: (&sound).into(),
-        first_frame: (&first_frame).into(),
-        connect: (&connect).into(),
+        forward: merged(|worker| &worker.forward),
+        sound: merged(|worker| &worker.sound),
+        first_frame: merged(|worker| &worker.first_frame),
+        connect: merged(|worker| &worker.connect),
         tcp: node.gate().into(),
         sessions: if sessions { workers.iter().flat_map(|worker| one_by_one(worker)).collect() } else { Vec::new() },
         workers: workers.iter().map(|worker| worker_figures(worker)).collect(),

@@ -13,7 +13,7 @@ use sfu::{Burst, Kind, Outbox, Packet, StreamCache, Subscriber, SubscriberEvent}
 
 use crate::post::StreamName;
 
-use super::{SUBSCRIBERS_A_FLUSH, Worker};
+use super::{SUBSCRIBERS_A_FLUSH, Worker, send_out};
 
 /// Datagrams of a burst that leave in one go: about 3 ms.
 const MOST_AT_ONCE: usize = 1000;
@@ -122,15 +122,13 @@ impl Worker {
                 self.taker_timers.set(slot, taker.subscriber.poll_timeout());
             }
             if unsent == SUBSCRIBERS_A_FLUSH || served == count {
-                if !self.connections.is_empty() {
-                    self.connections.send(&self.outbox);
-                }
-                self.sender.send(&self.socket, &mut self.outbox);
+                send_out(&mut self.connections, &mut self.sender, &self.socket, &mut self.outbox);
+                let at = Instant::now();
                 let figures =
                     if matches!(part, Part::Sound(_)) { &mut self.stats.sound } else { &mut self.stats.forward };
-                figures.record(arrival.elapsed(), unsent as u64);
+                figures.record(at.saturating_duration_since(arrival), unsent as u64);
                 unsent = 0;
-                if until.is_some_and(|until| Instant::now() >= until) {
+                if until.is_some_and(|until| at >= until) {
                     break;
                 }
             }

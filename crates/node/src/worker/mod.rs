@@ -289,10 +289,7 @@ impl Worker {
     }
 
     fn flush(&mut self) {
-        if !self.connections.is_empty() {
-            self.connections.send(&self.outbox);
-        }
-        self.sender.send(&self.socket, &mut self.outbox);
+        send_out(&mut self.connections, &mut self.sender, &self.socket, &mut self.outbox);
         if let Some(refused) = self.sender.poll_refused() {
             self.shared.events.push(Event::SendRung(refused));
         }
@@ -331,6 +328,14 @@ impl Worker {
             self.end_everywhere(now, &stream, "source_lost");
         }
     }
+}
+
+/// Sends what lies in the outbox, each datagram the way that its peer is reached.
+fn send_out(connections: &mut Connections, sender: &mut Sender, socket: &UdpSocket, outbox: &mut Outbox) {
+    if !connections.is_empty() {
+        connections.send(outbox);
+    }
+    sender.send(socket, outbox);
 }
 
 /// What happened on a session's data channels, for the owner of the node.

@@ -18,9 +18,10 @@ use wire::vp8;
 use super::answer::Section;
 use super::extensions::Elements;
 use super::pictures::Pictures;
+use super::transport::Transport;
 use super::{SubscriberConfig, TrackStats};
 use crate::cache::{LayerCache, StreamCache};
-use crate::clock::NtpTime;
+use crate::clock::{NtpTime, WallClock};
 use crate::outbox::{Outbox, Peer};
 use crate::packet::{Codec, Kind, Layer, MediaTime, Packet};
 
@@ -717,15 +718,26 @@ enum Body<'a> {
 
 /// Where a forwarder's packets go.
 pub(super) struct Link<'a> {
-    pub(super) sealer: &'a Sealer,
-    pub(super) path: Peer,
-    pub(super) out: &'a mut Outbox,
-    pub(super) abs_send_time: [u8; 3],
+    sealer: &'a Sealer,
+    path: Peer,
+    out: &'a mut Outbox,
+    abs_send_time: [u8; 3],
     /// Sealed bytes that left.
     pub(super) bytes: u64,
 }
 
-impl Link<'_> {
+impl<'a> Link<'a> {
+    /// The way to the viewer, if there is one; packets say that they leave `now`.
+    pub(super) fn open(
+        now: Instant,
+        transport: &'a mut Transport,
+        clock: &WallClock,
+        out: &'a mut Outbox,
+    ) -> Option<Link<'a>> {
+        let (sealer, path) = transport.outgoing()?;
+        Some(Link { sealer, path, out, abs_send_time: rtp::abs_send_time(clock.ntp(now).0), bytes: 0 })
+    }
+
     /// Writes and seals one packet; `prefix` goes before the payload.
     fn seal(&mut self, header: &Header, sequence: u64, extension: &Elements, prefix: &[u8], body: Body<'_>) -> bool {
         let (payload, padded) = match body {

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wire::rtcp::{self, Rtcp};
-use wire::rtp;
 use wire::sdp::{Description, IceCredentials};
 
 use crate::cache::{RateWindow, StreamCache};
@@ -321,9 +320,8 @@ impl Subscriber {
     pub fn forward_sound(&mut self, now: Instant, late: &[Arc<Packet>], cache: &StreamCache, out: &mut Outbox) {
         if self.started && !self.held {
             self.forward_late(now, late, out);
-            let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
-            let (Some(audio), Some((sealer, path))) = (&mut self.audio, self.transport.outgoing()) else { return };
-            let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+            let Some(mut link) = Link::open(now, &mut self.transport, &self.clock, out) else { return };
+            let Some(audio) = &mut self.audio else { return };
             let mut unpaced = usize::MAX;
             audio.pump(now, cache, &mut unpaced, &mut link);
             self.sent.add(now, link.bytes as usize);
@@ -334,9 +332,7 @@ impl Subscriber {
         if late.is_empty() {
             return;
         }
-        let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
-        let Some((sealer, path)) = self.transport.outgoing() else { return };
-        let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+        let Some(mut link) = Link::open(now, &mut self.transport, &self.clock, out) else { return };
         for packet in late {
             match packet.kind {
                 Kind::Video => self.video.iter_mut().for_each(|video| video.forward_late(packet, &mut link)),
@@ -624,9 +620,7 @@ impl Subscriber {
             self.allowance = slots * segments;
             self.slot_began = now;
         }
-        let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
-        let Some((sealer, path)) = self.transport.outgoing() else { return };
-        let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+        let Some(mut link) = Link::open(now, &mut self.transport, &self.clock, out) else { return };
         // Audio never waits. Live it goes last, as the short tail of the video's train; while a backlog leaves, first.
         let audio_first = self.video.iter().any(|video| video.is_catching_up() || video.backlog(cache) > 8);
         let mut unpaced = usize::MAX;
@@ -707,9 +701,7 @@ impl Subscriber {
             self.padded = None;
             return;
         };
-        let abs_send_time = rtp::abs_send_time(self.clock.ntp(now).0);
-        let Some((sealer, path)) = self.transport.outgoing() else { return };
-        let mut link = Link { sealer, path, out, abs_send_time, bytes: 0 };
+        let Some(mut link) = Link::open(now, &mut self.transport, &self.clock, out) else { return };
         let each = Duration::from_nanos(PADDING_BITS * 1_000_000_000 / bps);
         // a timer that came late makes up for a few packets, not for more
         let mut padded = self.padded.unwrap_or(now).max(now.checked_sub(4 * each).unwrap_or(now));

@@ -51,6 +51,25 @@ pub struct Seen {
     pub playout_delay: Option<(Duration, Duration)>,
 }
 
+/// All that a client wants to send, and what it tells. `next`: when it wants to be asked again.
+pub fn drain(rtc: &mut Rtc, now: Instant, next: &mut Instant) -> (Vec<Vec<u8>>, Vec<Event>) {
+    let (mut datagrams, mut events) = (Vec::new(), Vec::new());
+    if now >= *next && rtc.is_alive() {
+        rtc.handle_input(Input::Timeout(now)).unwrap();
+    }
+    while rtc.is_alive() {
+        match rtc.poll_output().unwrap() {
+            Output::Timeout(due) => {
+                *next = due.max(now + Duration::from_micros(100));
+                break;
+            }
+            Output::Transmit(transmit) => datagrams.push(transmit.contents.to_vec()),
+            Output::Event(event) => events.push(event),
+        }
+    }
+    (datagrams, events)
+}
+
 /// A str0m client that receives.
 pub struct Viewer {
     pub rtc: Rtc,
@@ -142,20 +161,8 @@ impl Viewer {
 
     /// All that the client wants to send; events are noted.
     pub fn drain(&mut self, now: Instant) -> Vec<Vec<u8>> {
-        let mut datagrams = Vec::new();
-        if now >= self.next && self.rtc.is_alive() {
-            self.rtc.handle_input(Input::Timeout(now)).unwrap();
-        }
-        while self.rtc.is_alive() {
-            match self.rtc.poll_output().unwrap() {
-                Output::Timeout(due) => {
-                    self.next = due.max(now + Duration::from_micros(100));
-                    break;
-                }
-                Output::Transmit(transmit) => datagrams.push(transmit.contents.to_vec()),
-                Output::Event(event) => self.note(now, event),
-            }
-        }
+        let (datagrams, events) = drain(&mut self.rtc, now, &mut self.next);
+        events.into_iter().for_each(|event| self.note(now, event));
         datagrams
     }
 

@@ -13,9 +13,9 @@ use str0m::format;
 use str0m::media::{Direction, MediaKind, MediaTime, Mid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, Extension};
-use str0m::{Candidate, Event, Input, Output, Rtc};
+use str0m::{Candidate, Event, Input, Rtc};
 
-use super::{Viewer, client, clock, ms, server, subscriber_setup};
+use super::{Viewer, client, clock, drain, ms, server, subscriber_setup};
 
 pub fn publisher_address() -> SocketAddr {
     "203.0.113.9:5000".parse().unwrap()
@@ -168,20 +168,12 @@ impl Publish for Publisher {
     }
 
     fn drain(&mut self, now: Instant) -> Vec<Vec<u8>> {
-        let mut datagrams = Vec::new();
-        if now >= self.next && self.rtc.is_alive() {
-            self.rtc.handle_input(Input::Timeout(now)).unwrap();
-        }
-        while self.rtc.is_alive() {
-            match self.rtc.poll_output().unwrap() {
-                Output::Timeout(due) => {
-                    self.next = due.max(now + Duration::from_micros(100));
-                    break;
-                }
-                Output::Transmit(transmit) => datagrams.push(transmit.contents.to_vec()),
-                Output::Event(Event::Connected) => self.connected = true,
-                Output::Event(Event::KeyframeRequest(_)) => self.key_wanted += 1,
-                Output::Event(_) => {}
+        let (datagrams, events) = drain(&mut self.rtc, now, &mut self.next);
+        for event in events {
+            match event {
+                Event::Connected => self.connected = true,
+                Event::KeyframeRequest(_) => self.key_wanted += 1,
+                _ => {}
             }
         }
         datagrams
