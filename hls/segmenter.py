@@ -235,12 +235,8 @@ class VideoSegmenter:
         if self._flow is _Flow.WAITING:
             self._begin(picture, picture.at, discontinuity=False)
             return
-        if self._hole_before(picture):
-            # Longer than a part without a picture: no sample may last that long.
-            self._enter_gap()
-            if not picture.key:
-                self.dropped += 1
-                return
+        if self._lost_in_hole(picture):
+            return
         if self._flow is _Flow.GAP:
             self._leave_gap(picture)
         else:
@@ -253,6 +249,16 @@ class VideoSegmenter:
         if self._broken or (self._flow is not _Flow.FLOWING and not picture.key):
             self.dropped += 1
             return False
+        return True
+
+    def _lost_in_hole(self, picture: _Coded) -> bool:
+        """Longer than a part without a picture is a gap: no sample may last that long. Whether this picture is lost with it."""
+        if not self._hole_before(picture):
+            return False
+        self._enter_gap()
+        if picture.key:
+            return False
+        self.dropped += 1
         return True
 
     def _hole_before(self, picture: _Coded) -> bool:
@@ -392,11 +398,8 @@ class VideoSegmenter:
         if picture.key and self._init is not None:
             self._refuse()
             return
-        if self._hole_before(picture):
-            self._enter_gap()
-            if not picture.key:
-                self.dropped += 1
-                return
+        if self._lost_in_hole(picture):
+            return
         if self._flow is _Flow.FLOWING:
             self._flow_on_following(picture)
             return

@@ -59,8 +59,7 @@ class Fragment:
 
 @dataclass(slots=True)
 class RenditionHistory:
-    """`segments`: the most complete form in which each was listed, by number; `seen_in`: the reload that showed it first.
-    `parent_done`: numbers of segments that were seen finished."""
+    """`segments`: the most complete form in which each was listed, by number; `seen_in`: the reload that showed it first."""
 
     url: str
     name: str
@@ -87,6 +86,11 @@ class RenditionHistory:
     @property
     def low_latency(self) -> bool:
         return any(one.listing.low_latency for one in self.reloads)
+
+    @property
+    def part_target(self) -> float | None:
+        """Seconds, as it was first declared."""
+        return next((one.listing.part_target for one in self.reloads if one.listing.part_target), None)
 
     @property
     def full(self) -> list[Reload]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from hls.check.history import History
+from hls.check.recording import Probe
 
 _MOST_FINDINGS = 50
 """Kept of one rule; beyond them only the count goes on."""
@@ -74,6 +75,14 @@ def rule(
         return examine
 
     return register
+
+
+def answered(history: History, probe: Probe, status: int) -> Verdicts:
+    """Whether every rendition answers a probe with this status."""
+    for one in history.renditions.values():
+        if (reply := one.probes.get(probe)) is not None:
+            bad = reply.status != status
+            yield Finding(f"status {reply.status}", reply.where, one.name) if bad else None
 
 
 def examine(one: Rule, history: History) -> Outcome:

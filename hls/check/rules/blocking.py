@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from hls.check.history import History, Reload, RenditionHistory
 from hls.check.listing import Listing
-from hls.check.recording import Probe, Reply
-from hls.check.rule import Finding, Severity, Verdicts, rule
+from hls.check.recording import Probe
+from hls.check.rule import Finding, Severity, Verdicts, answered, rule
 
 _PLAYERS_WAIT_S = 10.0
 """hls.js gives a playlist up after so long without a byte."""
@@ -25,12 +25,6 @@ def _blocking(history: History) -> Iterator[tuple[RenditionHistory, Reload]]:
                 and not reload.listing.ended
             ):
                 yield one, reload
-
-
-def _probed(history: History, probe: Probe) -> Iterator[tuple[RenditionHistory, Reply]]:
-    for one in history.renditions.values():
-        if probe in one.probes:
-            yield one, one.probes[probe]
 
 
 @rule(Severity.MUST, 4, "8216bis 6.2.5.2")
@@ -58,36 +52,31 @@ def blocking_reload_by_number_alone(history: History) -> Verdicts:
 @rule(Severity.MUST, 5, "8216bis 6.2.5.2")
 def part_without_msn_is_refused(history: History) -> Verdicts:
     """_HLS_part without _HLS_msn is answered 400."""
-    for one, reply in _probed(history, Probe.PART_WITHOUT_MSN):
-        yield Finding(f"status {reply.status}", reply.where, one.name) if reply.status != 400 else None
+    return answered(history, Probe.PART_WITHOUT_MSN, 400)
 
 
 @rule(Severity.MUST, 5, "8216bis 6.2.5.2")
 def old_number_is_answered(history: History) -> Verdicts:
     """A reload for a segment that has left the list is answered with the list, at once."""
-    for one, reply in _probed(history, Probe.MSN_LONG_GONE):
-        yield Finding(f"status {reply.status}", reply.where, one.name) if reply.status != 200 else None
+    return answered(history, Probe.MSN_LONG_GONE, 200)
 
 
 @rule(Severity.MUST, 5, "8216bis 6.2.5.2")
 def directives_are_ignored_after_the_end(history: History) -> Verdicts:
     """A list with EXT-X-ENDLIST is given whatever the directives ask for."""
-    for one, reply in _probed(history, Probe.AFTER_THE_END):
-        yield Finding(f"status {reply.status}", reply.where, one.name) if reply.status != 200 else None
+    return answered(history, Probe.AFTER_THE_END, 200)
 
 
 @rule(Severity.SHOULD, 6, "8216bis 6.2.5.2")
 def far_ahead_number_is_refused(history: History) -> Verdicts:
     """A reload for more than two segments ahead is answered 400, not held."""
-    for one, reply in _probed(history, Probe.MSN_FAR_AHEAD):
-        yield Finding(f"status {reply.status}", reply.where, one.name) if reply.status != 400 else None
+    return answered(history, Probe.MSN_FAR_AHEAD, 400)
 
 
 @rule(Severity.SHOULD, 6, "8216bis 6.2.5.2")
 def far_ahead_part_is_refused(history: History) -> Verdicts:
     """A reload for a part beyond the advance part limit is answered 400, not held."""
-    for one, reply in _probed(history, Probe.PART_FAR_AHEAD):
-        yield Finding(f"status {reply.status}", reply.where, one.name) if reply.status != 400 else None
+    return answered(history, Probe.PART_FAR_AHEAD, 400)
 
 
 @rule(Severity.MUST, 4, "8216bis 6.2.1, 6.2.5.2")
@@ -118,7 +107,7 @@ def nothing_is_held_for_long(history: History) -> Verdicts:
 def parts_come_in_time(history: History) -> Verdicts:
     """A part is added within a PART-TARGET of the part before; media that is missing is a GAP part."""
     for one in history.seen():
-        target = next((r.listing.part_target for r in one.reloads if r.listing.part_target), None)
+        target = one.part_target
         blocking = [r for r in one.reloads if r.reply.directives.part is not None and not r.listing.ended]
         if target is None:
             continue

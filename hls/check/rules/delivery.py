@@ -37,6 +37,15 @@ def lifetime_s(reply: Reply) -> int | None:
     return None
 
 
+def _kept(reply: Reply, name: str, *, least_s: float = 0, most_s: float = math.inf) -> Finding | None:
+    """Whether a shared cache is told to keep it within these bounds."""
+    told = lifetime_s(reply)
+    good = told is not None and least_s <= told <= most_s
+    return (
+        None if good else Finding(f"Cache-Control: {reply.headers.get('cache-control')}", reply.where, name)
+    )
+
+
 @rule(Severity.MUST, 22, "Apple authoring 8.18")
 def nothing_redirects(history: History) -> Verdicts:
     """Media playlists and media are given where they were asked for, without a redirect."""
@@ -126,10 +135,7 @@ def blocking_replies_are_cached_for_long(history: History) -> Verdicts:
         for reload in one.reloads:
             asked = reload.reply.directives
             if target and asked.part is not None and reload.listing.blocking and not reload.listing.ended:
-                told = lifetime_s(reload.reply)
-                bad = told is None or not 0 < told <= 6 * target
-                seen = f"Cache-Control: {reload.reply.headers.get('cache-control')}"
-                yield Finding(seen, reload.reply.where, one.name) if bad else None
+                yield _kept(reload.reply, one.name, least_s=1, most_s=6 * target)
 
 
 @rule(Severity.SHOULD, 0, "8216bis B.1")
@@ -139,13 +145,7 @@ def plain_replies_are_cached_for_moments(history: History) -> Verdicts:
     for reply, name in _replies(history, *_PLAYLISTS):
         ended = "#EXT-X-ENDLIST" in reply.text or "#EXT-X-PLAYLIST-TYPE:VOD" in reply.text
         if target and reply.ok and reply.directives.msn is None and not ended:
-            told = lifetime_s(reply)
-            bad = told is None or told > math.ceil(target / 2)
-            yield (
-                Finding(f"Cache-Control: {reply.headers.get('cache-control')}", reply.where, name)
-                if bad
-                else None
-            )
+            yield _kept(reply, name, most_s=math.ceil(target / 2))
 
 
 @rule(Severity.SHOULD, 0, "8216bis B.1")
@@ -154,13 +154,7 @@ def media_is_cached_for_long(history: History) -> Verdicts:
     target = history.target_duration()
     for reply, name in _replies(history, *_MEDIA):
         if target and reply.ok:
-            told = lifetime_s(reply)
-            bad = told is None or told < 6 * target
-            yield (
-                Finding(f"Cache-Control: {reply.headers.get('cache-control')}", reply.where, name)
-                if bad
-                else None
-            )
+            yield _kept(reply, name, least_s=6 * target)
 
 
 @rule(Severity.SHOULD, 0, "8216bis B.1")
@@ -169,11 +163,4 @@ def errors_are_cached_for_moments(history: History) -> Verdicts:
     target = history.target_duration() or 6
     for reply, name in _replies(history, *_PLAYLISTS, *_MEDIA, Kind.PROBE):
         if reply.status >= 400:
-            told = lifetime_s(reply)
-            most = 4 * target if reply.directives.msn is not None else target
-            bad = told is None or told > most
-            yield (
-                Finding(f"Cache-Control: {reply.headers.get('cache-control')}", reply.where, name)
-                if bad
-                else None
-            )
+            yield _kept(reply, name, most_s=4 * target if reply.directives.msn is not None else target)

@@ -6,7 +6,7 @@ from collections import Counter
 
 from hls.check.history import History, RenditionHistory
 from hls.check.recording import Kind, Probe
-from hls.check.rule import Finding, Severity, Verdicts, rule
+from hls.check.rule import Finding, Severity, Verdicts, answered, rule
 
 
 @rule(Severity.MUST, 10, "8216bis 4.4.5.3")
@@ -62,7 +62,7 @@ def hinted_parts_are_given(history: History) -> Verdicts:
 def parts_come_at_once(history: History) -> Verdicts:
     """No byte of a part is sent before all of it is there: it does not trickle."""
     for one in history.seen():
-        target = next((r.listing.part_target for r in one.reloads if r.listing.part_target), None)
+        target = one.part_target
         if target is None:
             continue
         for reply in one.media.values():
@@ -75,10 +75,7 @@ def parts_come_at_once(history: History) -> Verdicts:
 @rule(Severity.SHOULD, 10, "8216bis 6.2.6")
 def unknown_media_is_not_found(history: History) -> Verdicts:
     """A part that nobody hinted at is 404, at once."""
-    for one in history.renditions.values():
-        reply = one.probes.get(Probe.UNKNOWN_MEDIA)
-        if reply is not None:
-            yield Finding(f"status {reply.status}", reply.where, one.name) if reply.status != 404 else None
+    return answered(history, Probe.UNKNOWN_MEDIA, 404)
 
 
 @rule(Severity.MUST, 11, "8216bis B.1 (-50125)")

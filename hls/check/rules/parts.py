@@ -44,15 +44,11 @@ def part_target_declared(history: History) -> Verdicts:
         yield Finding("parts, but no PART-TARGET", reload.reply.where, one.name) if bad else None
 
 
-def _part_target(one: RenditionHistory) -> float | None:
-    return next((r.listing.part_target for r in one.reloads if r.listing.part_target), None)
-
-
 @rule(Severity.MUST, 1, "8216bis 4.4.3.7")
 def part_within_target(history: History) -> Verdicts:
     """No part lasts longer than PART-TARGET."""
     for one in history.seen():
-        target = _part_target(one)
+        target = one.part_target
         if target is None:
             continue
         for _, _, part, where in one.parts():
@@ -65,7 +61,7 @@ def part_within_target(history: History) -> Verdicts:
 def part_not_short(history: History) -> Verdicts:
     """A part lasts at least 85 % of PART-TARGET, unless it is independent, a gap, before a gap, or the last of its segment."""
     for one in history.seen():
-        target = _part_target(one)
+        target = one.part_target
         if target is None:
             continue
         for segment, index, part, where in one.parts():
