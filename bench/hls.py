@@ -25,9 +25,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import psutil
 
+from avacast.process import free_port
 from common._native import Edge
 from hls.grid import ERA_MS, tier
 from hls.packager import Packager
+from hls.shelf import EdgeShelf
 from tests.harness.live_source import LiveSource
 
 OBJECTS = {
@@ -56,13 +58,6 @@ def edge_with_objects() -> Edge:
     row = [name for name, _ in parts[:6]]
     edge.put("bench", "v0", msn=1000, part=5, live=live, media=parts, joined=[("1000.m4s", row)])
     return edge
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -147,7 +142,8 @@ def packaging(seconds: float = 30.0) -> None:
     source = LiveSource(start, width=854, height=480, bitrate_bps=1_500_000, gop=48)
     units = list(source.until(start + seconds * 1000))
     edge = Edge(threads=1)
-    packager = Packager("bench", tier(0.32), 60, edge, source.ask_key_frame, start)
+    shelf = EdgeShelf(edge)
+    packager = Packager("bench", tier(0.32), 60, shelf, source.ask_key_frame, start)
     began = time.process_time()
     for unit in units:
         now_ms = unit.ntp_ms + 30

@@ -12,10 +12,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from avacast.process import free_port
 from common._native import Edge
 from common.directory import Broadcast
 from hls.app import HlsNode
-from tests.harness.caches import cache, free_port
+from tests.harness.caches import cache
 from tests.harness.hls_viewers import played
 from tests.harness.media_server import media_server
 from tests.harness.packaging import encoder, packaging

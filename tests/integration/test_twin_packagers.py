@@ -16,9 +16,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from avacast.process import free_port
 from common.auth import Audience, Tokens
 from common.directory import Broadcast, Directory
-from tests.harness.caches import cache, free_port
+from tests.harness.caches import cache
 from tests.harness.hls_viewers import played
 from tests.harness.media_server import MediaServer, media_server
 from tests.harness.packaging import SECRET, encoder
