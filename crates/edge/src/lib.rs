@@ -11,6 +11,7 @@ pub mod request;
 mod serve;
 mod stats;
 mod timed;
+mod waiting;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -24,9 +25,10 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::library::Library;
-use crate::reply::Desk;
+use crate::reply::{Desk, Post};
 use crate::stats::Counters;
 pub use crate::stats::Stats;
+use crate::waiting::Crier;
 
 /// Where and how to listen.
 #[derive(Debug, Clone)]
@@ -129,8 +131,9 @@ impl Edge {
         let port = listener.local_addr().map_err(listen)?.port();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if config.threads == 0 { cores.min(4) } else { config.threads };
+        let criers: Vec<Arc<Crier>> = (0..threads).map(|_| Arc::default()).collect();
         let desk = Arc::new(Desk {
-            library: Library::default(),
+            library: Library::new(criers.clone()),
             waiters: AtomicUsize::new(0),
             max_waiters: config.max_waiters,
         });
@@ -138,12 +141,13 @@ impl Edge {
         let (stop, stopped) = watch::channel(false);
         let open = Arc::new(AtomicUsize::new(0));
         let edge = Self { desk, counters, port, stop, threads: Mutex::default() };
-        for (index, counters) in edge.counters.iter().enumerate() {
+        for (index, (counters, crier)) in edge.counters.iter().zip(criers).enumerate() {
             let door = serve::Door {
                 listener: TcpListener::try_clone(&listener).map_err(listen)?,
                 tls: tls.clone(),
                 desk: Arc::clone(&edge.desk),
-                counters: Arc::clone(counters),
+                post: Arc::new(Post { thread: index, counters: Arc::clone(counters) }),
+                crier,
                 open: Arc::clone(&open),
                 max_open: config.max_connections,
                 stopped: stopped.clone(),

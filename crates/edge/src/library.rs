@@ -8,9 +8,9 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::HeaderValue;
 use parking_lot::RwLock;
-use tokio::sync::watch;
 
 use crate::document::{Document, Media};
+use crate::waiting::{Board, Crier, Shown};
 use crate::{EdgeError, Grid, Put};
 
 /// Place of a part in a media playlist. Ordered: a reload for `(msn, part)` may be answered once the newest part is not less.
@@ -32,31 +32,17 @@ pub(crate) struct View {
     pub(crate) ended: bool,
 }
 
-/// What those who wait look at. `Closed` frees them.
-#[derive(Debug, Clone)]
-pub(crate) enum Shown<T> {
-    Nothing,
-    Now(Arc<T>),
-    Closed,
-}
-
-impl<T> Shown<T> {
-    pub(crate) fn now(&self) -> Option<&Arc<T>> {
-        if let Self::Now(value) = self { Some(value) } else { None }
-    }
-}
-
 type Documents = HashMap<Box<str>, Arc<Document>>;
 
 #[derive(Debug)]
 pub(crate) struct Rendition {
-    pub(crate) view: watch::Sender<Shown<View>>,
+    pub(crate) view: Board<View>,
     media: RwLock<HashMap<Box<str>, Media>>,
 }
 
 impl Rendition {
-    fn new() -> Self {
-        Self { view: watch::Sender::new(Shown::Nothing), media: RwLock::default() }
+    fn new(criers: &[Arc<Crier>]) -> Self {
+        Self { view: Board::new(criers), media: RwLock::default() }
     }
 
     pub(crate) fn media(&self, name: &str) -> Option<Media> {
@@ -77,12 +63,12 @@ pub(crate) struct Lifetimes {
 pub(crate) struct Stream {
     pub(crate) grid: Grid,
     pub(crate) lifetimes: Lifetimes,
-    pub(crate) indexes: watch::Sender<Shown<Documents>>,
+    pub(crate) indexes: Board<Documents>,
     renditions: RwLock<HashMap<Box<str>, Arc<Rendition>>>,
 }
 
 impl Stream {
-    fn new(grid: Grid) -> Self {
+    fn new(grid: Grid, criers: &[Arc<Crier>]) -> Self {
         let seconds = |s: u32| HeaderValue::try_from(format!("max-age={s}")).expect("digits are a header value");
         Self {
             grid,
@@ -90,7 +76,7 @@ impl Stream {
                 blocking: seconds(6 * grid.target_duration_s),
                 plain: seconds(grid.target_duration_s.div_ceil(2).max(1)),
             },
-            indexes: watch::Sender::new(Shown::Nothing),
+            indexes: Board::new(criers),
             renditions: RwLock::default(),
         }
     }
@@ -100,12 +86,18 @@ impl Stream {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Library {
     streams: ArcSwap<HashMap<Box<str>, Arc<Stream>>>,
+    criers: Vec<Arc<Crier>>,
 }
 
 impl Library {
+    /// An empty library, read by as many threads as there are criers.
+    pub(crate) fn new(criers: Vec<Arc<Crier>>) -> Self {
+        Self { streams: ArcSwap::default(), criers }
+    }
+
     pub(crate) fn stream(&self, name: &str) -> Option<Arc<Stream>> {
         self.streams.load().get(name).cloned()
     }
@@ -121,7 +113,7 @@ impl Library {
     /// Opens `name`, in place of a stream of that name.
     pub(crate) fn open(&self, name: &str, grid: Grid) {
         self.close(name);
-        let stream = Arc::new(Stream::new(grid));
+        let stream = Arc::new(Stream::new(grid, &self.criers));
         self.change(|streams| {
             streams.insert(name.into(), Arc::clone(&stream));
         });
@@ -135,9 +127,9 @@ impl Library {
         self.change(|streams| {
             streams.remove(name);
         });
-        stream.indexes.send_replace(Shown::Closed);
+        stream.indexes.change(|shown| *shown = Shown::Closed);
         for rendition in stream.renditions.read().values() {
-            rendition.view.send_replace(Shown::Closed);
+            rendition.view.change(|shown| *shown = Shown::Closed);
         }
         true
     }
@@ -155,7 +147,7 @@ impl Library {
                 (name.into(), document)
             })
             .collect();
-        self.open_stream(stream)?.indexes.send_modify(|shown| {
+        self.open_stream(stream)?.indexes.change(|shown| {
             let mut documents = shown.now().map_or_else(Documents::new, |now| Documents::clone(now));
             documents.extend(made);
             *shown = Shown::Now(Arc::new(documents));
@@ -171,7 +163,7 @@ impl Library {
                 .renditions
                 .write()
                 .entry(put.rendition.as_str().into())
-                .or_insert_with(|| Arc::new(Rendition::new())),
+                .or_insert_with(|| Arc::new(Rendition::new(&self.criers))),
         );
         {
             let mut media = rendition.media.write();
@@ -195,7 +187,7 @@ impl Library {
         let live = Document::new("index.m3u8", put.live);
         let delta = put.delta.map(|body| Document::new("index.m3u8", body));
         let plain = put.plain.map(|body| Arc::new(Document::new("plain.m3u8", body)));
-        rendition.view.send_modify(|shown| {
+        rendition.view.change(|shown| {
             let plain = plain.or_else(|| shown.now().and_then(|view| view.plain.clone()));
             *shown = Shown::Now(Arc::new(View {
                 newest: Position { msn: put.msn, part: put.part },

@@ -12,14 +12,14 @@ use http::header::{
     IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use crate::body::Payload;
 use crate::document::{ANY, Document, EXPOSED, Encoded};
-use crate::library::{Library, Position, Rendition, Shown, Stream, View};
+use crate::library::{Library, Position, Rendition, Stream, View};
 use crate::request::{self, Directives, Range, Target};
 use crate::stats::Counters;
+use crate::waiting::Board;
 
 /// hls.js gives a playlist up after 10 s without a first byte; a held request must end before.
 const LONGEST_HOLD: Duration = Duration::from_secs(8);
@@ -28,6 +28,13 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=86400, immutabl
 /// early list for long.
 const ONE_SECOND: HeaderValue = HeaderValue::from_static("max-age=1");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// One thread: its number among those that serve, and what it has counted.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) thread: usize,
+    pub(crate) counters: Arc<Counters>,
+}
 
 /// What all connections share.
 #[derive(Debug)]
@@ -161,33 +168,26 @@ impl Desk {
     /// Waits until `ready` says so, at most `hold`. `None`: the stream was closed meanwhile.
     async fn hold<T>(
         &self,
-        receiver: &mut watch::Receiver<Shown<T>>,
+        board: &Board<T>,
+        post: &Post,
         hold: Duration,
         ready: impl Fn(&T) -> bool,
     ) -> Result<Option<Arc<T>>, Refusal> {
         let _waiter = self.wait()?;
-        let wanted = |shown: &Shown<T>| match shown {
-            Shown::Nothing => false,
-            Shown::Now(value) => ready(value),
-            Shown::Closed => true,
-        };
-        match timeout(hold, receiver.wait_for(wanted)).await {
-            Ok(Ok(shown)) => Ok(shown.now().cloned()),
-            Ok(Err(_)) => Ok(None),
-            Err(_) => Err(Refusal::TooLate),
-        }
+        let shown = board.wait(post.thread, Instant::now() + hold, ready).await.ok_or(Refusal::TooLate)?;
+        Ok(shown.now().cloned())
     }
 
     /// The reply to one request, counted.
-    pub(crate) async fn answer<B>(&self, request: &Request<B>, counters: &Counters) -> Response<Payload> {
+    pub(crate) async fn answer<B>(&self, request: &Request<B>, post: &Post) -> Response<Payload> {
         let head = match *request.method() {
             Method::GET => false,
             Method::HEAD => true,
             Method::OPTIONS => return preflight(),
             _ => return Refusal::Method.reply(),
         };
-        let mut reply = self.look_up(request, counters).await.unwrap_or_else(Refusal::reply);
-        counters.replied(reply.status(), if head { 0 } else { reply.body().length() });
+        let mut reply = self.look_up(request, post).await.unwrap_or_else(Refusal::reply);
+        post.counters.replied(reply.status(), if head { 0 } else { reply.body().length() });
         if head {
             let length = reply.body().length();
             reply.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
@@ -196,7 +196,7 @@ impl Desk {
         reply
     }
 
-    async fn look_up<B>(&self, request: &Request<B>, counters: &Counters) -> Result<Response<Payload>, Refusal> {
+    async fn look_up<B>(&self, request: &Request<B>, post: &Post) -> Result<Response<Payload>, Refusal> {
         let uri = request.uri();
         let asked = request.headers();
         let target = request::target(uri.path()).ok_or(Refusal::NotFound("no object can have this path"))?;
@@ -207,8 +207,8 @@ impl Desk {
         let stream = self.library.stream(name).ok_or(Refusal::NotFound("no such broadcast is on air"))?;
         match target {
             Target::Index { name, .. } => {
-                counters.index.add(1);
-                self.index(&stream, name, asked).await
+                post.counters.index.add(1);
+                self.index(&stream, name, asked, post).await
             }
             Target::Live { rendition, .. } => {
                 let directives = request::directives(uri.query().unwrap_or("")).map_err(|bad| match bad {
@@ -218,19 +218,19 @@ impl Desk {
                     request::BadQuery::Skip => Refusal::Bad(bad.code(), "_HLS_skip is neither YES nor v2"),
                     request::BadQuery::Twice => Refusal::Bad(bad.code(), "a delivery directive is given twice"),
                 })?;
-                counters.playlists.add(1);
+                post.counters.playlists.add(1);
                 let rendition = stream.rendition(rendition).ok_or(Refusal::NotFound("no such rendition"))?;
-                self.playlist(&stream, &rendition, directives, asked, counters).await
+                self.playlist(&stream, &rendition, directives, asked, post).await
             }
             Target::Plain { rendition, .. } => {
-                counters.playlists.add(1);
+                post.counters.playlists.add(1);
                 let rendition = stream.rendition(rendition).ok_or(Refusal::NotFound("no such rendition"))?;
-                let shown = rendition.view.borrow().now().cloned();
+                let shown = rendition.view.now();
                 let plain = match shown.as_ref().and_then(|view| view.plain.clone()) {
                     Some(plain) => plain,
                     // Before the first segment is complete.
                     None => self
-                        .hold(&mut rendition.view.subscribe(), LONGEST_HOLD, |view: &View| view.plain.is_some())
+                        .hold(&rendition.view, post, LONGEST_HOLD, |view: &View| view.plain.is_some())
                         .await?
                         .and_then(|view| view.plain.clone())
                         .ok_or(Refusal::NotFound("the broadcast has ended"))?,
@@ -238,20 +238,26 @@ impl Desk {
                 Ok(text(asked, &plain, &stream.lifetimes.plain))
             }
             Target::Media { rendition, name, .. } => {
-                counters.media.add(1);
+                post.counters.media.add(1);
                 let rendition = stream.rendition(rendition).ok_or(Refusal::NotFound("no such rendition"))?;
-                self.media(&stream, &rendition, name, asked, counters).await
+                self.media(&stream, &rendition, name, asked, post).await
             }
         }
     }
 
-    async fn index(&self, stream: &Stream, name: &str, asked: &HeaderMap) -> Result<Response<Payload>, Refusal> {
-        let now = stream.indexes.borrow().now().cloned();
+    async fn index(
+        &self,
+        stream: &Stream,
+        name: &str,
+        asked: &HeaderMap,
+        post: &Post,
+    ) -> Result<Response<Payload>, Refusal> {
+        let now = stream.indexes.now();
         let documents = match now {
             Some(documents) => documents,
             // The stream is open and its first key frame is on its way.
             None => self
-                .hold(&mut stream.indexes.subscribe(), LONGEST_HOLD, |_| true)
+                .hold(&stream.indexes, post, LONGEST_HOLD, |_| true)
                 .await?
                 .ok_or(Refusal::NotFound("the broadcast has ended"))?,
         };
@@ -265,10 +271,10 @@ impl Desk {
         rendition: &Rendition,
         directives: Directives,
         asked: &HeaderMap,
-        counters: &Counters,
+        post: &Post,
     ) -> Result<Response<Payload>, Refusal> {
         let gone = Refusal::NotFound("the broadcast has ended");
-        let mut view = rendition.view.borrow().now().cloned().ok_or(gone)?;
+        let mut view = rendition.view.now().ok_or(gone)?;
         let mut lifetime = stream.lifetimes.plain.clone();
         // "A server MUST ignore the directives when the playlist has EXT-X-ENDLIST."
         if let Some(msn) = directives.msn.filter(|_| !view.ended) {
@@ -277,10 +283,10 @@ impl Desk {
             lifetime = if directives.part.is_some() { stream.lifetimes.blocking.clone() } else { ONE_SECOND };
             if view.newest < wanted {
                 self.check_advance(stream, view.newest, wanted)?;
-                counters.blocked.add(1);
+                post.counters.blocked.add(1);
                 let hold = LONGEST_HOLD.min(Duration::from_secs(3 * u64::from(stream.grid.target_duration_s)));
                 view = self
-                    .hold(&mut rendition.view.subscribe(), hold, |view: &View| view.ended || view.newest >= wanted)
+                    .hold(&rendition.view, post, hold, |view: &View| view.ended || view.newest >= wanted)
                     .await?
                     .ok_or(gone)?;
             }
@@ -311,20 +317,20 @@ impl Desk {
         rendition: &Rendition,
         name: &str,
         asked: &HeaderMap,
-        counters: &Counters,
+        post: &Post,
     ) -> Result<Response<Payload>, Refusal> {
         let unknown = Refusal::NotFound("no such media: not yet, or no longer");
         let media = match rendition.media(name) {
             Some(media) => media,
             None => {
                 let hinted = |view: &View| !view.ended && view.hint.as_deref() == Some(name);
-                if !rendition.view.borrow().now().is_some_and(|view| hinted(view)) {
+                if !rendition.view.now().is_some_and(|view| hinted(&view)) {
                     // A part may have come between the two looks.
                     return rendition.media(name).map(|media| whole(media, asked)).ok_or(unknown)?;
                 }
-                counters.blocked.add(1);
+                post.counters.blocked.add(1);
                 let hold = LONGEST_HOLD.min(Duration::from_secs(3 * u64::from(stream.grid.target_duration_s)));
-                self.hold(&mut rendition.view.subscribe(), hold, |view: &View| !hinted(view)).await?;
+                self.hold(&rendition.view, post, hold, |view: &View| !hinted(view)).await?;
                 rendition.media(name).ok_or(unknown)?
             }
         };

@@ -21,12 +21,11 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::EdgeError;
-use crate::reply::Desk;
-use crate::stats::Counters;
+use crate::reply::{Desk, Post};
 use crate::timed::Timed;
+use crate::waiting::Crier;
 
 const HANDSHAKE: Duration = Duration::from_secs(10);
-const HEADER_READ: Duration = Duration::from_secs(30);
 /// Request heads of players are below 2 kB. The same size bounds what is queued for a reader before it is written.
 const BUFFER_BYTES: usize = 64 * 1024;
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
@@ -64,7 +63,8 @@ pub(crate) struct Door {
     pub(crate) listener: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
     pub(crate) desk: Arc<Desk>,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) post: Arc<Post>,
+    pub(crate) crier: Arc<Crier>,
     /// Connections of all threads.
     pub(crate) open: Arc<AtomicUsize>,
     pub(crate) max_open: usize,
@@ -74,13 +74,13 @@ pub(crate) struct Door {
 /// A connection's place; given back when it ends, however it ends.
 struct Place {
     open: Arc<AtomicUsize>,
-    counters: Arc<Counters>,
+    post: Arc<Post>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
-        self.counters.connections.sub(1);
+        self.post.counters.connections.sub(1);
     }
 }
 
@@ -99,6 +99,8 @@ impl Door {
     async fn accept(mut self) {
         let listener = self.listener.try_clone().and_then(tokio::net::TcpListener::from_std);
         let Ok(listener) = listener else { return };
+        let crier = Arc::clone(&self.crier);
+        tokio::spawn(async move { crier.run().await });
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -115,11 +117,11 @@ impl Door {
     fn enter(&self, stream: TcpStream) {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.max_open {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            self.counters.refused_connections.add(1);
+            self.post.counters.refused_connections.add(1);
             return;
         }
-        self.counters.connections.add(1);
-        let place = Place { open: Arc::clone(&self.open), counters: Arc::clone(&self.counters) };
+        self.post.counters.connections.add(1);
+        let place = Place { open: Arc::clone(&self.open), post: Arc::clone(&self.post) };
         // A playlist must not wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let desk = Arc::clone(&self.desk);
@@ -139,13 +141,14 @@ impl Door {
 }
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, desk: Arc<Desk>, place: Place) {
-    let counters = Arc::clone(&place.counters);
+    let post = Arc::clone(&place.post);
     let service = service_fn(|request| {
-        let (desk, counters) = (Arc::clone(&desk), Arc::clone(&counters));
-        async move { Ok::<_, Infallible>(desk.answer(&request, &counters).await) }
+        let (desk, post) = (Arc::clone(&desk), Arc::clone(&post));
+        async move { Ok::<_, Infallible>(desk.answer(&request, &post).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ).max_buf_size(BUFFER_BYTES);
+    // No timer of hyper's for the head: `Timed` bounds it without one a request.
+    builder.http1().header_read_timeout(None).max_buf_size(BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
