@@ -218,6 +218,22 @@ class HlsConfig(Node, Media):
         description="Heights in pixels, such as `360,180`, of smaller pictures that are encoded here when a publisher sends one size"
         " only; none when empty. Each broadcast takes a good part of a core.",
     )
+    store: str = Field(
+        "",
+        description="Where broadcasts are recorded: `file:///folder`, or `s3://bucket/prefix?endpoint=https://host&region=name` with the"
+        " credentials where AWS tools look for them. Nothing is recorded when empty.",
+    )
+    spool_mb: int = Field(
+        4096,
+        ge=64,
+        description="Most MB of recordings on this machine's disk: what is not in the store yet, and what the list that goes back needs.",
+    )
+    dvr_s: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that viewers can go back in a running broadcast, such as 7200; 0 for none.",
+    )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) for HTTPS on the HLS port.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
 

@@ -21,8 +21,12 @@ from hls.feed import Feed, WallTime
 from hls.grid import tier
 from hls.packager import Packager
 from hls.replica import Replica
-from hls.shelf import EdgeShelf
+from hls.shelf import EdgeShelf, Shelf
 from hls.standby import Standby
+from hls.store.opening import open_store
+from hls.store.recorder import Recorder
+from hls.store.serving import Serving
+from hls.store.shelf import RecordedShelf
 from hls.twin import Reader, tell
 from sfu.node import MediaNode
 from sfu.worker import Worker
@@ -85,6 +89,7 @@ class HlsNode:
                 hint="another program may have the port: choose one with --hls-port",
             ) from None
         try:
+            self.recorder = _recorder(config)
             core = worker or Worker.open(config)
         except Problem:
             self.edge.stop()
@@ -101,6 +106,8 @@ class HlsNode:
         self.app = self.node.app
         self.app.router.add_get("/api/hls/stats", self._stats)
         self.app.router.add_get("/api/hls/replica/{stream}", self._tell_twin)
+        if self.recorder:
+            Serving(self.recorder, self._may_watch, self._require_node).add_to(self.app)
         self.node.link.listen(self.apply)
 
     @property
@@ -114,6 +121,8 @@ class HlsNode:
 
     def start(self) -> None:
         """Begins to report to the orchestrators, and to package what they name."""
+        if self.recorder:
+            self.recorder.start()
         self.node.start()
         self._housekeeping = asyncio.create_task(self._keep_house(), name="hls housekeeping")
 
@@ -128,6 +137,8 @@ class HlsNode:
         if self._closing:
             await asyncio.wait(self._closing, timeout=0.5)
         await self.node.close()
+        if self.recorder:
+            await asyncio.to_thread(self.recorder.close)
         await asyncio.to_thread(self.edge.stop)
 
     def apply(self, directory: Directory) -> None:
@@ -174,10 +185,16 @@ class HlsNode:
         def ask() -> None:
             self._ask_key_frame(stream)
 
+        shelf: Shelf = EdgeShelf(self.edge)
         if broadcast.twinned or broadcast.twin:
-            replica = Replica(stream, EdgeShelf(self.edge))
-            return Standby(replica, self._grid, window_s, ask), replica
-        return Packager(stream, self._grid, window_s, EdgeShelf(self.edge), ask, self._clock.now_ms()), None
+            if self.recorder:
+                shelf = RecordedShelf(shelf, self.recorder, lambda: standby.led is not None)
+            replica = Replica(stream, shelf)
+            standby = Standby(replica, self._grid, window_s, ask)
+            return standby, replica
+        if self.recorder:
+            shelf = RecordedShelf(shelf, self.recorder)
+        return Packager(stream, self._grid, window_s, shelf, ask, self._clock.now_ms()), None
 
     def _twin_of(self, stream: str) -> str | None:
         broadcast = self.node.link.directory.broadcasts.get(stream)
@@ -196,8 +213,20 @@ class HlsNode:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    async def _tell_twin(self, request: web.Request) -> web.StreamResponse:
+    def _require_node(self, request: web.Request) -> None:
         self.node.link.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+
+    def _may_watch(self, request: web.Request, stream: str) -> None:
+        broadcast = self.node.link.directory.broadcasts.get(stream)
+        if broadcast is None:
+            raise NotFound(f"no broadcast {stream!r} runs here", code="recording_unknown")
+        if not broadcast.public:
+            self.node.link.tokens.verify(
+                bearer(request.headers.get("Authorization")), Audience.VIEWER, stream
+            )
+
+    async def _tell_twin(self, request: web.Request) -> web.StreamResponse:
+        self._require_node(request)
         stream = request.match_info["stream"]
         live = self._feeds.get(stream)
         if live is None or live.replica is None:
@@ -235,6 +264,18 @@ class HlsNode:
     async def _stats(self, _request: web.Request) -> web.Response:
         broadcasts: dict[str, Any] = {stream: live.packager.stats() for stream, live in self._feeds.items()}
         return web.json_response({"broadcasts": broadcasts, "edge": self.edge.stats()})
+
+
+def _recorder(config: HlsConfig) -> Recorder | None:
+    """What records, when there is a store to record into or a list that goes back."""
+    if not config.store and not config.dvr_s:
+        return None
+    return Recorder(
+        config.data / "spool",
+        open_store(config.store) if config.store else None,
+        bound_bytes=config.spool_mb << 20,
+        dvr_s=config.dvr_s,
+    )
 
 
 async def start(config: HlsConfig, *, worker: Worker | None = None) -> HlsNode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,33 @@ class Packaging:
         """Pushes a directory, as an orchestrator does."""
         self._version += 1
         directory = Directory(version=self._version, broadcasts={one.id: one for one in broadcasts})
-        token = self.node.node.link.tokens.issue(Audience.NODE, "orchestrator", ttl_s=60)
         async with self._http.post(
-            f"http://127.0.0.1:{self._site.port}/api/v1/node/directory",
+            f"{self.url}/api/v1/node/directory",
             data=directory.model_dump_json(),
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            headers={"Authorization": self.node_token, "Content-Type": "application/json"},
         ) as reply:
             assert reply.status in (200, 204), await reply.text()
+
+    @property
+    def url(self) -> str:
+        """Its control side."""
+        return f"http://127.0.0.1:{self._site.port}"
+
+    async def ask(
+        self, path: str, status: int = 200, *, method: str = "GET", **headers: str
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """A request to the control side: body and headers of the answer. `headers` with '_' for '-'."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        async with self._http.request(method, self.url + path, headers=sent, allow_redirects=False) as reply:
+            body = await reply.read()
+            assert reply.status == status, f"{path}: {reply.status} {body[:500]!r}"
+            return body, reply.headers
+
+    @property
+    def node_token(self) -> str:
+        """What an orchestrator shows."""
+        token = self.node.node.link.tokens.issue(Audience.NODE, "orchestrator", ttl_s=60)
+        return f"Bearer {token}"
 
     async def read(self, path: str, status: int = 200) -> bytes:
         """One object of the HLS listener."""
@@ -82,7 +102,7 @@ class Packaging:
 
 @asynccontextmanager
 async def packaging(
-    data: Path, worker: Worker | None = None, *, ladder: list[int] | None = None
+    data: Path, worker: Worker | None = None, *, ladder: list[int] | None = None, **settings: Any
 ) -> AsyncIterator[Packaging]:
     config = HlsConfig(
         ladder=ladder or [],
@@ -95,6 +115,7 @@ async def packaging(
         hls_host="127.0.0.1",
         hls_port=0,
         orchestrators=[],
+        **settings,
     )
     node = await hls.app.start(config, worker=worker)
     site = Site(node.app, "127.0.0.1", 0)

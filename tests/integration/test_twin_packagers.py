@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import os
 import re
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,62 +18,16 @@ from common.directory import Broadcast, Directory
 from tests.harness.caches import cache
 from tests.harness.hls_viewers import played
 from tests.harness.media_server import MediaServer, media_server
+from tests.harness.packager_process import START_S, PackagerProcess
 from tests.harness.packaging import SECRET, encoder
-
-START_S = 60.0
-
-
-class Process:
-    """A packager in a process of its own."""
-
-    def __init__(self, data: Path, http_port: int, hls_port: int) -> None:
-        self.data, self.http_port, self.hls_port = data, http_port, hls_port
-        self._process: asyncio.subprocess.Process | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
-
-    async def start(self) -> None:
-        """Runs it; returns when both of its listeners answer."""
-        settings = {
-            "AVACAST_CLUSTER_SECRET": SECRET,
-            "AVACAST_HTTP_HOST": "127.0.0.1",
-            "AVACAST_HLS_HOST": "127.0.0.1",
-            "AVACAST_MEDIA_HOST": "127.0.0.1",
-            "AVACAST_PUBLIC_IP": "127.0.0.1",
-            "AVACAST_WORKERS": "1",
-            "AVACAST_ORCHESTRATORS": "http://127.0.0.1:1",
-        }
-        ports = ("--http-port", str(self.http_port), "--hls-port", str(self.hls_port), "--media-port", "0")
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "avacast", "hls", *ports, "--data", str(self.data)),
-            env={**os.environ, **settings},
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        async with asyncio.timeout(START_S):
-            for port in (self.http_port, self.hls_port):
-                while True:
-                    with contextlib.suppress(OSError):
-                        _, writer = await asyncio.open_connection("127.0.0.1", port)
-                        writer.close()
-                        break
-                    assert self._process.returncode is None, "it has ended"
-                    await asyncio.sleep(0.02)
-
-    async def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """Ends it without a word, if it runs."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(how)
-            await self._process.wait()
-            self._process = None
 
 
 class Pair:
     """Two packagers of the broadcast `live`, the media core that they pull from, and an HTTP client."""
 
-    def __init__(self, origin: MediaServer, http: aiohttp.ClientSession, packagers: list[Process]) -> None:
+    def __init__(
+        self, origin: MediaServer, http: aiohttp.ClientSession, packagers: list[PackagerProcess]
+    ) -> None:
         self.origin, self.http, self.packagers = origin, http, packagers
         self._version = 0
 
@@ -136,7 +86,9 @@ async def pair(folder: Path) -> AsyncIterator[Pair]:
     async with AsyncExitStack() as closing:
         origin = await closing.enter_async_context(media_server(name="origin"))
         http = await closing.enter_async_context(aiohttp.ClientSession())
-        packagers = [Process(folder / f"packager-{index}", free_port(), free_port()) for index in range(2)]
+        packagers = [
+            PackagerProcess(folder / f"packager-{index}", free_port(), free_port()) for index in range(2)
+        ]
         for one in packagers:
             closing.push_async_callback(one.kill)
         await asyncio.gather(*(one.start() for one in packagers))

@@ -1,0 +1,69 @@
+"""The list of recordings, the newest first: an object of the store for each, whose names are in that order."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from common.recordings import RecordingView
+from hls.store.recording import Recording, State, catalogue_name, started_of
+from hls.store.store import NotStored, Store, is_word, whole
+
+PREFIX = "catalogue/"
+FILM = "recording.mp4"
+_MOST_ENTRY_BYTES = 64 << 10
+_NAME = re.compile(r"catalogue/\d{10}\.[A-Za-z0-9._-]+\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A recording and the name of its entry, by which the list is sorted."""
+
+    name: str
+    view: RecordingView
+
+
+def entry_of(recording: Recording, paused: str | None = None) -> Entry:
+    """The entry of a recording as it is now."""
+    sent = sum(file.size_bytes for file in recording.files.values() if file.sent)
+    total = sum(file.size_bytes for file in recording.files.values())
+    base = f"/{recording.path}"
+    view = RecordingView(
+        id=recording.id,
+        broadcast=recording.broadcast,
+        started=recording.started,
+        state=recording.state.value,
+        progress=1.0 if recording.state is State.DONE else round(sent / total, 3) if total else 0.0,
+        duration_s=round(recording.duration_s, 3),
+        size_bytes=recording.size_bytes,
+        lost_segments=recording.lost,
+        paused=paused if recording.state is State.LIVE else None,
+        renditions=sorted(recording.tracks),
+        play=f"{base}/index.m3u8",
+        film=f"{base}/{FILM}" if recording.film_bytes else None,
+        film_bytes=recording.film_bytes,
+    )
+    return Entry(recording.catalogue_name, view)
+
+
+def listed(store: Store, after: str, limit: int) -> list[Entry]:
+    """The entries that a store has after the name `after`. One that cannot be read is left out. Raises StoreError."""
+    found = []
+    for one in store.names(PREFIX, after, limit):
+        if not _NAME.fullmatch(one.name):
+            continue
+        try:
+            view = RecordingView.model_validate_json(whole(store, one.name, _MOST_ENTRY_BYTES))
+        except (ValidationError, NotStored):
+            continue
+        found.append(Entry(one.name, view))
+    return found
+
+
+def name_of(broadcast: str, id: str) -> str:
+    """The name of a recording's entry. Raises ValueError for what cannot be a recording's id."""
+    if not (is_word(broadcast) and is_word(id)):
+        raise ValueError(f"{id!r} is no recording's id")
+    return catalogue_name(broadcast, id, started_of(id))

@@ -1,0 +1,345 @@
+"""One recording: which segments of which renditions it has, where they are, and its playlists. No I/O and no clock.
+
+Everything that happens to it is an operation (a line of its journal), and `apply` is the only way in: so a recording that is read back
+is the same as one that was never away.
+
+LIVE until `end` -> ENDED, when everything that will ever belong to it is known -> DONE, when all of it is in the store."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from hls.store.journal import Op
+from hls.store.rows import Row
+from hls.store.store import is_word
+
+_VERSION = 6
+_DELTA_VERSION = 9
+_SKIP_TARGETS = 6
+"""CAN-SKIP-UNTIL: "MUST be at least six times the Target Duration"."""
+
+
+class State(enum.StrEnum):
+    LIVE = "recording"
+    ENDED = "finishing"
+    DONE = "finished"
+
+
+@dataclass(slots=True)
+class File:
+    """A file of the recording that is, or was, in the spool."""
+
+    size_bytes: int
+    crc: int
+    sent: bool = False
+
+
+@dataclass(slots=True)
+class Track:
+    """One rendition. `rows` have consecutive numbers."""
+
+    rows: list[Row] = field(default_factory=list)
+    size_bytes: int = 0
+    duration_s: float = 0.0
+    peak_bps: float = 0.0
+    lost: int = 0
+    discontinuities: int = 0
+    """Of segments that are forgotten."""
+    version: int = 0
+    texts: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Playlists that were made, with the version they are of."""
+
+    def add(self, row: Row) -> None:
+        self.rows.append(row)
+        self.size_bytes += row.size_bytes
+        self.duration_s += row.duration_s
+        if not row.gap and row.duration_s > 0:
+            self.peak_bps = max(self.peak_bps, row.size_bytes * 8 / row.duration_s)
+        self.version += 1
+
+    def row(self, uri: str) -> Row | None:
+        """The segment of this name."""
+        number = uri.partition(".")[0]
+        if not self.rows or not number.isdecimal():
+            return None
+        index = int(number) - self.rows[0].msn
+        found = self.rows[index] if 0 <= index < len(self.rows) else None
+        return found if found and found.uri == uri else None
+
+    def forget(self, count: int) -> None:
+        """The first `count` segments are listed no longer."""
+        if count:
+            self.discontinuities += sum(row.discontinuity for row in self.rows[:count])
+            del self.rows[:count]
+            self.version += 1
+
+    @property
+    def average_bps(self) -> float:
+        """Over all that is there, gaps left out."""
+        length = sum(row.duration_s for row in self.rows if not row.gap)
+        return self.size_bytes * 8 / length if length else 0.0
+
+
+class Recording:
+    """`id` is its name below the broadcast, `first` the number of its first segment. Segments of before it are nothing of it."""
+
+    def __init__(self, broadcast: str, id: str, first: int, started: str, target_s: int) -> None:
+        if not (is_word(broadcast) and is_word(id)):
+            raise ValueError(f"{broadcast!r}/{id!r} cannot be the name of a recording")
+        self.broadcast, self.id, self.first, self.started, self.target_s = (
+            broadcast,
+            id,
+            first,
+            started,
+            target_s,
+        )
+        self.state = State.LIVE
+        self.tracks: dict[str, Track] = {}
+        self.files: dict[str, File] = {}
+        self.index = ""
+        self.variants: dict[str, str] = {}
+        self.unsent = 0
+        self.film_bytes = 0
+
+    @classmethod
+    def opened(cls, op: Op) -> Recording:
+        """The recording that the first line of a journal opens. Raises ValueError, KeyError, TypeError."""
+        if op["op"] != "open":
+            raise ValueError("a journal begins with its recording")
+        return cls(
+            str(op["broadcast"]), str(op["id"]), int(op["first"]), str(op["started"]), int(op["target_s"])
+        )
+
+    @property
+    def opening(self) -> Op:
+        """The first line of its journal."""
+        return {
+            "op": "open",
+            "broadcast": self.broadcast,
+            "id": self.id,
+            "first": self.first,
+            "started": self.started,
+            "target_s": self.target_s,
+        }
+
+    @property
+    def path(self) -> str:
+        """Where its objects are in the store, and below the spool."""
+        return f"recordings/{self.broadcast}/{self.id}"
+
+    @property
+    def catalogue_name(self) -> str:
+        """The object that lists it. The newest recording comes first in the order of names."""
+        started = datetime.fromisoformat(self.started).timestamp()
+        return catalogue_name(self.broadcast, self.id, started)
+
+    @property
+    def duration_s(self) -> float:
+        """Of the longest rendition."""
+        return max((track.duration_s for track in self.tracks.values()), default=0.0)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all renditions."""
+        return sum(track.size_bytes for track in self.tracks.values())
+
+    @property
+    def lost(self) -> int:
+        """Segments that were broadcast and are not in the recording."""
+        return sum(track.lost for track in self.tracks.values())
+
+    def apply(self, op: Op) -> None:
+        """Takes one operation. Raises ValueError, KeyError, TypeError for what is none."""
+        match op["op"]:
+            case "index":
+                self._take_index(str(op["text"]))
+            case "init":
+                self._file(f"{op['rendition']}/{op['name']}", op)
+            case "row":
+                self._take_row(op)
+            case "lost":
+                self._lose(str(op["rendition"]), int(op["msn"]))
+            case "sent":
+                found = self.files.get(str(op["name"]))
+                if found is not None and not found.sent:
+                    found.sent = True
+                    self.unsent -= 1
+            case "end":
+                self.state = State.ENDED
+            case "film":
+                self.film_bytes = int(op["size"])
+            case "done":
+                self.state = State.DONE
+            case _:
+                pass  # what a newer version notes
+
+    def _file(self, name: str, op: Op) -> None:
+        if not all(map(is_word, name.split("/"))):
+            raise ValueError(f"{name!r} cannot be a file of a recording")
+        if name not in self.files:
+            self.files[name] = File(int(op["size"]), int(op["crc"]))
+            self.unsent += 1
+
+    def _take_row(self, op: Op) -> None:
+        rendition = str(op["rendition"])
+        row = Row(
+            int(op["msn"]),
+            str(op["uri"]),
+            str(float(op["duration"])) if not isinstance(op["duration"], str) else op["duration"],
+            str(op["date"]),
+            str(op["init"]),
+            bool(op.get("discontinuity")),
+            bool(op.get("gap")),
+            int(op.get("size", 0)),
+        )
+        track = self.tracks.setdefault(rendition, Track())
+        if not is_word(rendition) or row.msn < self.first:
+            raise ValueError(f"segment {row.msn} of {rendition!r} is not of this recording")
+        if track.rows and row.msn != track.rows[-1].msn + 1:
+            raise ValueError(f"segment {row.msn} of {rendition!r} follows {track.rows[-1].msn}")
+        if row.size_bytes:
+            self._file(f"{rendition}/{row.uri}", op)
+        track.add(row)
+        track.lost += bool(op.get("lost"))
+
+    def _lose(self, rendition: str, msn: int) -> None:
+        track = self.tracks[rendition]
+        index = msn - track.rows[0].msn
+        row = track.rows[index]
+        if row.msn != msn or not row.size_bytes:
+            return
+        found = self.files.pop(f"{rendition}/{row.uri}", None)
+        self.unsent -= found is not None and not found.sent
+        track.rows[index] = replace(row, gap=True, size_bytes=0)
+        track.size_bytes -= row.size_bytes
+        track.lost += 1
+        track.version += 1
+
+    def _take_index(self, text: str) -> None:
+        self.index = text
+        self.variants.update(_variants(text))
+
+    # --- playlists ---
+
+    def multivariant(self, playlist: str = "index.m3u8") -> str:
+        """The multivariant playlist, referring to media playlists of the name `playlist`: every variant there ever was, with bitrates as
+        they have been over the whole recording."""
+        folders = dict(re.findall(r'GROUP-ID="([^"]+)"[^\n]*URI="([^"/]+)/', self.index))
+        now = _variants(self.index)
+        head = [line for line in self.index.splitlines() if line and not _is_variant(line)]
+        lines = head
+        for key, line in {**now, **self.variants}.items():
+            folder, _, group = key.partition("|")
+            if folder not in self.tracks:
+                continue
+            tracks = [self.tracks[one] for one in (folder, folders.get(group, "")) if one in self.tracks]
+            peak = max(1, round(sum(track.peak_bps for track in tracks)))
+            average = max(1, round(sum(track.average_bps for track in tracks)))
+            line = re.sub(r"(?<=[:,])BANDWIDTH=\d+", f"BANDWIDTH={peak}", line)
+            line = re.sub(r"AVERAGE-BANDWIDTH=\d+", f"AVERAGE-BANDWIDTH={min(average, peak)}", line)
+            lines += [line, f"{folder}/index.m3u8"]
+        return "\n".join(lines).replace("/index.m3u8", f"/{playlist}") + "\n"
+
+    def media(self, rendition: str) -> str:
+        """The media playlist of all segments: an EVENT while the broadcast runs, VOD from its end on."""
+        track = self.tracks[rendition]
+        kind = "EVENT" if self.state is State.LIVE else "VOD"
+        return self._kept(track, kind, lambda: self._list(track.rows, kind))
+
+    def stored(self, rendition: str) -> str:
+        """The media playlist as it is kept beside the segments: it ends before the first segment that is not in the store yet."""
+        track = self.tracks[rendition]
+        there = 0
+        for row in track.rows:
+            found = self.files.get(f"{rendition}/{row.uri}")
+            if found is not None and not found.sent:
+                break
+            there += 1
+        if self.state is not State.LIVE and there == len(track.rows):
+            return self.media(rendition)
+        return self._list(track.rows[:there], "EVENT")
+
+    def dvr(self, rendition: str, window_s: float, *, skip: bool = False) -> str:
+        """The media playlist of the last `window_s`; with `skip` as a delta update, where there is enough to skip."""
+        track = self.tracks[rendition]
+        return self._kept(track, f"dvr{window_s}{skip}{self.state}", lambda: self._dvr(track, window_s, skip))
+
+    @staticmethod
+    def _kept(track: Track, what: str, make: object) -> str:
+        version, text = track.texts.get(what, (-1, ""))
+        if version != track.version:
+            assert callable(make)
+            text = str(make())
+            track.texts[what] = (track.version, text)
+        return text
+
+    def _list(self, rows: list[Row], kind: str) -> str:
+        head = [
+            f"#EXTM3U\n#EXT-X-VERSION:{_VERSION}\n#EXT-X-TARGETDURATION:{self.target_s}\n",
+            f"#EXT-X-PLAYLIST-TYPE:{kind}\n#EXT-X-MEDIA-SEQUENCE:{rows[0].msn if rows else self.first}\n",
+            "#EXT-X-DISCONTINUITY-SEQUENCE:0\n",
+        ]
+        return "".join([*head, *_lines(rows), "#EXT-X-ENDLIST\n" if kind == "VOD" else ""])
+
+    def _dvr(self, track: Track, window_s: float, skip: bool) -> str:
+        length, begin = 0.0, len(track.rows)
+        while begin and length < window_s:
+            begin -= 1
+            length += track.rows[begin].duration_s
+        rows = track.rows[begin:]
+        until = _SKIP_TARGETS * self.target_s
+        left, skipped = length, 0
+        if skip:
+            while skipped < len(rows) and left - rows[skipped].duration_s >= until:
+                left -= rows[skipped].duration_s
+                skipped += 1
+        discontinuities = track.discontinuities + sum(row.discontinuity for row in track.rows[:begin])
+        head = (
+            f"#EXTM3U\n#EXT-X-VERSION:{_DELTA_VERSION if skipped else _VERSION}\n#EXT-X-TARGETDURATION:{self.target_s}\n"
+            f"#EXT-X-SERVER-CONTROL:CAN-SKIP-UNTIL={until:.3f},HOLD-BACK={3 * self.target_s:.3f}\n"
+            f"#EXT-X-MEDIA-SEQUENCE:{rows[0].msn if rows else self.first}\n#EXT-X-DISCONTINUITY-SEQUENCE:{discontinuities}\n"
+        )
+        if skipped:
+            head += f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n"
+        tail = "" if self.state is State.LIVE else "#EXT-X-ENDLIST\n"
+        return "".join([head, *_lines(rows[skipped:]), tail])
+
+
+def catalogue_name(broadcast: str, id: str, started_s: float) -> str:
+    """The name of the object that lists a recording."""
+    return f"catalogue/{9_999_999_999 - int(started_s):010d}.{broadcast}.{id}.json"
+
+
+def recording_id(started: str, random: str) -> str:
+    """The name of a recording below its broadcast: when it began, and what nobody guesses."""
+    at = datetime.fromisoformat(started).astimezone(UTC)
+    return f"{at:%Y%m%dT%H%M%SZ}-{random}"
+
+
+def started_of(id: str) -> float:
+    """When the recording of this name began, in seconds since 1970. Raises ValueError for a name of another form."""
+    return datetime.strptime(id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+
+
+def _lines(rows: list[Row]) -> list[str]:
+    init, lines = "", []
+    for row in rows:
+        lines.append(row.lines(init))
+        init = row.init or init
+    return lines
+
+
+def _is_variant(line: str) -> bool:
+    return line.startswith("#EXT-X-STREAM-INF:") or not line.startswith("#")
+
+
+def _variants(text: str) -> dict[str, str]:
+    """The variants of a multivariant playlist: by folder and audio group, the line that describes each."""
+    found = {}
+    for line, uri in re.findall(r"^(#EXT-X-STREAM-INF:[^\n]*)\n([^#\n/]+)/", text, re.MULTILINE):
+        group = re.search(r'AUDIO="([^"]+)"', line)
+        found[f"{uri}|{group[1] if group else ''}"] = line
+    return found

@@ -1,0 +1,301 @@
+"""Recordings over HTTP: what viewers load below `/recordings/`, and what operators list and delete.
+
+Whatever may wait for a disk or for the store is done in threads. Media comes from the spool while it lies there, else from the store,
+always by this server: nothing redirects, so caches and players need to know one address only."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.web_response import ContentCoding
+
+from common.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
+from common.log import log
+from common.recordings import RecordingList
+from hls.store import catalogue
+from hls.store.recorder import Recorder
+from hls.store.recording import State
+from hls.store.store import (
+    BRIEF,
+    FINAL,
+    IMMUTABLE,
+    BadName,
+    NotStored,
+    StoreError,
+    checked,
+    content_type,
+    is_word,
+    whole,
+)
+
+_log = log("hls.store")
+
+_ERRORS = {"Cache-Control": "public, max-age=1"}
+_MOST_PLAYLIST_BYTES = 16 << 20
+_MOST_LISTED = 100
+_DELETE_AT_ONCE = 1000
+
+Check = Callable[[web.Request, str], None]
+"""Raises when this request may not see what a broadcast shows now."""
+
+
+class Serving:
+    """`may_watch` is asked before the list of a running broadcast is given to who does not name its recording; `operator` before
+    anything is listed or deleted."""
+
+    def __init__(self, recorder: Recorder, may_watch: Check, operator: Callable[[web.Request], None]) -> None:
+        self._recorder = recorder
+        self._may_watch = may_watch
+        self._operator = operator
+
+    def add_to(self, app: web.Application) -> None:
+        """Adds the routes."""
+        one = "/recordings/{broadcast}"
+        app.router.add_get(f"{one}/dvr.m3u8", self._running)
+        app.router.add_get(f"{one}/{{id}}/{{file}}", self._file)
+        app.router.add_get(f"{one}/{{id}}/{{rendition}}/{{file}}", self._file)
+        app.router.add_get("/api/recordings", self._list)
+        app.router.add_delete("/api/recordings/{broadcast}/{id}", self._delete)
+
+    # --- viewers ---
+
+    async def _running(self, request: web.Request) -> web.StreamResponse:
+        broadcast = _word(request, "broadcast")
+        self._may_watch(request, broadcast)
+        if not self._recorder.dvr_s:
+            raise _unknown(f"nothing goes back here: AVACAST_DVR_S is 0, asked for {broadcast!r}")
+
+        def addressed() -> str | None:
+            with self._recorder.recording(broadcast) as recording:
+                if recording is None or not recording.index:
+                    return None
+                return _below(recording.multivariant("dvr.m3u8"), recording.id)
+
+        found = await asyncio.to_thread(addressed)
+        if found is None:
+            raise _unknown(f"no recording of {broadcast!r} runs on this node")
+        return _playlist(request, found, BRIEF)
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        broadcast, id = _word(request, "broadcast"), _word(request, "id")
+        file, rendition = _word(request, "file"), request.match_info.get("rendition", "")
+        if rendition and not is_word(rendition):
+            raise _unknown("no rendition has this name")
+        name = f"{rendition}/{file}" if rendition else file
+        if file in ("index.m3u8", "dvr.m3u8"):
+            skip = request.query.get("_HLS_skip") in ("YES", "v2")
+            found = await asyncio.to_thread(self._made, broadcast, id, rendition, file, skip)
+            if found is not None:
+                return _playlist(request, *found)
+            if file == "dvr.m3u8":
+                raise _unknown(f"the recording {id!r} does not run any more: it is at index.m3u8")
+        path = f"recordings/{broadcast}/{id}/{name}"
+        local = await asyncio.to_thread(self._recorder.spooled, path)
+        lifetime = FINAL if file.endswith((".m3u8", ".vtt", ".jpg")) else IMMUTABLE
+        if local is not None:
+            return _local(local, rendition, file, lifetime)
+        return await self._stored(request, path, rendition, file, lifetime)
+
+    def _made(self, broadcast: str, id: str, rendition: str, file: str, skip: bool) -> tuple[str, str] | None:
+        """A playlist of a recording that is not whole in the store yet, and its lifetime."""
+        with self._recorder.recording(broadcast, id) as recording:
+            if recording is None or (rendition and rendition not in recording.tracks):
+                return None
+            lifetime = BRIEF if recording.state is State.LIVE else FINAL
+            if file == "dvr.m3u8":
+                if not self._recorder.dvr_s:
+                    return None
+                text = (
+                    recording.dvr(rendition, self._recorder.dvr_s, skip=skip)
+                    if rendition
+                    else recording.multivariant(file)
+                )
+                return text, BRIEF
+            return recording.media(rendition) if rendition else recording.multivariant(), lifetime
+
+    async def _stored(
+        self, request: web.Request, path: str, rendition: str, file: str, lifetime: str
+    ) -> web.StreamResponse:
+        store = self._recorder.store
+        if store is None:
+            raise _unknown(f"there is no {path}")
+        with _told(path):
+            checked(path)
+            if file.endswith(".m3u8"):
+                text = await asyncio.to_thread(whole, store, path, _MOST_PLAYLIST_BYTES)
+                return _playlist(request, text.decode(), lifetime)
+            size = await asyncio.to_thread(store.size, path)
+            start, end, partial = _range(request, size)
+            pieces = store.read(path, start, end)
+            first = await asyncio.to_thread(next, pieces, b"")
+        headers = {**_media_headers(rendition, file, lifetime), "Content-Length": str(end - start)}
+        if partial:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+        response = web.StreamResponse(status=206 if partial else 200, headers=headers)
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        piece = first
+        while piece:
+            await response.write(piece)
+            piece = await asyncio.to_thread(next, pieces, b"")
+        await response.write_eof()
+        return response
+
+    # --- operators ---
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self._operator(request)
+        limit_text, after = request.query.get("limit", "50"), request.query.get("after", "")
+        if not limit_text.isdecimal() or not 1 <= int(limit_text[:4]) <= _MOST_LISTED or len(limit_text) > 4:
+            raise BadRequest(f"limit is 1 to {_MOST_LISTED}", status=422, code="invalid_query")
+        if after and not is_word(after.removeprefix(catalogue.PREFIX)[:100]):
+            raise BadRequest("after is the `next` of the page before", status=422, code="invalid_query")
+        with _told("the list of recordings"):
+            page = await asyncio.to_thread(self._page, int(limit_text), after)
+        return web.json_response(text=page.model_dump_json(), headers={"Cache-Control": "no-store"})
+
+    def _page(self, limit: int, after: str) -> RecordingList:
+        """What is on this machine and what is in the store, the newest first, each once."""
+        running = {one.name: one for one in self._recorder.entries() if one.name > after}
+        stored = catalogue.listed(self._recorder.store, after, limit) if self._recorder.store else []
+        found = {**{one.name: one for one in stored}, **running}
+        names = sorted(found)[:limit]
+        more = len(found) > limit or len(stored) == limit
+        return RecordingList(
+            recordings=[found[name].view for name in names], next=names[-1] if more and names else None
+        )
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self._operator(request)
+        broadcast, id = _word(request, "broadcast"), _word(request, "id")
+        try:
+            entry = catalogue.name_of(broadcast, id)
+        except ValueError:
+            raise _unknown(f"there is no recording {id!r} of {broadcast!r}") from None
+        with _told(f"recording {id!r}"):
+            there = await asyncio.to_thread(self._remove, broadcast, id, entry)
+        if not there:
+            raise _unknown(f"there is no recording {id!r} of {broadcast!r}")
+        _log.info("recording_deleted", broadcast=broadcast, recording=id)
+        return web.Response(status=204)
+
+    def _remove(self, broadcast: str, id: str, entry: str) -> bool:
+        with self._recorder.recording(broadcast, id) as recording:
+            if recording is not None and recording.state is State.LIVE:
+                raise Conflict(
+                    f"the recording {id!r} is being made",
+                    code="recording_running",
+                    hint="end the broadcast first",
+                )
+        there = self._recorder.forget(broadcast, id)
+        store = self._recorder.store
+        if store is None:
+            return there
+        prefix = f"recordings/{broadcast}/{id}/"
+        # Its entry last: who is interrupted finds it again, and can go on.
+        while found := store.names(prefix, limit=_DELETE_AT_ONCE):
+            there = True
+            store.delete([one.name for one in found])
+        try:
+            store.size(entry)
+        except NotStored:
+            return there
+        store.delete([entry])
+        return True
+
+
+def _below(text: str, folder: str) -> str:
+    """A multivariant playlist for one folder higher up."""
+    lines = []
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            line = f"{folder}/{line}"
+        lines.append(line.replace('URI="', f'URI="{folder}/'))
+    return "\n".join(lines) + "\n"
+
+
+def _word(request: web.Request, part: str) -> str:
+    text = request.match_info[part]
+    if not is_word(text):
+        raise _unknown("no recording has this address")
+    return text
+
+
+def _unknown(detail: str) -> NotFound:
+    return NotFound(
+        detail, code="recording_unknown", hint="GET /api/recordings lists what there is", headers=_ERRORS
+    )
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (NotStored, BadName):
+        raise _unknown(f"there is no {what}") from None
+    except StoreError as error:
+        _log.warning("store_failed", what=what, reason=str(error))
+        raise Unavailable(
+            f"{what} cannot be had from the store now",
+            code="store_unavailable",
+            retry_after_s=2,
+            headers=_ERRORS,
+        ) from error
+
+
+def _media_headers(rendition: str, file: str, lifetime: str) -> dict[str, str]:
+    return {
+        "Content-Type": content_type(file, rendition),
+        "Cache-Control": lifetime,
+        "Accept-Ranges": "bytes",
+        "Access-Control-Expose-Headers": "Age, Date, Content-Length, Content-Range, ETag, Retry-After",
+    }
+
+
+def _local(path: Path, rendition: str, file: str, lifetime: str) -> web.StreamResponse:
+    return web.FileResponse(path, headers=_media_headers(rendition, file, lifetime))
+
+
+def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
+    """What is asked for of `size` bytes: begin, end, and whether that is less than all."""
+    try:
+        asked = request.http_range
+    except ValueError:
+        return 0, size, False
+    if asked.start is None and asked.stop is None:
+        return 0, size, False
+    start = asked.start or 0
+    if start < 0:
+        start = max(0, size + start)
+    end = size if asked.stop is None else min(size, asked.stop)
+    if start >= end:
+        raise Problem(
+            f"there are {size} bytes",
+            status=416,
+            code="range_not_satisfiable",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return start, end, True
+
+
+def _playlist(request: web.Request, text: str, lifetime: str) -> web.StreamResponse:
+    body = text.encode()
+    tag = f'"{zlib.crc32(body):08x}-{len(body):x}"'
+    headers = {
+        "Cache-Control": lifetime,
+        "ETag": tag,
+        "Vary": "Accept-Encoding",
+        "Access-Control-Expose-Headers": "Age, Date, Content-Length, ETag, Retry-After",
+    }
+    if tag in request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    response = web.Response(body=body, content_type="application/vnd.apple.mpegurl", headers=headers)
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        response.enable_compression(ContentCoding.gzip)
+    return response

@@ -1,0 +1,199 @@
+"""Recordings on a real packager: what viewers load while it runs and afterwards, what operators do, and a packager that is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import av
+import m3u8
+import pytest
+
+from avacast.process import free_port
+from common.auth import Audience, Tokens
+from common.directory import Broadcast, Directory
+from hls.store import catalogue
+from hls.store.folder import Folder
+from tests.harness.media_server import media_server
+from tests.harness.packager_process import PackagerProcess
+from tests.harness.packaging import SECRET, Packaging, encoder, packaging
+
+LIMIT_S = 60.0
+
+
+async def listed(packager: Packaging) -> list[dict[str, Any]]:
+    body, _ = await packager.ask("/api/recordings", Authorization=packager.node_token)
+    found: list[dict[str, Any]] = json.loads(body)["recordings"]
+    return found
+
+
+async def until_listed(packager: Packaging, state: str, duration_s: float = 0) -> dict[str, Any]:
+    """Waits until the one recording is in this state, and so long."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            found = await listed(packager)
+            if found and found[0]["state"] == state and found[0]["duration_s"] >= duration_s:
+                return found[0]
+            await asyncio.sleep(0.05)
+
+
+async def test_viewers_go_back_and_operators_list_and_delete(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    async with (
+        media_server() as origin,
+        packaging(tmp_path, origin.worker, store=store.as_uri(), dvr_s=3600) as packager,
+    ):
+        async with encoder(origin, "live"):
+            await packager.tell(Broadcast(id="live", public=True, package=True))
+            one = await until_listed(packager, "recording", 5)
+            base = f"/recordings/live/{one['id']}"
+            index = m3u8.loads((await packager.ask("/recordings/live/dvr.m3u8"))[0].decode())
+            assert [row.uri for row in index.playlists] == [f"{one['id']}/v0/dvr.m3u8"] * 2
+            text, headers = await packager.ask(f"{base}/v0/dvr.m3u8", Accept_Encoding="gzip")
+            assert headers["Cache-Control"] == "public, max-age=1" and headers["Content-Encoding"] == "gzip"
+            dvr = m3u8.loads(text.decode())
+            segment = dvr.segments[0]
+            data, headers = await packager.ask(f"{base}/v0/{segment.uri}")
+            assert headers["Cache-Control"] == "public, max-age=86400, immutable"
+            assert headers["Content-Type"] == "video/mp4" and headers["Access-Control-Allow-Origin"] == "*"
+            assert data == await packager.read(f"live/v0/{segment.uri}"), "the same bytes under the same name"
+            part, headers = await packager.ask(f"{base}/v0/{segment.uri}", 206, Range="bytes=8-15")
+            assert part == data[8:16] and headers["Content-Range"] == f"bytes 8-15/{len(data)}"
+            event = m3u8.loads((await packager.ask(f"{base}/index.m3u8"))[0].decode())
+            assert event.playlists[0].uri == "v0/index.m3u8"
+            assert (
+                m3u8.loads((await packager.ask(f"{base}/v0/index.m3u8"))[0].decode()).playlist_type == "event"
+            )
+            await packager.ask(
+                f"/api/recordings/live/{one['id']}", 409, method="DELETE", Authorization=packager.node_token
+            )
+        await packager.tell()
+        done = await until_listed(packager, "finished")
+        assert done["id"] == one["id"] and done["progress"] == 1
+        ended = await packager.ask(f"{base}/v0/dvr.m3u8")
+        assert ended[0].endswith(b"#EXT-X-ENDLIST\n"), "who watches the list that goes back reads its end"
+        await packager.ask("/recordings/live/dvr.m3u8", 404)
+        await refused(packager, base)
+        pictures = await asyncio.to_thread(decoded, f"{packager.url}{base}/index.m3u8")
+        assert pictures == pytest.approx(done["duration_s"] * 25, abs=10)
+        await packager.ask(
+            f"/api/recordings/live/{one['id']}", 204, method="DELETE", Authorization=packager.node_token
+        )
+        assert await listed(packager) == []
+        assert not [path for path in store.rglob("*") if path.is_file()]
+        await packager.ask(
+            f"/api/recordings/live/{one['id']}", 404, method="DELETE", Authorization=packager.node_token
+        )
+        await packager.ask(f"{base}/index.m3u8", 404)
+
+
+def decoded(playlist: str) -> int:
+    """How many pictures FFmpeg decodes of a recording, as a player does."""
+    options = {"allowed_extensions": "ALL", "protocol_whitelist": "file,http,tcp"}
+    with av.open(playlist, options=options, timeout=LIMIT_S) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+async def refused(packager: Packaging, base: str) -> None:
+    """What nobody gets, and how that is said."""
+    for path in (
+        "/recordings/live/..%2f..%2fcluster.secret/index.m3u8",
+        f"{base}/..%2f..%2f..%2fcatalogue/x",
+        f"{base}/v0/..%2findex.m3u8",
+        f"{base}/v0/.begun-x",
+        f"{base}/journal%00",
+        f"{base}/{'a' * 4000}",
+        f"{base}/v0/1.m4s",
+        "/recordings/live/nothing/index.m3u8",
+    ):
+        body, headers = await packager.ask(path, 404)
+        assert json.loads(body)["code"] == "recording_unknown"
+        assert headers["Cache-Control"] == "public, max-age=1"
+    _, headers = await packager.ask(f"{base}/v0/index.m3u8", 200)
+    await packager.ask(f"{base}/v0/index.m3u8", 304, If_None_Match=headers["ETag"])
+    await packager.ask("/api/recordings", 401)
+    for query in ("limit=0", "limit=101", "limit=x", "after=..%2f..", f"limit={'9' * 5000}"):
+        body, _ = await packager.ask(f"/api/recordings?{query}", 422, Authorization=packager.node_token)
+        assert json.loads(body)["code"] == "invalid_query"
+
+
+async def test_a_private_broadcast_is_gone_back_in_with_its_token_only(tmp_path: Path) -> None:
+    async with (
+        media_server() as origin,
+        packaging(tmp_path, origin.worker, dvr_s=60) as packager,
+        encoder(origin, "live"),
+    ):
+        await packager.tell(Broadcast(id="live", public=False, package=True))
+        await until_listed(packager, "recording", 1)
+        await packager.ask("/recordings/live/dvr.m3u8", 401)
+        token = Tokens(SECRET).issue(Audience.VIEWER, "live", ttl_s=60)
+        await packager.ask("/recordings/live/dvr.m3u8", Authorization=f"Bearer {token}")
+        other = Tokens(SECRET).issue(Audience.VIEWER, "other", ttl_s=60)
+        await packager.ask("/recordings/live/dvr.m3u8", 403, Authorization=f"Bearer {other}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)  # two starts of a program, on a machine that others use too
+async def test_a_killed_packager_finishes_its_recording_after_its_restart(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    root.write_text("not a folder: nothing can be put there")
+    async with (
+        media_server(name="origin") as origin,
+        aiohttp.ClientSession() as http,
+        encoder(origin, "live"),
+    ):
+        process = PackagerProcess(
+            tmp_path / "data", free_port(), free_port(), AVACAST_STORE=root.as_uri(), AVACAST_DVR_S="600"
+        )
+        header = {"Authorization": f"Bearer {Tokens(SECRET).issue(Audience.NODE, 'orchestrator', ttl_s=600)}"}
+
+        async def tell(version: int) -> None:
+            broadcast = Broadcast(id="live", public=True, package=True, upstreams=[origin.whep("live")])
+            async with http.post(
+                f"{process.url}/api/v1/node/directory",
+                data=Directory(version=version, broadcasts={"live": broadcast}).model_dump_json(),
+                headers={**header, "Content-Type": "application/json"},
+            ) as reply:
+                assert reply.status in (200, 204)
+
+        async def entries() -> list[dict[str, Any]]:
+            async with http.get(f"{process.url}/api/recordings", headers=header) as reply:
+                found: list[dict[str, Any]] = (await reply.json())["recordings"]
+                return found
+
+        async def until(state: str, count: int) -> list[dict[str, Any]]:
+            async with asyncio.timeout(LIMIT_S):
+                while True:
+                    found = await entries()
+                    if len(found) == count and found[-1]["state"] == state and found[0]["duration_s"] >= 2:
+                        return found
+                    await asyncio.sleep(0.05)
+
+        try:
+            await process.start()
+            await tell(1)
+            (before,) = await until("recording", 1)
+            assert before["progress"] == 0
+            await process.kill()
+            root.unlink()
+            await process.start()
+            await tell(2)
+            newer, older = await until("finished", 2)
+        finally:
+            await process.kill()
+    assert older["id"] == before["id"] != newer["id"]
+    assert older["duration_s"] >= before["duration_s"] and older["lost_segments"] == 0
+    store = Folder(root)
+    assert [one.view.state for one in catalogue.listed(store, "", 10) if one.view.id == older["id"]] == [
+        "finished"
+    ]
+    folder = root / "recordings/live" / older["id"]
+    assert decoded(str(folder / "index.m3u8")) >= older["duration_s"] * 25 - 25
+
+    def names(id: str) -> set[str]:
+        return {path.name for path in root.glob(f"recordings/live/{id}/v0/*.m4s")}
+
+    assert names(older["id"]) and not names(older["id"]) & names(newer["id"]), "no name is used again"
