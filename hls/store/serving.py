@@ -141,9 +141,16 @@ class Serving:
         if request.method == "HEAD":
             return response
         piece = first
-        while piece:
-            await response.write(piece)
-            piece = await asyncio.to_thread(next, pieces, b"")
+        try:
+            while piece:
+                await response.write(piece)
+                piece = await asyncio.to_thread(next, pieces, b"")
+        except StoreError as error:
+            # Half of it is sent: the one way left to say so is to end the connection before its length.
+            _log.warning("store_failed", what=path, reason=str(error))
+            if request.transport is not None:
+                request.transport.abort()
+            return response
         await response.write_eof()
         return response
 
