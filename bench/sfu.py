@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import fractions
 import json
 import os
@@ -79,6 +80,23 @@ def film() -> list[tuple[bytes, bool]]:
 # --- the server, a process of its own ---------------------------------------------------------------
 
 
+class MallInfo(ctypes.Structure):
+    """glibc's `mallinfo2`: what its allocator, all arenas together, has and has given out, bytes."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    ]
+
+
+def in_use_bytes() -> int:
+    """What this process has allocated and not given back: unlike resident memory it is not moved by the allocator's own stock."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = MallInfo
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)
+
+
 async def serve(rung: str, workers: int) -> None:
     """Serves the stream by WHEP until stdin closes; prints its port."""
     from common._native import Sfu
@@ -109,7 +127,14 @@ async def serve(rung: str, workers: int) -> None:
         return web.json_response(sfu.stats()["forward"])
 
     app.router.add_get("/sessions", sessions)
+
+    async def memory(_: web.Request) -> web.Response:
+        return web.json_response(in_use_bytes())
+
     app.router.add_get("/pictures", pictures)
+    app.router.add_get("/memory", memory)
+    # as a server does: what nobody reads is kept, up to 16,384 events
+    asyncio.get_running_loop().add_reader(sfu.fd, sfu.drain_events)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -37,6 +37,10 @@ class Reading:
 
     at_s: float
     memory_kb: float
+    """Resident."""
+    in_use_kb: float
+    """Allocated and not given back."""
+    joined: int
     descriptors: int
     latency_ms: float
     connected: int
@@ -84,12 +88,16 @@ class Soak:
         """The server's."""
         return len(list(Path(f"/proc/{self.server.process.pid}/fd").iterdir()))
 
-    def read(self, at_s: float) -> Reading:
+    async def read(self, http: aiohttp.ClientSession, at_s: float) -> Reading:
         """Reads all figures; the swarm's counts begin anew."""
+        async with http.get(f"http://127.0.0.1:{self.server.port}/memory") as answer:
+            in_use = int(await answer.text())
         reports = self.swarm.reports()
         reading = Reading(
             at_s,
             self.server.memory_bytes / 1000,
+            in_use / 1000,
+            self.joined,
             self.descriptors,
             percentiles(self.swarm.latencies_ms())[1],
             sum(report["connected"] for report in reports),
@@ -117,7 +125,7 @@ class Soak:
                     owed -= int(owed)
                 if at >= due:
                     due += self.every_s
-                    readings.append(self.read(at))
+                    readings.append(await self.read(http, at))
                     print(self.line(readings[-1], seconds), flush=True)
                 await asyncio.sleep(max(0.0, 0.2 - (time.monotonic() - began - at)))
         return readings
@@ -126,7 +134,8 @@ class Soak:
         """Progress."""
         return (
             f"{reading.at_s / 60:5.1f} of {seconds / 60:.0f} min: {reading.connected} connected, {self.joined} joins,"
-            f" {self.failed} refused, {reading.memory_kb / 1000:.1f} MB, {reading.descriptors} descriptors,"
+            f" {self.failed} refused, {reading.memory_kb / 1000:.1f} MB resident, {reading.in_use_kb / 1000:.1f} MB in use,"
+            f" {reading.descriptors} descriptors,"
             f" p95 {reading.latency_ms:.2f} ms, lost {reading.lost} of {reading.packets + reading.lost}"
         )
 
@@ -137,6 +146,8 @@ def verdict(readings: list[Reading], viewers: int) -> tuple[list[str], bool]:
     minutes = np.array([reading.at_s / 60 for reading in steady])
     memory = np.array([reading.memory_kb for reading in steady])
     slope = float(np.polyfit(minutes, memory, 1)[0])
+    in_use = np.array([reading.in_use_kb * 1000 for reading in steady])
+    per_join = float(np.polyfit([reading.joined for reading in steady], in_use, 1)[0])
     descriptors = max(reading.descriptors for reading in steady) - min(
         reading.descriptors for reading in steady
     )
@@ -147,6 +158,7 @@ def verdict(readings: list[Reading], viewers: int) -> tuple[list[str], bool]:
     packets = sum(reading.packets + reading.lost for reading in steady)
     lines = [
         f"soak memory: {slope:+.1f} kB/min (vs all of it, {memory.mean():.0f} kB: {slope / memory.mean():+.5f})",
+        f"soak allocations: {per_join:+.1f} bytes a join (vs a viewer, 33,000 bytes: {per_join / 33_000:+.5f})",
         f"soak descriptors: spread {descriptors} (vs {viewers} viewers: {descriptors / viewers:.3f})",
         f"soak latency p95, last quarter: {late:.2f} ms (vs first quarter {early:.2f} ms: {late / early:.2f})",
         f"soak packets lost: {lost} of {packets} (ratio {lost / max(1, packets):.7f})",

@@ -134,7 +134,7 @@ impl Events {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         self.wake.lower();
         queue.message_bytes = 0;
-        queue.events.drain(..).collect()
+        std::mem::take(&mut queue.events).into()
     }
 
     /// Messages that found no room because nobody read, ever.

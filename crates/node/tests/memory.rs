@@ -1,0 +1,80 @@
+//! Who has watched and gone leaves nothing behind: what the whole process holds is counted, allocation by allocation.
+
+mod harness;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use harness::{UdpViewer, feed_until, inject, start};
+use node::Node;
+use sfu::StreamDescription;
+
+/// Counts bytes that are allocated and not given back, by all threads.
+struct Counting;
+
+static HELD: AtomicI64 = AtomicI64::new(0);
+
+// SAFETY: hands every call on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.fetch_add(layout.size() as i64, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size() as i64, Ordering::Relaxed);
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Joins, in rounds of this many: so many sessions at a time, and as many before that are over.
+const AT_ONCE: usize = 10;
+const WARM_UP_ROUNDS: usize = 4;
+const ROUNDS: usize = 10;
+/// For each join of the rounds that count. A session's name alone takes more.
+const MOST_BYTES_A_JOIN: i64 = 8;
+
+/// Ten viewers come, get pictures, and go.
+fn round(node: &Node) {
+    let home = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let mut viewers: Vec<_> = (0..AT_ONCE).map(|_| UdpViewer::join_from(node, "live", home)).collect();
+    feed_until(|_| {
+        viewers.iter_mut().for_each(UdpViewer::turn);
+        viewers.iter().all(|viewer| viewer.viewer.meter.packets() > 5)
+    });
+    for viewer in viewers {
+        assert!(node.close(&viewer.session).unwrap());
+    }
+    feed_until(|_| node.subscribers() == 0 && node.stats()[0].sessions.is_empty());
+}
+
+/// The least that is held within a while, or the first that is at most `enough`: a worker may be in the middle of something.
+fn held(enough: i64) -> i64 {
+    let mut least = i64::MAX;
+    feed_until(|_| {
+        least = least.min(HELD.load(Ordering::Relaxed));
+        least <= enough
+    });
+    least
+}
+
+#[test]
+fn a_join_leaves_nothing_behind() {
+    let node = start(1);
+    node.open("live", StreamDescription::h264_opus(true, true)).unwrap();
+    (0..10).for_each(|index| inject(&node, "live", index, 1_000));
+    (0..WARM_UP_ROUNDS).for_each(|_| round(&node));
+    node.drain_events();
+    let before = HELD.load(Ordering::Relaxed);
+    (0..ROUNDS).for_each(|_| round(&node));
+    let joins = (ROUNDS * AT_ONCE) as i64;
+    let unread = HELD.load(Ordering::Relaxed) - before;
+    assert!(node.drain_events().len() >= 2 * ROUNDS * AT_ONCE, "each came and went");
+    let after = held(before + MOST_BYTES_A_JOIN * joins);
+    println!("{joins} joins, from {before} bytes: {:+}, with their events unread {unread:+}", after - before);
+    node.shutdown();
+}
