@@ -4,7 +4,7 @@ mod harness;
 
 use std::time::Instant;
 
-use harness::{DEADLINE, feed_until, frame, start};
+use harness::{DEADLINE, feed_until, frame, inject, start};
 use node::{Event, Node, NodeError};
 use sfu::{AccessUnit, Kind, StreamDescription};
 
@@ -121,6 +121,32 @@ fn another_upstream_goes_on_where_the_first_one_stopped() {
         "the session of the first is over",
         |event| matches!(event, Event::SessionClosed { session: closed, .. } if *closed == session),
     );
+}
+
+/// Names of the layers of a stream's picture, by the figures of whoever holds it.
+fn layer_names(node: &Node, stream: &str) -> Vec<String> {
+    let workers = node.stats();
+    let streams = workers.iter().flat_map(|worker| &worker.streams);
+    streams.filter(|one| &*one.name == stream).map(|one| one.layer_names.clone()).next().unwrap_or_default()
+}
+
+#[test]
+fn layers_have_the_same_names_however_many_nodes_they_came_through() {
+    let (origin, relay, edge) = (start(1), start(1), start(1));
+    let mut description = StreamDescription::h264_opus(true, true);
+    description.video.as_mut().unwrap().layers = vec!["high".into(), "mid-1".into(), "low".into()];
+    origin.open("far", description.clone()).unwrap();
+    inject(&origin, "far", 0, 2_000);
+    pull(&origin, &relay, "far");
+    let mut pulled = false;
+    feed_until(|index| {
+        inject(&origin, "far", index + 1, 2_000);
+        if !pulled && relay.tap("far").is_ok() {
+            pull(&relay, &edge, "far");
+            pulled = true;
+        }
+        pulled && [&origin, &relay, &edge].iter().all(|node| layer_names(node, "far") == ["high", "mid-1", "low"])
+    });
 }
 
 #[test]

@@ -37,7 +37,7 @@ mod transport_numbers;
 
 use data::Channels;
 use negotiation::{
-    explained, guarded, offer_codecs, prefers_red, simulcast, sound_as_offered, with_credentials, with_layers,
+    explained, guarded, labels, offer_codecs, prefers_red, simulcast, sound_as_offered, with_credentials, with_layers,
     without_candidates,
 };
 use redundancy::{Carried, Redundancy};
@@ -129,7 +129,7 @@ pub struct Ingest {
     offer: String,
     pending: Option<SdpPendingOffer>,
     pulls: bool,
-    /// Names of simulcast layers, in the order of the offer.
+    /// Names of simulcast layers, in the order of the offer; of a pull, in the order of the answer's sections.
     rids: Vec<String>,
     /// Video sections of a pull, in order: each may carry a layer.
     video_mids: Vec<Mid>,
@@ -215,6 +215,7 @@ impl Ingest {
         let parsed = SdpAnswer::from_sdp_string(&answer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let pending = self.pending.take().ok_or(SfuError::WrongState("there is no offer to answer"))?;
         guarded(|| self.rtc.sdp_api().accept_answer(pending, parsed))?;
+        self.rids = labels(&description);
         self.drain(now);
         Ok(())
     }

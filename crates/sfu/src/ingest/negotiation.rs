@@ -47,6 +47,28 @@ pub(super) fn simulcast(offer: &Description) -> Vec<String> {
     (0..Layer::MAX).map(|index| rids[(index * (rids.len() - 1)).div_ceil(Layer::MAX - 1)].clone()).collect()
 }
 
+/// Longest name of a layer that is taken from an answer, bytes.
+const MOST_NAME_BYTES: usize = 64;
+
+/// What an upstream calls the layers that its answer gives sections of their own (`a=label`, RFC 4574), in the order of the sections.
+/// Empty unless every one of them has a name (RFC 8851's letters) and no two the same.
+pub(super) fn labels(answer: &Description) -> Vec<String> {
+    let name = |text: &str| {
+        let known = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'-' | b'_');
+        (1..=MOST_NAME_BYTES).contains(&text.len()) && text.bytes().all(known)
+    };
+    let taken = answer.media.iter().filter(|media| media.kind == "video" && media.port != 0);
+    let names: Option<Vec<String>> = taken
+        .map(|media| media.attribute("label").map(str::trim).filter(|text| name(text)).map(str::to_owned))
+        .collect();
+    let mut names = names.unwrap_or_default();
+    let distinct = names.iter().enumerate().all(|(index, name)| !names[..index].contains(name));
+    if !distinct || names.len() > Layer::MAX {
+        names.clear();
+    }
+    names
+}
+
 /// An offer whose first video section sends these layers and no others: "the answerer MAY remove some simulcast streams" (RFC 8853 5.3.2), so a
 /// publisher that minds our answer spares itself the rest.
 pub(super) fn with_layers(offer: &str, rids: &[String]) -> String {
@@ -157,4 +179,34 @@ pub(super) fn explained(answer: &str, description: &Description, offer: &str) ->
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_of_an_answer_have_the_names_that_it_gives_all_of_them() {
+        let names = |labels: &[&str]| {
+            let sections: String = labels
+                .iter()
+                .map(|label| match label.strip_prefix('!') {
+                    Some(label) => format!("m=video 0 UDP/TLS/RTP/SAVPF 96\r\na=label:{label}\r\n"),
+                    None if label.is_empty() => "m=video 9 UDP/TLS/RTP/SAVPF 96\r\n".to_owned(),
+                    None => format!("m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=label:{label}\r\n"),
+                })
+                .collect();
+            labels_of(&format!("v=0\r\n{sections}m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=label:sound\r\n"))
+        };
+        assert_eq!(names(&["high", "low"]), ["high", "low"]);
+        assert_eq!(names(&["high", "low", "!rejected"]), ["high", "low"]);
+        for odd in [&["high", ""][..], &["high", "high"], &["a b"], &["<b>"], &[], &["a", "b", "c", "d"]] {
+            assert!(names(odd).is_empty(), "{odd:?}");
+        }
+        assert!(names(&["x".repeat(MOST_NAME_BYTES + 1).as_str()]).is_empty());
+    }
+
+    fn labels_of(answer: &str) -> Vec<String> {
+        labels(&Description::parse(answer).unwrap())
+    }
 }

@@ -18,6 +18,8 @@ pub(super) struct Section {
     pub(super) kind: Kind,
     /// The layer that it gets, when each section gets its own; `None`: chosen while it runs.
     pub(super) layer: Option<Layer>,
+    /// What the stream calls that layer; empty for one without a name.
+    label: String,
     /// As the offer names it.
     pub(super) codec: sdp::Codec,
     /// As the stream's packets name it.
@@ -206,6 +208,7 @@ fn section(
     Some(Section {
         kind,
         layer,
+        label: layer.and_then(|Layer(index)| track.layers.get(usize::from(index))).cloned().unwrap_or_default(),
         format: track.codec,
         ssrc: new_ssrc(),
         rtx_ssrc: new_ssrc(),
@@ -317,6 +320,10 @@ fn write_section(
     if let Some(rtx) = codec.rtx {
         let _ = write!(sdp, "a=rtpmap:{rtx} rtx/{}\r\na=fmtp:{rtx} apt={pt}\r\n", codec.clock_rate);
         let _ = write!(sdp, "a=ssrc-group:FID {ssrc} {rtx_ssrc}\r\n");
+    }
+    if !section.label.is_empty() {
+        // the name of a layer that has a section of its own; `a=rid` would promise an extension in each packet
+        let _ = write!(sdp, "a=label:{}\r\n", section.label);
     }
     let track = match section.layer {
         Some(Layer(layer)) if layer > 0 => format!("{kind}{layer}"),
