@@ -11,13 +11,16 @@ static TARGET: LazyLock<fuzz::Target> = LazyLock::new(|| {
         if let Ok(path) = std::env::var("FUZZ_HISTORY") {
             let _ = std::fs::write(path, fuzz::history());
         }
-        // what `sfu` catches and answers (contradictions in an offer) is no find; what nobody catches ends the search all the same
-        if !panic.location().is_some_and(|place| place.file().contains("/str0m-")) {
+        // what `sfu` catches (contradictions in an offer, an association that breaks) is no find; what nobody catches ends the search
+        // all the same
+        let caught = |file: &str| ["/str0m-", "/sctp-proto-"].iter().any(|library| file.contains(library));
+        if !panic.location().is_some_and(|place| caught(place.file())) {
             before(panic);
         }
     }));
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
-    fuzz::target(&name).unwrap_or_else(|| panic!("FUZZ_TARGET={name:?} is no entry point; see fuzz::TARGETS"))
+    fuzz::target(&name)
+        .unwrap_or_else(|| panic!("FUZZ_TARGET={name:?} is no entry point; see fuzz::PARSERS and fuzz::SESSIONS"))
 });
 
 /// More memory than this, resident, and a session is taken to grow without bound (64-bit systems of 4 kB pages).

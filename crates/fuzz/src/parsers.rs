@@ -61,7 +61,6 @@ pub(crate) fn stun(data: &[u8]) {
     if let Some(name) = stun::username(data) {
         assert!(name.len() + 24 <= data.len());
     }
-    let _ = sfu::stun_ufrag(data);
 }
 
 pub(crate) fn sdp(data: &[u8]) {

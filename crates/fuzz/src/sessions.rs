@@ -1,20 +1,19 @@
-//! The state machines of `sfu`: offers of strangers, and sessions whose peer has done the handshake and then turns hostile.
+//! The state machines of `sfu`: sessions whose peer has done the handshake and then turns hostile.
 //!
 //! A handshake costs more than a thousand small inputs, so a session serves [`USES`] inputs. The replay of a corpus begins with
 //! a fresh one for each input.
 use std::cell::RefCell;
-use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use sfu::{
-    Credentials, Entropy, Identity, Ingest, IngestEvent, IngestSetup, Injector, Layer, Outbox, StreamCache,
-    StreamDescription, StreamPosition, Subscriber, SubscriberConfig, SubscriberEvent, SubscriberSetup, Tap, WallClock,
+    DataEvent, DataStats, Ingest, IngestEvent, Injector, Layer, Outbox, StreamCache, StreamDescription, StreamPosition,
+    Subscriber, SubscriberEvent, Tap,
 };
+use swarm::Peer;
 use wire::rtp;
 
+use crate::offers::{client, clock, ingest_setup, server, stranger, subscriber_setup};
 use crate::parsers::pieces;
-use crate::peer::Peer;
 
 const USES: u32 = 1024;
 /// Most time that a handshake may take, in rounds of 10 ms.
@@ -23,93 +22,30 @@ const ROUNDS: u32 = 200;
 const WHEP: &str = include_str!("../../wire/tests/data/chromium_whep.sdp");
 const WHIP: &str = include_str!("../../wire/tests/data/chromium_whip_simulcast.sdp");
 
-fn server() -> SocketAddr {
-    SocketAddr::from(([192, 0, 2, 1], 7900))
-}
-
-fn client() -> sfu::Peer {
-    sfu::Peer::udp(SocketAddr::from(([198, 51, 100, 7], 4000)))
-}
-
-fn stranger() -> sfu::Peer {
-    sfu::Peer::udp(SocketAddr::from(([203, 0, 113, 66], 6666)))
-}
-
-fn identity() -> Identity {
-    static IDENTITY: OnceLock<Identity> = OnceLock::new();
-    IDENTITY.get_or_init(|| Identity::generate().expect("a certificate can be made")).clone()
-}
-
-fn clock(now: Instant) -> WallClock {
-    WallClock::new(now, Duration::from_secs(1_800_000_000))
-}
-
-fn subscriber_setup(now: Instant) -> SubscriberSetup {
-    let mut entropy = Entropy::new([3; 32]);
-    SubscriberSetup {
-        identity: identity(),
-        credentials: Credentials::new(0, &mut entropy),
-        entropy,
-        clock: clock(now),
-        addresses: vec![server()],
-        layers_all: false,
-        config: SubscriberConfig::default(),
-    }
-}
-
-fn ingest_setup(now: Instant) -> IngestSetup {
-    let mut entropy = Entropy::new([4; 32]);
-    IngestSetup {
-        identity: identity(),
-        credentials: Credentials::new(0, &mut entropy),
-        entropy,
-        clock: clock(now),
-        addresses: vec![server()],
-        resume: StreamPosition::default(),
-    }
-}
-
-/// A WHEP offer. Refused or answered; an answer can be read.
-pub(crate) fn whep_offer(data: &[u8]) {
-    let (Ok(offer), now) = (std::str::from_utf8(data), Instant::now()) else { return };
-    let cache = StreamCache::new(StreamDescription::h264_opus(true, true));
-    match Subscriber::answer(now, subscriber_setup(now), offer, &cache) {
-        Ok((mut subscriber, answer)) => {
-            assert!(wire::sdp::Description::parse(&answer.sdp).is_ok(), "an answer that nobody can read");
-            let _ = subscriber.trickle(now, offer);
-        }
-        Err(error) => assert!((400..500).contains(&error.status()), "the stranger's fault is not ours: {error}"),
-    }
-}
-
-/// A WHIP offer.
-pub(crate) fn whip_offer(data: &[u8]) {
-    let (Ok(offer), now) = (std::str::from_utf8(data), Instant::now()) else { return };
-    match Ingest::publish(now, ingest_setup(now), offer) {
-        Ok((mut ingest, answer)) => {
-            assert!(wire::sdp::Description::parse(&answer.sdp).is_ok(), "an answer that nobody can read");
-            let _ = ingest.trickle(now, offer);
-        }
-        Err(error) => assert!((400..500).contains(&error.status()), "the stranger's fault is not ours: {error}"),
-    }
-}
-
 /// A connected session and how to talk to it.
-struct Session<S> {
-    side: S,
-    peer: Peer,
-    now: Instant,
-    outbox: Outbox,
+pub(crate) struct Session<S> {
+    pub(crate) side: S,
+    pub(crate) peer: Peer,
+    pub(crate) now: Instant,
+    pub(crate) outbox: Outbox,
     uses: u32,
 }
 
 /// What both kinds of session have.
-trait Side: Sized {
+pub(crate) trait Side: Sized {
+    /// What its data channels may hold, whatever is sent to them, bytes.
+    const MOST_HELD: i64;
+
     fn handle_datagram(&mut self, now: Instant, from: sfu::Peer, datagram: &mut [u8], outbox: &mut Outbox);
     fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox);
     fn trickle(&mut self, now: Instant, fragment: &str);
     /// Time goes on, media flows. `false` when the session is over.
     fn turn(&mut self, now: Instant, outbox: &mut Outbox) -> bool;
+    /// Sends a message on the data channel of that label.
+    fn tell(&mut self, now: Instant, label: &str, text: bool, message: &[u8], outbox: &mut Outbox);
+    fn poll_data(&mut self) -> Option<DataEvent>;
+    /// Figures of the data channels.
+    fn data(&self, now: Instant) -> DataStats;
 }
 
 impl<S: Side> Session<S> {
@@ -122,10 +58,10 @@ impl<S: Side> Session<S> {
             }
             session.side.handle_timeout(session.now, &mut session.outbox);
             for (_, datagram) in session.outbox.iter() {
-                session.peer.receive(session.now, &mut datagram.to_vec());
+                session.peer.receive(session.now, datagram);
             }
             session.outbox.clear();
-            if session.peer.keys.is_some() {
+            if session.peer.transport.connected() {
                 session.side.turn(session.now, &mut session.outbox);
                 return session;
             }
@@ -135,17 +71,16 @@ impl<S: Side> Session<S> {
 
     /// Does what `data` says. `false` when the session is over.
     fn obey(&mut self, data: &[u8]) -> bool {
-        HISTORY.with_borrow_mut(|history| history.extend_from_slice(data));
+        remember(data);
         for piece in pieces(data) {
             let Some((&order, rest)) = piece.split_first() else { continue };
-            let mut bytes = rest.to_vec();
             match order % 8 {
                 0 => self.now += Duration::from_millis(rest.first().copied().unwrap_or(20).into()),
                 1 => self.now += Duration::from_millis(100 * u64::from(rest.first().copied().unwrap_or(10))),
-                2 => self.side.handle_datagram(self.now, client(), &mut bytes, &mut self.outbox),
+                2 => self.give(rest.to_vec()),
                 3 => {
                     self.outbox.clear();
-                    self.side.handle_datagram(self.now, stranger(), &mut bytes, &mut self.outbox);
+                    self.side.handle_datagram(self.now, stranger(), &mut rest.to_vec(), &mut self.outbox);
                     assert!(self.outbox.iter().all(|(to, _)| to != stranger()), "a stranger was answered");
                 }
                 4 => {
@@ -153,11 +88,10 @@ impl<S: Side> Session<S> {
                         self.side.trickle(self.now, fragment);
                     }
                 }
-                5 | 6 => self.send_rtcp(bytes),
-                _ => self.send_rtp(bytes),
+                5 | 6 => self.seal_rtcp(rest.to_vec()).into_iter().for_each(|packet| self.give(packet)),
+                _ => self.seal_rtp(rest.to_vec()).into_iter().for_each(|packet| self.give(packet)),
             }
-            self.side.handle_timeout(self.now, &mut self.outbox);
-            if !self.side.turn(self.now, &mut self.outbox) {
+            if !self.turn() {
                 return false;
             }
             self.outbox.clear();
@@ -166,27 +100,41 @@ impl<S: Side> Session<S> {
         self.uses < USES
     }
 
-    fn send_rtcp(&mut self, mut bytes: Vec<u8>) {
-        let Some((sealer, _)) = self.peer.keys.as_mut().filter(|_| bytes.len() >= 8) else { return };
-        bytes[0] = bytes[0] & 0x3f | 0x80;
-        if sealer.seal_rtcp(&mut bytes, 0) {
-            self.side.handle_datagram(self.now, client(), &mut bytes, &mut self.outbox);
-        }
+    /// Timers that are due, and media. `false` when the session is over.
+    pub(crate) fn turn(&mut self) -> bool {
+        self.side.handle_timeout(self.now, &mut self.outbox);
+        self.side.turn(self.now, &mut self.outbox)
     }
 
-    fn send_rtp(&mut self, mut bytes: Vec<u8>) {
-        let Some((sealer, _)) = self.peer.keys.as_mut().filter(|_| bytes.len() >= rtp::HEADER_BYTES) else { return };
+    /// Sends a message on the data channel of that label.
+    pub(crate) fn tell(&mut self, label: &str, text: bool, message: &[u8]) {
+        self.side.tell(self.now, label, text, message, &mut self.outbox);
+    }
+
+    /// These bytes as SRTCP, if they can be.
+    fn seal_rtcp(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let (sealer, _) = self.peer.transport.keys().filter(|_| bytes.len() >= 8)?;
+        bytes[0] = bytes[0] & 0x3f | 0x80;
+        sealer.seal_rtcp(&mut bytes, 0).then_some(bytes)
+    }
+
+    /// These bytes as SRTP, if they can be.
+    fn seal_rtp(&mut self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let (sealer, _) = self.peer.transport.keys().filter(|_| bytes.len() >= rtp::HEADER_BYTES)?;
         bytes[0] = bytes[0] & 0x3f | 0x80;
         let header = rtp::header_bytes(&bytes).unwrap_or(rtp::HEADER_BYTES);
         let sequence = u16::from_be_bytes([bytes[2], bytes[3]]);
-        if sealer.seal_rtp(&mut bytes, 0, header, sequence.into()) {
-            self.side.handle_datagram(self.now, client(), &mut bytes, &mut self.outbox);
-        }
+        sealer.seal_rtp(&mut bytes, 0, header, sequence.into()).then_some(bytes)
+    }
+
+    /// A datagram of the peer's arrives.
+    pub(crate) fn give(&mut self, mut datagram: Vec<u8>) {
+        self.side.handle_datagram(self.now, client(), &mut datagram, &mut self.outbox);
     }
 }
 
 /// A viewer's session with a stream that runs.
-struct Watching {
+pub(crate) struct Watching {
     subscriber: Subscriber,
     cache: StreamCache,
     injector: Injector,
@@ -195,7 +143,7 @@ struct Watching {
 }
 
 impl Watching {
-    fn session() -> Session<Watching> {
+    pub(crate) fn session() -> Session<Watching> {
         let now = Instant::now();
         let description = StreamDescription::h264_opus(true, true);
         let mut cache = StreamCache::new(description.clone());
@@ -222,6 +170,8 @@ fn picture(key: bool) -> Vec<u8> {
 }
 
 impl Side for Watching {
+    const MOST_HELD: i64 = 1 << 20;
+
     fn handle_datagram(&mut self, now: Instant, from: sfu::Peer, datagram: &mut [u8], outbox: &mut Outbox) {
         self.subscriber.handle_datagram(now, from, datagram, &self.cache, outbox);
     }
@@ -232,6 +182,18 @@ impl Side for Watching {
 
     fn trickle(&mut self, now: Instant, fragment: &str) {
         let _ = self.subscriber.trickle(now, fragment);
+    }
+
+    fn tell(&mut self, now: Instant, label: &str, text: bool, message: &[u8], outbox: &mut Outbox) {
+        self.subscriber.send_data(now, label, text, message, outbox);
+    }
+
+    fn poll_data(&mut self) -> Option<DataEvent> {
+        self.subscriber.poll_data()
+    }
+
+    fn data(&self, now: Instant) -> DataStats {
+        self.subscriber.stats(now).data
     }
 
     fn turn(&mut self, now: Instant, outbox: &mut Outbox) -> bool {
@@ -257,14 +219,14 @@ impl Side for Watching {
 }
 
 /// A publisher's session, with the cache and the tap behind it.
-struct Publishing {
+pub(crate) struct Publishing {
     ingest: Ingest,
     cache: StreamCache,
     tap: Tap,
 }
 
 impl Publishing {
-    fn session() -> Session<Publishing> {
+    pub(crate) fn session() -> Session<Publishing> {
         let now = Instant::now();
         // its sound as RED first, so that payloads of that come in too
         let offered = WHIP.replace("SAVPF 111 63 ", "SAVPF 63 111 ");
@@ -279,6 +241,9 @@ impl Publishing {
 }
 
 impl Side for Publishing {
+    // the library's own channels: 64 kB may come a byte at a time
+    const MOST_HELD: i64 = 8 << 20;
+
     fn handle_datagram(&mut self, now: Instant, from: sfu::Peer, datagram: &mut [u8], outbox: &mut Outbox) {
         self.ingest.handle_datagram(now, from, datagram);
         self.ingest.poll(now, outbox);
@@ -291,6 +256,19 @@ impl Side for Publishing {
 
     fn trickle(&mut self, now: Instant, fragment: &str) {
         let _ = self.ingest.trickle(now, fragment);
+    }
+
+    fn tell(&mut self, now: Instant, label: &str, text: bool, message: &[u8], outbox: &mut Outbox) {
+        self.ingest.send_data(now, label, text, message);
+        self.ingest.poll(now, outbox);
+    }
+
+    fn poll_data(&mut self) -> Option<DataEvent> {
+        self.ingest.poll_data()
+    }
+
+    fn data(&self, _: Instant) -> DataStats {
+        self.ingest.stats().data
     }
 
     fn turn(&mut self, now: Instant, outbox: &mut Outbox) -> bool {
@@ -321,11 +299,16 @@ thread_local! {
 }
 
 /// Everything that the session of the last input was told, as one input: what led to a panic that its last input alone does not.
-pub fn history() -> Vec<u8> {
+pub(crate) fn history() -> Vec<u8> {
     HISTORY.with_borrow(Clone::clone)
 }
 
-fn fresh<S>(session: fn() -> S) -> S {
+/// One more input that the session was given.
+pub(crate) fn remember(data: &[u8]) {
+    HISTORY.with_borrow_mut(|history| history.extend_from_slice(data));
+}
+
+pub(crate) fn fresh<S>(session: fn() -> S) -> S {
     HISTORY.with_borrow_mut(Vec::clear);
     session()
 }

@@ -27,7 +27,7 @@ fn a_viewer_without_udp_gets_every_packet_from_any_worker() {
         for one in &viewers {
             assert!(one.viewer.meter.first_key_frame_ns().is_some());
             assert_eq!(one.viewer.meter.missing(), 0);
-            assert!(!one.viewer.failed && one.open);
+            assert!(!one.viewer.failed() && one.open);
         }
         assert_eq!(node.gate().accepted, workers as u64);
         // The end of a session is the end of its connection.

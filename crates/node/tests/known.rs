@@ -64,7 +64,7 @@ fn replays_and_forgeries_from_a_viewers_own_address_cost_it_nothing() {
         rejected(&node) > 300 && viewer.viewer.meter.packets() > before + 300
     });
     assert_eq!(viewer.viewer.meter.missing(), 0);
-    assert!(!viewer.viewer.failed && bytes_out <= bytes_in, "{bytes_out} bytes of DTLS for {bytes_in}");
+    assert!(!viewer.viewer.failed() && bytes_out <= bytes_in, "{bytes_out} bytes of DTLS for {bytes_in}");
     node.shutdown();
     assert!(node.stats().iter().all(|worker| worker.faults == 0));
 }

@@ -1,8 +1,6 @@
 //! Transport-wide feedback (transport-cc) to a publisher: what came and when, by what the network knows of it; and numbers that would
 //! lead astray. The publisher sends packets of its own making, so that probes and padding are among them.
 mod harness;
-#[path = "../../fuzz/src/peer.rs"]
-mod peer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -10,8 +8,8 @@ use std::time::Instant;
 use harness::publishing::{Publish, World, ingest_setup, near, publisher_address};
 use harness::{ms, server};
 use netem::Conditions;
-use peer::Peer;
 use sfu::{Ingest, StreamPosition};
+use swarm::Peer;
 
 const OFFER: &str = include_str!("../../wire/tests/data/chromium_whip.sdp");
 /// Of the offer: transport-cc, and SSRCs of sound and of what repairs the picture.
@@ -74,7 +72,7 @@ impl Script {
             Script { peer, next_tick: now, packets, sequences: [0; 3], sealed: Vec::new(), feedback: Vec::new() };
         let mut world = World::between(now, script, ingest, near());
         for _ in 0..1000 {
-            if world.publisher.peer.keys.is_some() {
+            if world.publisher.peer.transport.connected() {
                 break;
             }
             world.run(ms(5));
@@ -88,10 +86,10 @@ impl Script {
 
 impl Publish for Script {
     fn receive(&mut self, now: Instant, datagram: &[u8]) {
-        let mut datagram = datagram.to_vec();
-        let Some((_, opener)) = self.peer.keys.as_mut().filter(|_| datagram[0] >= 128) else {
-            return self.peer.receive(now, &mut datagram);
+        let Some((_, opener)) = self.peer.transport.keys().filter(|_| datagram[0] >= 128) else {
+            return self.peer.receive(now, datagram);
         };
+        let mut datagram = datagram.to_vec();
         let length = opener.open_rtcp(&mut datagram).expect("only RTCP comes to a publisher");
         self.feedback.push((now, datagram[..length].to_vec()));
     }
@@ -111,7 +109,7 @@ impl Publish for Script {
             return;
         }
         self.next_tick = now + ms(5);
-        let Some((sealer, _)) = &self.peer.keys else { return };
+        let Some((sealer, _)) = self.peer.transport.keys() else { return };
         let Some((kind, number)) = self.packets.pop_front() else { return };
         let sequence = &mut self.sequences[kind as usize];
         let mut packet = packet(kind, number, *sequence);

@@ -55,8 +55,7 @@ pub(crate) fn fragment(ufrag: &str, password: &str) -> String {
 }
 
 /// A WHEP offer: one audio and one video m-line, receive only.
-pub(crate) fn offer(session: u64, ufrag: &str, password: &str, fingerprint: &[u8]) -> String {
-    let fingerprint = fingerprint.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
+pub(crate) fn offer(session: u64, ufrag: &str, password: &str, fingerprint: &str) -> String {
     let transport = format!(
         "c=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n\
          a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\na=recvonly\r\n"

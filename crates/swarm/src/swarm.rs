@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::description::Remote;
-use crate::viewer::{Identity, Viewer};
+use crate::transport::Identity;
+use crate::viewer::Viewer;
 
 /// A viewer's number.
 pub type ViewerId = u64;
@@ -224,7 +225,7 @@ impl Swarm {
         let report = |(&id, seat): (&ViewerId, &Seat)| ViewerReport {
             id,
             connected: seat.viewer.connected(),
-            failed: seat.viewer.failed,
+            failed: seat.viewer.failed(),
             packets: seat.viewer.meter.packets(),
             missing: seat.viewer.meter.missing(),
             bytes: seat.viewer.meter.bytes(),

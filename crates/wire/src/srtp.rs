@@ -21,6 +21,17 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// By its name in IANA's registry of DTLS-SRTP protection profiles, which is how a DTLS library calls what was agreed.
+    /// `None`: one that we do not have.
+    pub fn named(name: &str) -> Option<Profile> {
+        match name {
+            "SRTP_AEAD_AES_128_GCM" => Some(Profile::AeadAes128Gcm),
+            "SRTP_AEAD_AES_256_GCM" => Some(Profile::AeadAes256Gcm),
+            "SRTP_AES128_CM_SHA1_80" | "SRTP_AES128_CM_HMAC_SHA1_80" => Some(Profile::Aes128CmHmacSha1_80),
+            _ => None,
+        }
+    }
+
     /// Bytes of one master key.
     pub const fn key_bytes(self) -> usize {
         match self {

@@ -19,6 +19,7 @@ use sctp_proto::{
     PayloadProtocolIdentifier as Ppid, ReliabilityType, ServerConfig, StreamEvent, Transmit, TransportConfig,
 };
 
+use super::crumbs;
 use super::dcep::{ACKNOWLEDGE, Dcep, Open, Reliability};
 use super::{DataClose, DataEvent, DataLimits, DataSent, DataStats, Meter};
 
@@ -56,6 +57,8 @@ pub(crate) struct Channels {
     channels: Vec<Channel>,
     messages: Meter,
     datagrams: Meter,
+    /// Small pieces that came and are in no message yet that was read.
+    crumbs: Meter,
     packets: VecDeque<Bytes>,
     events: VecDeque<DataEvent>,
     stats: DataStats,
@@ -87,6 +90,7 @@ impl Channels {
             channels: Vec::new(),
             messages: limits.message_meter(now),
             datagrams: Meter::new(now, limits.datagrams_per_s, limits.datagrams_per_s),
+            crumbs: Meter::new(now, limits.crumbs_per_s, limits.crumbs),
             packets: VecDeque::new(),
             events: VecDeque::new(),
             stats: DataStats::default(),
@@ -98,7 +102,7 @@ impl Channels {
         if matches!(self.state, State::Over) {
             return;
         }
-        if !self.datagrams.pass(now) {
+        if !self.datagrams.pass(now) || !self.crumbs.pass_all(now, crumbs::count(&packet)) {
             self.stats.dropped_datagrams += 1;
             return;
         }
@@ -257,6 +261,7 @@ impl Channels {
             let State::Running(_, association) = &mut self.state else { return };
             let Ok(mut stream) = association.stream(id) else { return };
             let Ok(Some(chunks)) = stream.read_sctp() else { return };
+            self.crumbs.forgive();
             if chunks.len() > self.limits.message_bytes {
                 return self.close(id, DataClose::TooLong);
             }

@@ -19,15 +19,26 @@ impl Meter {
 
     /// Whether one more may happen now; if so it is counted.
     pub(crate) fn pass(&mut self, now: Instant) -> bool {
+        self.pass_all(now, 1)
+    }
+
+    /// The same, of so many at once: all or none.
+    pub(crate) fn pass_all(&mut self, now: Instant, count: u32) -> bool {
         let elapsed_us = now.saturating_duration_since(self.at).as_micros().min(u128::from(u32::MAX)) as u64;
         self.at = self.at.max(now);
         let full = u64::from(self.at_once) * MICROS;
         self.left_micro = full.min(self.left_micro + elapsed_us * u64::from(self.per_s));
-        let passes = self.left_micro >= MICROS;
+        let wanted = u64::from(count) * MICROS;
+        let passes = self.left_micro >= wanted;
         if passes {
-            self.left_micro -= MICROS;
+            self.left_micro -= wanted;
         }
         passes
+    }
+
+    /// One that was counted is over and shall not count any more.
+    pub(crate) fn forgive(&mut self) {
+        self.left_micro = (self.left_micro + MICROS).min(u64::from(self.at_once) * MICROS);
     }
 }
 
@@ -46,6 +57,17 @@ mod tests {
         // a long pause gives the burst back, and no more
         let later = start + Duration::from_secs(3600);
         assert_eq!((0..20).filter(|_| meter.pass(later)).count(), 5);
+    }
+
+    #[test]
+    fn what_is_forgiven_passes_again() {
+        let now = Instant::now();
+        let mut meter = Meter::new(now, 0, 3);
+        assert!(!meter.pass_all(now, 4) && meter.pass_all(now, 3) && !meter.pass(now));
+        meter.forgive();
+        assert!(meter.pass(now) && !meter.pass(now));
+        (0..9).for_each(|_| meter.forgive());
+        assert!(!meter.pass_all(now, 4) && meter.pass_all(now, 3), "no more than at once");
     }
 
     #[test]

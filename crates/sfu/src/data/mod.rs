@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `channels.rs` | a subscriber's channels: SCTP over its DTLS (RFC 8831), a peer opens them, we answer |
+//! | `crumbs.rs` | small pieces of messages, which cost more than their bytes |
 //! | `dcep.rs` | the messages that open a channel (RFC 8832) |
 //! | `meter.rs` | how often something may happen |
 //!
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 mod channels;
+mod crumbs;
 mod dcep;
 mod meter;
 
@@ -35,6 +37,10 @@ pub struct DataLimits {
     pub messages_at_once: u32,
     /// Datagrams from the peer that are looked at, a second; those above are lost, as by a bad network.
     pub datagrams_per_s: u32,
+    /// Small pieces of messages (less than 256 bytes) that may wait for others, roughly: so many at once, and so many more each
+    /// second. Datagrams with more are lost.
+    pub crumbs: u32,
+    pub crumbs_per_s: u32,
     /// After so many channels that we had to close, the session has no channels any more.
     pub strikes: u32,
 }
@@ -48,6 +54,8 @@ impl Default for DataLimits {
             messages_per_s: 30,
             messages_at_once: 60,
             datagrams_per_s: 400,
+            crumbs: 512,
+            crumbs_per_s: 4,
             strikes: 8,
         }
     }
@@ -121,7 +129,7 @@ pub struct DataStats {
     pub dropped_fast: u64,
     /// Messages to the peer that found no room, on channels that may lose some.
     pub dropped_full: u64,
-    /// Datagrams above the rate.
+    /// Datagrams above the rate, and those with small pieces beyond [`DataLimits::crumbs`].
     pub dropped_datagrams: u64,
     /// Channels that we closed, by reason.
     pub closed_many: u64,

@@ -298,12 +298,7 @@ impl Transport {
     }
 
     fn take_keys(&mut self, material: &[u8], profile: dimpl::SrtpProfile) {
-        let profile = match profile {
-            dimpl::SrtpProfile::AEAD_AES_128_GCM => Profile::AeadAes128Gcm,
-            dimpl::SrtpProfile::AEAD_AES_256_GCM => Profile::AeadAes256Gcm,
-            dimpl::SrtpProfile::AES128_CM_SHA1_80 => Profile::Aes128CmHmacSha1_80,
-            _ => return self.fail_handshake(),
-        };
+        let Some(profile) = Profile::named(&profile.to_string()) else { return self.fail_handshake() };
         // RFC 8842 5: media counts only if the certificate is the one that the offer named.
         match srtp::sessions(profile, material, true) {
             Ok((sealer, opener)) if self.certificate_fits && matches!(self.state, State::Connecting { .. }) => {
@@ -384,4 +379,18 @@ fn fits(fingerprints: &[(String, Vec<u8>)], certificate: &[u8]) -> bool {
         let actual = digest::digest(algorithm, certificate);
         fingerprints.iter().any(|(hash, bytes)| hash == name && bytes == actual.as_ref())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_of_a_handshake_is_known() {
+        for profile in dimpl::SrtpProfile::ALL {
+            let ours = Profile::named(&profile.to_string()).expect("it has its registered name");
+            assert_eq!(2 * (ours.key_bytes() + ours.salt_bytes()), profile.keying_material_len());
+        }
+        assert_eq!(Profile::named("SRTP_NULL_HMAC_SHA1_80"), None);
+    }
 }
