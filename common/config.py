@@ -228,6 +228,10 @@ class HlsConfig(Node, Media):
         ge=64,
         description="Most MB of recordings on this machine's disk: what is not in the store yet, and what the list that goes back needs.",
     )
+    mp4: bool = Field(
+        True,
+        description="Keep each recording as one MP4 too, of its best pictures and sound, to be downloaded.",
+    )
     dvr_s: float = Field(
         0.0,
         ge=0,

@@ -275,6 +275,7 @@ def _recorder(config: HlsConfig) -> Recorder | None:
         open_store(config.store) if config.store else None,
         bound_bytes=config.spool_mb << 20,
         dvr_s=config.dvr_s,
+        film=config.mp4,
     )
 
 

@@ -16,8 +16,9 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,15 @@ from common.log import log
 from common.metrics import counter, gauge
 from hls.rendition import Snapshot
 from hls.store import journal
-from hls.store.catalogue import Entry, entry_of
+from hls.store.catalogue import FILM, Entry, entry_of
+from hls.store.film import Film
 from hls.store.intake import Finished, Intake, missing
 from hls.store.journal import Journal, JournalFull, Op
 from hls.store.outbox import Item
 from hls.store.recording import Recording, State, Track, recording_id
 from hls.store.rows import Row
 from hls.store.spool import Spool, SpoolFull
-from hls.store.store import BRIEF, FINAL, IMMUTABLE, Store, content_type
+from hls.store.store import BRIEF, FINAL, IMMUTABLE, Store, Stream, content_type, whole
 from hls.store.uploader import Uploader
 
 _log = log("hls.recorder")
@@ -40,6 +42,7 @@ _log = log("hls.recorder")
 _MOST_QUEUED_BYTES = 64 << 20
 """What waits for the disk; what comes beyond it is a gap in the recording."""
 _BATCH = 64
+_MOST_FILE_BYTES = 256 << 20
 _STORED_EVERY_S = 30.0
 """So often the playlists of a running broadcast are renewed in the store."""
 _LOOK_EVERY_S = 1.0
@@ -86,13 +89,14 @@ class _Open:
     ended_at: float | None = None
     last: dict[str, Item] = field(default_factory=dict)
     """What is still to be put before the recording is whole."""
+    film: Film | None = None
     listed: bool = False
     """Everything but its entry in the catalogue is in the store."""
 
 
 class Recorder:
     """Spools below `root`, at most `bound_bytes`. Without `store` nothing is kept beyond the broadcast: there is only the list that goes
-    back `dvr_s`."""
+    back `dvr_s`. `film`: each recording is kept as one MP4 too."""
 
     def __init__(
         self,
@@ -101,6 +105,7 @@ class Recorder:
         *,
         bound_bytes: int,
         dvr_s: float = 0.0,
+        film: bool = True,
         clock: Callable[[], float] = time.monotonic,
         parallel: int = 4,
     ) -> None:
@@ -108,6 +113,7 @@ class Recorder:
         self.dvr_s = dvr_s
         self.paused: str | None = None
         """Why nothing is recorded at the moment."""
+        self._film = film
         self._clock = clock
         self._lock = threading.RLock()
         self._open: dict[str, _Open] = {}
@@ -457,7 +463,13 @@ class Recorder:
                 for item in [*self._playlists(recording, BRIEF), self._entry(recording)]:
                     self._uploader.add(item)
         elif recording.state is State.ENDED and not recording.unsent and not one.listed and not one.last:
-            self._put_last(one, [*self._playlists(recording, FINAL), self._entry(recording)])
+            items = [*self._playlists(recording, FINAL), self._entry(recording)]
+            if self._film:
+                one.film = self._film_of(recording)
+            if one.film:
+                name = f"{recording.path}/{FILM}"
+                items.append(Item(name, Stream(one.film.chunks), content_type(FILM), IMMUTABLE))
+            self._put_last(one, items)
 
     def _expire(self, one: _Open) -> None:
         """Without a store: what has left the list that goes back is there a minute longer."""
@@ -482,10 +494,25 @@ class Recorder:
         """All that was to be put is there: the entry that says so comes last, then this machine keeps nothing of it."""
         if not one.listed:
             one.listed = True
+            if one.film:
+                self._note(one, {"op": "film", "size": one.film.size_bytes})
             self._put_last(one, [self._entry(one.recording, State.DONE)])
             return
         self._note(one, {"op": "done"})
         _log.info("recording_stored", broadcast=one.recording.broadcast, recording=one.recording.id)
+
+    def _film_of(self, recording: Recording) -> Film | None:
+        video, sound = recording.pieces("v"), recording.pieces("a")
+        return Film(video, sound, partial(self._file, recording.path)) if video or sound else None
+
+    def _file(self, path: str, name: str) -> bytes:
+        """A file of a recording, from this machine or from the store; for threads. Raises StoreError."""
+        spooled = self.spooled(f"{path}/{name}")
+        if spooled is not None:
+            with suppress(OSError):
+                return spooled.read_bytes()
+        assert self.store is not None, "without a store there is no film"
+        return whole(self.store, f"{path}/{name}", _MOST_FILE_BYTES)
 
     def _forget(self, one: _Open) -> None:
         self._open.pop(one.recording.path, None)

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from hls.store.film import Piece
 from hls.store.journal import Op
 from hls.store.rows import Row
 from hls.store.store import is_word
@@ -221,6 +222,23 @@ class Recording:
     def _take_index(self, text: str) -> None:
         self.index = text
         self.variants.update(_variants(text))
+
+    def pieces(self, kind: str) -> list[Piece]:
+        """The segments of the best rendition of a kind ("v", "a"): of pictures the largest, of sound the AAC with most bits."""
+        best = max(
+            (name for name, track in self.tracks.items() if name.startswith(kind) and track.size_bytes),
+            key=lambda name: (self._pixels(name), "opus" not in name, self.tracks[name].average_bps),
+            default=None,
+        )
+        if best is None:
+            return []
+        rows = [row for row in self.tracks[best].rows if row.size_bytes]
+        return [Piece(row.msn, f"{best}/{row.uri}", f"{best}/{row.init}") for row in rows]
+
+    def _pixels(self, rendition: str) -> int:
+        lines = (line for key, line in self.variants.items() if key.partition("|")[0] == rendition)
+        sizes = (re.search(r"RESOLUTION=(\d+)x(\d+)", line) for line in lines)
+        return max((int(size[1]) * int(size[2]) for size in sizes if size), default=0)
 
     # --- playlists ---
 

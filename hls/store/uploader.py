@@ -19,7 +19,7 @@ _WAITING = gauge("hls_store_waiting", "Objects that wait to be put into the stor
 
 
 class Uploader:
-    """`parallel` threads. `sent` is called, by one of them, with each item that the store has."""
+    """`parallel` threads. `sent` is called, by one of them, with each item that the store has, or never will have."""
 
     def __init__(
         self,
@@ -105,6 +105,7 @@ class Uploader:
                 # What can never succeed must not stand before what can.
                 _log.error("store_refused", object=item.name, reason=str(error))
                 self._done(item, "refused")
+                self._sent(item)
             else:
                 self._done(item, "stored")
                 self._sent(item)

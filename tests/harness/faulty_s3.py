@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -32,6 +33,9 @@ class FaultyS3:
     def __init__(self) -> None:
         self.fault: Callable[[str, str], Fault] = lambda method, key: Fault.NONE
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.parts: dict[str, dict[int, bytes]] = {}
+        """Uploads in parts that are neither complete nor given up."""
+        self.uploads = itertools.count()
         self.met: list[Fault] = []
         self.at_once = self.most_at_once = 0
         self.changed = threading.Condition()
@@ -88,11 +92,16 @@ def _handler(server: FaultyS3) -> type[BaseHTTPRequestHandler]:
                 )
             elif self.command == "PUT":
                 with server.changed:
-                    server.objects[key] = body, dict(self.headers.items())
+                    if "partNumber" in query:
+                        server.parts[query["uploadId"][0]][int(query["partNumber"][0])] = body
+                    else:
+                        server.objects[key] = body, dict(self.headers.items())
                 if fault is Fault.CUT_AFTER:
                     self.close_connection = True
                     return
                 self._say(200, ETag='"x"')
+            elif "uploads" in query or "uploadId" in query:
+                self._upload(key, query)
             elif "list-type" in query:
                 self._list(query)
             elif self.command == "POST" and "delete" in query:
@@ -103,6 +112,22 @@ def _handler(server: FaultyS3) -> type[BaseHTTPRequestHandler]:
                 self._give(server.objects[key][0])
             else:
                 self._say(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+        def _upload(self, key: str, query: dict[str, list[str]]) -> None:
+            """The begin, end and failure of an upload in parts."""
+            if self.command == "DELETE":
+                server.parts.pop(query["uploadId"][0], None)
+                self._say(204)
+                return
+            if "uploads" in query:
+                upload = f"upload-{next(server.uploads)}"
+                server.parts[upload] = {}
+                self._say(200, f"<X><UploadId>{upload}</UploadId></X>".encode())
+                return
+            with server.changed:
+                parts = server.parts.pop(query["uploadId"][0])
+                server.objects[key] = b"".join(parts[number] for number in sorted(parts)), {}
+            self._say(200, b"<X></X>")
 
         def _give(self, data: bytes) -> None:
             asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
