@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pydantic import BaseModel, ConfigDict, Field
+
+CATALOGUE = "catalogue/"
 
 
 class RecordingView(BaseModel):
@@ -25,6 +29,16 @@ class RecordingView(BaseModel):
     play: str = Field(description="Path of its multivariant playlist.", max_length=400)
     film: str | None = Field(None, description="Path of the MP4, once there is one.", max_length=400)
     film_bytes: int = Field(0, ge=0)
+
+
+def place_of(one: RecordingView) -> str:
+    """Where a recording is in the list of all: the names sort the newest first."""
+    return place(one.broadcast, one.id, datetime.fromisoformat(one.started).timestamp())
+
+
+def place(broadcast: str, id: str, started_s: float) -> str:
+    """The name of the object that lists a recording; `started_s` since 1970."""
+    return f"{CATALOGUE}{9_999_999_999 - int(started_s):010d}.{broadcast}.{id}.json"
 
 
 class RecordingList(BaseModel):

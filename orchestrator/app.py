@@ -15,7 +15,7 @@ from common.database import Database
 from common.http import application
 from common.log import log
 from common.registry import Registry
-from orchestrator.api import avatar, broadcasts, delivery, docs, events, nodes, stats, watching
+from orchestrator.api import avatar, broadcasts, delivery, docs, events, nodes, recordings, stats, watching
 from orchestrator.api.route import CONTEXT, Context, Route
 from orchestrator.broadcasts import Broadcasts
 from orchestrator.geo import Geo, parse_networks
@@ -33,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
     *stats.ROUTES,
     *events.ROUTES,
     *nodes.ROUTES,
+    *recordings.ROUTES,
     *docs.ROUTES,
 )
 

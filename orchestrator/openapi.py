@@ -31,6 +31,7 @@ _PROBLEM = {
 }
 
 _PARAMETERS = {
+    "id": "The id of a recording.",
     "broadcast": "The id of a broadcast.",
     "node": "The id of a node.",
     "viewer": "The id of a viewer, from /play.",

@@ -10,14 +10,18 @@ import asyncio
 import time
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
+from yarl import URL
 
 from common.auth import Audience, Tokens
 from common.directory import Line
 from common.errors import Problem, Unavailable
+from common.http import read_up_to
 from common.log import log
 from common.metrics import counter
+from common.recordings import RecordingList
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
 
@@ -29,6 +33,9 @@ _PROBES_A_SECOND = 100
 """With more nodes than this each is probed less often."""
 _PUSH_S = 1.0
 _LINE_S = 5.0
+_RECORDINGS_S = 15.0
+"""A packager may have to delete thousands of objects."""
+_LIST_BYTES = 4 << 20
 _TOKEN_S = 60.0
 _AT_ONCE = 64
 """Nodes that are spoken to at the same time."""
@@ -88,6 +95,52 @@ class Outreach:
             raise Unavailable(
                 f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
             ) from error
+
+    async def recordings(self, node: Node, limit: int, after: str) -> RecordingList | None:
+        """A page of a packager's recordings; empty when it keeps none, None when it does not answer."""
+        try:
+            async with self._ask(
+                node, "GET", "api/recordings", {"limit": str(limit), "after": after}
+            ) as answer:
+                if answer.status == 404:
+                    return RecordingList(recordings=[])
+                if answer.status != 200:
+                    return None
+                return RecordingList.model_validate_json(await read_up_to(answer.content, _LIST_BYTES))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
+
+    async def delete_recording(self, node: Node, broadcast: str, id: str) -> None:
+        """Deletes a recording at a packager. Raises what it answers, or Unavailable."""
+        path = f"api/recordings/{quote(broadcast, safe='')}/{quote(id, safe='')}"
+        try:
+            async with self._ask(node, "DELETE", path, {}) as answer:
+                if answer.status < 400:
+                    return
+                body = await answer.json(content_type=None)
+                told = body if isinstance(body, dict) else {}
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise Unavailable(
+                f"the packager {node.id!r} does not answer", code="packager_unreachable", retry_after_s=2
+            ) from error
+        raise Problem(
+            str(told.get("detail") or "the packager refused"),
+            status=answer.status if answer.status < 500 or answer.status == 503 else 502,
+            code=str(told.get("code") or "packager_unreachable"),
+            hint=told.get("hint"),
+            retry_after_s=told.get("retry_after_s"),
+        )
+
+    def _ask(self, node: Node, method: str, path: str, query: dict[str, str]) -> Any:
+        assert self._http is not None, "start() opens the client before anything is asked"
+        token = self._tokens.issue(Audience.NODE, node.id, ttl_s=_TOKEN_S)
+        return self._http.request(
+            method,
+            URL(f"{node.report.url.rstrip('/')}/{path}", encoded=True).with_query(query),
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=aiohttp.ClientTimeout(total=_RECORDINGS_S),
+            allow_redirects=False,
+        )
 
     def _post(self, node: Node, path: str, body: bytes, limit_s: float) -> Any:
         assert self._http is not None, "start() opens the client before anything is sent"

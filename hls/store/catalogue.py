@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from common.recordings import RecordingView
-from hls.store.recording import Recording, State, catalogue_name, started_of
+from common.recordings import CATALOGUE, RecordingView, place
+from hls.store.recording import Recording, State, started_of
 from hls.store.store import NotStored, Store, is_word, whole
 
-PREFIX = "catalogue/"
+PREFIX = CATALOGUE
 FILM = "recording.mp4"
 _MOST_ENTRY_BYTES = 64 << 10
 _NAME = re.compile(r"catalogue/\d{10}\.[A-Za-z0-9._-]+\.json")
@@ -66,4 +66,4 @@ def name_of(broadcast: str, id: str) -> str:
     """The name of a recording's entry. Raises ValueError for what cannot be a recording's id."""
     if not (is_word(broadcast) and is_word(id)):
         raise ValueError(f"{id!r} is no recording's id")
-    return catalogue_name(broadcast, id, started_of(id))
+    return place(broadcast, id, started_of(id))

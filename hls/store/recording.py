@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from common.recordings import place
 from hls.store.film import Piece
 from hls.store.journal import Op
 from hls.store.rows import Row
@@ -135,7 +136,7 @@ class Recording:
     def catalogue_name(self) -> str:
         """The object that lists it. The newest recording comes first in the order of names."""
         started = datetime.fromisoformat(self.started).timestamp()
-        return catalogue_name(self.broadcast, self.id, started)
+        return place(self.broadcast, self.id, started)
 
     @property
     def duration_s(self) -> float:
@@ -324,11 +325,6 @@ class Recording:
             head += f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n"
         tail = "" if self.state is State.LIVE else "#EXT-X-ENDLIST\n"
         return "".join([head, *_lines(rows[skipped:]), tail])
-
-
-def catalogue_name(broadcast: str, id: str, started_s: float) -> str:
-    """The name of the object that lists a recording."""
-    return f"catalogue/{9_999_999_999 - int(started_s):010d}.{broadcast}.{id}.json"
 
 
 def recording_id(started: str, random: str) -> str:

@@ -104,21 +104,23 @@ class Packaging:
 async def packaging(
     data: Path, worker: Worker | None = None, *, ladder: list[int] | None = None, **settings: Any
 ) -> AsyncIterator[Packaging]:
-    config = HlsConfig(
-        ladder=ladder or [],
-        data=data,
-        cluster_secret=SECRET,
-        media_host="127.0.0.1",
-        media_port=0,
-        public_ip=["127.0.0.1"],
-        workers=1,
-        hls_host="127.0.0.1",
-        hls_port=0,
-        orchestrators=[],
+    told: dict[str, Any] = {
+        "ladder": ladder or [],
+        "data": data,
+        "cluster_secret": SECRET,
+        "media_host": "127.0.0.1",
+        "media_port": 0,
+        "public_ip": ["127.0.0.1"],
+        "workers": 1,
+        "hls_host": "127.0.0.1",
+        "hls_port": 0,
+        "http_port": 0,
+        "orchestrators": [],
         **settings,
-    )
+    }
+    config = HlsConfig(**told)
     node = await hls.app.start(config, worker=worker)
-    site = Site(node.app, "127.0.0.1", 0)
+    site = Site(node.app, "127.0.0.1", config.http_port)
     await site.start()
     try:
         async with aiohttp.ClientSession() as http:

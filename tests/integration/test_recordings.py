@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import pytest
 
 from avacast.process import free_port
 from common.auth import Audience, Tokens
-from common.directory import Broadcast, Directory
+from common.directory import Broadcast, Directory, Role
 from hls.store import catalogue
 from hls.store.folder import Folder
+from hls.store.recorder import Recorder
+from tests.harness import cluster
+from tests.harness.cluster import admin, eventually, orchestrator
 from tests.harness.media_server import media_server
 from tests.harness.packager_process import PackagerProcess
 from tests.harness.packaging import SECRET, Packaging, encoder, packaging
+from tests.harness.recording import WatchedFolder, ending, made_up, play
 
 LIMIT_S = 60.0
 
@@ -133,6 +138,67 @@ async def test_a_private_broadcast_is_gone_back_in_with_its_token_only(tmp_path:
         await packager.ask("/recordings/live/dvr.m3u8", Authorization=f"Bearer {token}")
         other = Tokens(SECRET).issue(Audience.VIEWER, "other", ttl_s=60)
         await packager.ask("/recordings/live/dvr.m3u8", 403, Authorization=f"Bearer {other}")
+
+
+def keep(store: WatchedFolder, spool: Path, first: int, broadcasts: int) -> None:
+    """Fills a store with recordings, a minute apart."""
+    one = Recorder(spool, store, bound_bytes=64 << 20, film=False)
+    one.start()
+    for index in range(broadcasts):
+        calls = made_up(first + 30 * index, 3)
+        one.opened("demo", 2)
+        play(one, [*calls, *ending(calls)])
+    store.until(lambda: len(store.finished) == broadcasts)
+    one.close()
+
+
+async def test_operators_have_one_list_of_all_packagers(tmp_path: Path) -> None:
+    stores = [WatchedFolder(tmp_path / f"store-{index}") for index in range(2)]
+    for index, store in enumerate(stores):
+        await asyncio.to_thread(keep, store, tmp_path / f"spool-{index}", 60_000_000 + 300 * index, 4)
+    async with AsyncExitStack() as closing:
+        hub = await closing.enter_async_context(orchestrator(tmp_path / "hub"))
+        # Two of them share a store, one has another, one keeps nothing.
+        for name, store in (("a", stores[0]), ("b", stores[0]), ("c", stores[1]), ("d", None)):
+            port = free_port()
+            await closing.enter_async_context(
+                packaging(
+                    tmp_path / name,
+                    store=store.root.as_uri() if store else "",
+                    node_id=name,
+                    cluster_secret=cluster.SECRET,
+                    http_port=port,
+                    url=f"http://127.0.0.1:{port}",
+                    orchestrators=[hub.url],
+                    heartbeat_s=0.2,
+                )
+            )
+        nodes = hub.role.hub.nodes
+        await eventually(lambda: len(nodes.of_role(Role.PACKAGER)) == 4, "all have registered", 30)
+        assert (await hub.call("GET", "/api/recordings"))[0] == 401
+        seen: list[dict[str, Any]] = []
+        after = ""
+        for size in (3, 3, 2):
+            page = await hub.ok("GET", f"/api/recordings?limit=3&after={after}", headers=admin())
+            assert len(page["recordings"]) == size and page["unreachable"] == []
+            seen += page["recordings"]
+            after = page["next"] or ""
+        assert not after, "that was the last page"
+        started = [one["started"] for one in seen]
+        assert started == sorted(started, reverse=True) and len({one["id"] for one in seen}) == 8
+        async with aiohttp.ClientSession() as http, http.get(seen[0]["play"]) as reply:
+            assert reply.status == 200 and "v0/index.m3u8" in await reply.text()
+        path = f"/api/recordings/demo/{seen[-1]['id']}"
+        await hub.ok("DELETE", path, headers=admin())
+        status, body, _ = await hub.call("DELETE", path, headers=admin())
+        assert (status, body["code"]) == (404, "recording_unknown")
+        status, body, _ = await hub.call("DELETE", "/api/recordings/demo/..%2f..%2fx", headers=admin())
+        assert (status, body["code"]) == (404, "recording_unknown")
+        left = await hub.ok("GET", "/api/recordings", headers=admin())
+        assert [one["id"] for one in left["recordings"]] == [one["id"] for one in seen[:-1]]
+        for query in ("limit=0", "limit=101", "after=%00", f"after={'x' * 400}"):
+            status, body, _ = await hub.call("GET", f"/api/recordings?{query}", headers=admin())
+            assert (status, body["code"]) == (422, "invalid_query")
 
 
 @pytest.mark.slow
