@@ -456,6 +456,15 @@ def hls_check(
     raise typer.Exit(run_check(url, seconds, json=json, strict=strict, slack_s=slack, verify=not insecure))
 
 
+@app.command("path-key")
+def path_key() -> None:
+    """Print the key of the path tokens of private broadcasts' HLS, for a CDN that checks them itself (CloudFront)."""
+    from common.auth import PathTokens
+    from common.config import Shared
+
+    typer.echo(PathTokens(Shared().secret()).key)
+
+
 @app.command()
 def doctor() -> None:
     """Say what works on this machine: GPU, GSO, codecs, ports, voices."""

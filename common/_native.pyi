@@ -439,6 +439,8 @@ class EdgeStats(TypedDict):
     media: int
     not_found: int
     bad_requests: int
+    denied: int
+    """Requests for private broadcasts without a good path token."""
     unavailable: int
     bytes: int
     """Body bytes of the replies."""
@@ -458,14 +460,17 @@ class Edge:
         threads: int = 0,
         certificate: str | None = None,
         private_key: str | None = None,
+        path_key: bytes | None = None,
         max_connections: int = 50_000,
         max_waiters: int = 50_000,
     ) -> Self:
-        """Binds and serves. `threads` 0 is one a core, at most four; `certificate` and `private_key` are PEM files. Raises OSError when
-        the port is taken, ValueError for a bad host or certificate."""
+        """Binds and serves. `threads` 0 is one a core, at most four; `certificate` and `private_key` are PEM files, `path_key` signs the
+        path tokens of private broadcasts. Raises OSError when the port is taken, ValueError for a bad host or certificate."""
     @property
     def port(self) -> int:
         """The bound port."""
+    def guard(self, stream: str, private: bool) -> None:
+        """Says whether a stream is private, open or not: then only requests with a path token for it are answered."""
     def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None:
         """Opens a stream, in place of one of that name: requests for its index wait from now on."""
     def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:

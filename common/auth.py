@@ -2,11 +2,14 @@
 
 A JWT is signed with the cluster's secret (HS256), lives for a bounded time and names one audience:
 `viewer` (sub = broadcast it may watch), `publisher` (sub = broadcast it may publish), `node` (sub = node id).
+
+HLS of a private broadcast is watched by a path token, `/hls/t/{token}/{broadcast}/...`, which every player passes on by itself.
 """
 
 from __future__ import annotations
 
 import enum
+import hashlib
 import hmac
 import time
 from dataclasses import dataclass
@@ -90,6 +93,29 @@ class Tokens:
         if subject is not None and claims["sub"] != subject:
             raise Forbidden(f"the token is not for {subject!r}", code="wrong_token")
         return Claims(audience, str(claims["sub"]), float(claims["exp"]))
+
+
+class PathTokens:
+    """Makes the path tokens of one cluster: `{expires}.{tag}`, seconds since the epoch and half of HMAC-SHA256 over
+    `{broadcast}.{expires}` in hex. They are made once an hour for all viewers, and live for six to seven.
+
+    `key` comes from the cluster's secret but does not tell it, so a CDN may have it. crates/edge/src/gate.rs checks them."""
+
+    STEP_S = 3600
+    STEPS = 7
+
+    def __init__(self, secret: str) -> None:
+        self.key = hmac.new(secret.encode(), b"avacast path tokens", hashlib.sha256).hexdigest()
+
+    def issue(self, broadcast: str, *, now: float | None = None) -> str:
+        """The token of a broadcast as of `now` (seconds since the epoch)."""
+        step = int(time.time() if now is None else now) // self.STEP_S
+        return self.until(broadcast, (step + self.STEPS) * self.STEP_S)
+
+    def until(self, broadcast: str, expires: int) -> str:
+        """A token that expires at a time, in seconds since the epoch."""
+        tag = hmac.new(self.key.encode(), f"{broadcast}.{expires}".encode(), hashlib.sha256)
+        return f"{expires}.{tag.hexdigest()[:32]}"
 
 
 def require_admin(authorization: str | None, admin_token: str) -> None:

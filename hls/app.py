@@ -11,7 +11,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from common._native import Edge, SfuError
-from common.auth import Audience, bearer
+from common.auth import Audience, PathTokens, bearer
 from common.config import HlsConfig
 from common.directory import Broadcast, Delivery, Directory, Role
 from common.errors import Conflict, NotFound, Problem
@@ -81,6 +81,7 @@ class HlsNode:
                 port=config.hls_port,
                 certificate=str(config.tls_cert) if config.tls_cert else None,
                 private_key=str(config.tls_key) if config.tls_key else None,
+                path_key=PathTokens(config.secret()).key.encode(),
             )
         except (OSError, ValueError) as error:
             raise Problem(
@@ -147,6 +148,7 @@ class HlsNode:
         for stream in self._feeds.keys() - wanted.keys():
             self._finish(stream, hand_over=directory.draining and self._feeds[stream].handed_over)
         for stream, broadcast in wanted.items():
+            self.edge.guard(stream, private=not broadcast.public)
             if stream not in self._feeds:
                 self.package(stream, broadcast)
             self._tell_mode(broadcast)

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from common.auth import PathTokens
 from common.config import OrchestratorConfig
 from common.directory import NodeReport, Role
 from common.errors import Conflict
@@ -83,6 +84,7 @@ class Hub:
         self.nodes = Nodes()
         self.feed = Feed()
         self.hls_port = config.hls_port
+        self._path_tokens = PathTokens(config.secret())
         self.deliveries: dict[str, State] = {}
         self.audiences: dict[str, Audience] = {}
         self.version = int(time.time() * 1000)
@@ -244,11 +246,14 @@ class Hub:
         return packager is not None and _live(packager, name)
 
     def hls_url(self, name: str) -> str | None:
-        """The multivariant playlist, through the CDN when there is one; None while nobody packages it."""
+        """The multivariant playlist, through the CDN when there is one; None while nobody packages it. That of a private broadcast
+        has a path token in it."""
         if self.packager(name) is None:
             return None
         base = self.config.cdn_url or self.config.hls_url or f"http://127.0.0.1:{self.hls_port}"
-        return f"{base.rstrip('/')}/hls/{name}/index.m3u8"
+        broadcast = self.broadcasts.find(name)
+        path = name if broadcast is None or broadcast.public else f"t/{self._path_tokens.issue(name)}/{name}"
+        return f"{base.rstrip('/')}/hls/{path}/index.m3u8"
 
     def play_url(self, name: str) -> str:
         """Where a player asks how to watch."""

@@ -36,6 +36,12 @@ backend second {
 }
 
 sub vcl_recv {
+    if (req.restarts > 0) {
+        # The token is good: now what the viewer wants.
+        return (hash);
+    }
+    unset req.http.X-Avacast-Token;
+    unset req.http.X-Wanted;
     if (req.method == "OPTIONS") {
         return (synth(204));
     }
@@ -67,15 +73,26 @@ sub vcl_recv {
     unset req.http.Authorization;
     unset req.http.Origin;
     unset req.http.Cache-Control;
+    # HLS of a private broadcast is asked for as /hls/t/{token}/{broadcast}/...: first whether the token is good, which the packager says
+    # and for how long we may believe it; then, by a restart, for the object, which is kept once for all viewers.
+    if (req.url ~ "^/hls/t/[A-Za-z0-9._-]{1,100}/[A-Za-z0-9_-]+/[A-Za-z0-9]") {
+        set req.http.X-Avacast-Token = regsub(req.url, "^/hls/t/([^/]+)/.*$", "\1");
+        set req.http.X-Wanted = regsub(req.url, "^/hls/t/[^/]+/", "/hls/t/-/");
+        set req.url = regsub(req.http.X-Wanted, "^(/hls/t/-/[^/]+)/.*$", "\1/allowed");
+    }
     return (hash);
 }
 
 sub vcl_hash {
     hash_data(req.url);
+    if (req.restarts == 0 && req.http.X-Wanted) {
+        hash_data(req.http.X-Avacast-Token);
+    }
     return (lookup);
 }
 
 sub vcl_backend_fetch {
+    unset bereq.http.X-Wanted;
     set bereq.backend = first;
     if (bereq.retries > 0 || !std.healthy(first)) {
         set bereq.backend = second;
@@ -113,6 +130,10 @@ sub vcl_backend_error {
 }
 
 sub vcl_deliver {
+    if (req.restarts == 0 && req.http.X-Wanted && resp.status == 204) {
+        set req.url = req.http.X-Wanted;
+        return (restart);
+    }
     set resp.http.X-Cache = "MISS";
     if (obj.hits > 0) {
         set resp.http.X-Cache = "HIT";

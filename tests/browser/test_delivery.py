@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -98,8 +101,20 @@ def test_a_private_broadcast_needs_a_token_and_plays_with_one(up: RunningUp, chr
         with viewer(chromium, f"{up.url}/watch/board") as page:
             page.page.get_by_text("This broadcast is private").wait_for()
         token = operator.call("/api/broadcasts/board/tokens", body={"audience": "viewer"})["token"]
-        with viewer(chromium, f"{up.url}/watch/board#token={token}") as page:
+        with viewer(chromium, f"{up.url}/watch/board?role=passive&muted#token={token}") as page:
+            asked: list[tuple[str, int]] = []
+            page.page.on("response", lambda reply: asked.append((urlsplit(reply.url).path, reply.status)))
             assert page.first_picture()["mode"] == "webrtc"
+            operator.call("/api/broadcasts/board/activate-cdn")
+            page.wait_for_mode("hls")
+            before = page.frames()
+            page.wait_until(f"probe.frames > {before + 50}")
+        hls = [(path, status) for path, status in asked if path.startswith("/hls/")]
+        assert hls and all(path.startswith("/hls/t/") and status == 200 for path, status in hls), hls
+        with pytest.raises(HTTPError) as refused:
+            urlopen(f"{up.hls_url}/hls/board/index.m3u8", timeout=10)
+        assert refused.value.code == 401
+        refused.value.close()
     finally:
         operator.call("/api/broadcasts/board", method="DELETE")
 

@@ -55,6 +55,8 @@ def nginx_config(folder: Path, port: int, packagers: Sequence[int], certificate:
         (INFRA / "nginx.conf").read_text(),
         ("    server 127.0.0.1:8088 max_fails=1 fail_timeout=5s;", servers),
         ("/var/cache/nginx/avacast", str(folder / "cache")),
+        ("/var/log/nginx/avacast.log", str(folder / "access.log")),
+        ("/var/log/nginx/avacast.error.log", str(folder / "site.error.log")),
         ("listen 443 ssl http2;", f"listen {listen};"),
         ("    ssl_certificate /etc/nginx/avacast.pem;\n", paths[0]),
         ("    ssl_certificate_key /etc/nginx/avacast.key;\n", paths[1]),

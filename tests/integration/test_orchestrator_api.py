@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -184,8 +185,13 @@ async def test_a_private_broadcast_is_watched_with_its_token_only(hub: Running, 
     assert await refused(hub, "GET", "/api/broadcasts/secret/play", headers=late) == (401, "token_expired")
     issued = await hub.ok("POST", "/api/broadcasts/secret/tokens", json={"ttl_s": 60}, headers=admin())
     mine = {"Authorization": f"Bearer {issued['token']}"}
+    await cluster.start("p1", Role.PACKAGER, hub)
+    await hub.ok("POST", "/api/broadcasts/secret/activate-cdn", headers=admin())
     play = await hub.ok("GET", "/api/broadcasts/secret/play", headers=mine)
     assert play["token"]
+    seen = await hub.ok("GET", "/api/broadcasts/secret", headers=mine)
+    told = re.search(r"/hls/t/([0-9]+)\.[0-9a-f]{32}/secret/index\.m3u8$", seen["hls"])
+    assert told and 6 * 3600 - 60 < int(told[1]) - time.time() <= 7 * 3600
     again = {"Authorization": f"Bearer {play['token']}"}
     assert (await hub.ok("GET", "/api/broadcasts/secret/stats", headers=again))["listeners"]["total"] == 0
 

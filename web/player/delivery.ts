@@ -11,7 +11,7 @@
  */
 
 import type { Problem } from "../api/problem.ts";
-import type { Target } from "./plan.ts";
+import { sameTarget, type Target } from "./plan.ts";
 
 export interface Source {
   id: number;
@@ -221,8 +221,4 @@ export class Delivery {
 function attemptOf(state: State): number {
   if (state.at === "playing") return state.retry?.attempt ?? 0;
   return state.at === "idle" ? 0 : state.attempt;
-}
-
-function sameTarget(a: Target, b: Target): boolean {
-  return a.mode === b.mode && a.url === b.url;
 }

@@ -273,6 +273,8 @@ export class AvacastPlayer extends HTMLElement {
     }
     this.plan = plan;
     const token = target.token ?? this.getAttribute("token");
+    for (const playback of this.playbacks.values())
+      if (playback.mode === target.mode) playback.renew(target.url);
     this.act(this.delivery.handleTarget(now, { ...target, token }));
   }
 

@@ -3,7 +3,7 @@
 import type HlsJs from "hls.js";
 import type { HlsConfig, LevelDetails } from "hls.js";
 import { Problem, problemFrom } from "../api/problem.ts";
-import type { Target } from "./plan.ts";
+import { type Target, withTokenOf } from "./plan.ts";
 import { firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
 import { Silence } from "./silence.ts";
 
@@ -64,13 +64,22 @@ export class HlsPlayback implements Playback {
   private stalls = 0;
   private rescued = false;
   private timer = 0;
+  /** The newest address of this broadcast that we were told. */
+  private freshUrl: string;
   private seenRanges: Set<string> | null = null;
 
   constructor(
     readonly video: HTMLVideoElement,
     private readonly target: Target,
     private readonly listener: Listener,
-  ) {}
+  ) {
+    this.freshUrl = target.url;
+  }
+
+  /** From now on the path token of `url` is shown instead of the one that we began with. */
+  renew(url: string): void {
+    this.freshUrl = url;
+  }
 
   async open(): Promise<void> {
     const { signal } = this.ending;
@@ -129,15 +138,13 @@ export class HlsPlayback implements Playback {
   }
 
   private openWithHlsJs(Hls: typeof HlsJs): void {
-    const { token } = this.target;
     const hls = new Hls({
       ...PROFILE,
-      ...(token
-        ? {
-            xhrSetup: (request: XMLHttpRequest) =>
-              request.setRequestHeader("Authorization", `Bearer ${token}`),
-          }
-        : {}),
+      // No header: it would cost a preflight a request, and no cache looks at it. A private broadcast has its token in the path.
+      xhrSetup: (request: XMLHttpRequest, url: string) => {
+        const fresh = withTokenOf(url, this.freshUrl);
+        if (fresh !== url) request.open("GET", fresh, true);
+      },
     });
     this.hls = hls;
     // Set here, because the constructor takes it only with a sync position of ours, and that is the playlist's to say.

@@ -21,6 +21,19 @@ export interface Target {
   token: string | null;
 }
 
+const PATH_TOKEN = /\/hls\/t\/[^/]+\//;
+
+/** `url` with the path token that `fresh` has, when both are HLS of a private broadcast. Tokens are renewed while one watches. */
+export function withTokenOf(url: string, fresh: string): string {
+  const token = PATH_TOKEN.exec(fresh)?.[0];
+  return token === undefined ? url : url.replace(PATH_TOKEN, token);
+}
+
+/** Two ways to watch are the same when only their path tokens differ. */
+export function sameTarget(a: Target, b: Target): boolean {
+  return a.mode === b.mode && withTokenOf(a.url, b.url) === b.url;
+}
+
 const text = (value: unknown): string | null => (typeof value === "string" && value !== "" ? value : null);
 
 /** Checks an answer field by field; relative URLs are taken from `base`. Null when it names no mode we know. */

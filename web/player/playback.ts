@@ -49,6 +49,8 @@ export interface Playback {
   readonly mode: Mode;
   readonly video: HTMLVideoElement;
   open(): Promise<void>;
+  /** The address of what it plays, as told last: only its path token may differ. */
+  renew(url: string): void;
   /** Ends it at once; no listener is called afterwards. */
   close(): void;
   read(): Promise<Reading>;

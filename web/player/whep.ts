@@ -173,6 +173,9 @@ export class WhepPlayback implements Playback {
     return of("video") ?? of("audio");
   }
 
+  /** A session keeps its address. */
+  renew(): void {}
+
   quietMs(): number | null {
     return this.soundAtMs === null ? null : performance.now() - this.soundAtMs;
   }

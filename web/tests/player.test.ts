@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { problemFrom, problemOf } from "../api/problem.ts";
 import { Captions } from "../player/captions.ts";
 import { Failures } from "../player/failures.ts";
-import { mergePlan, type Plan, parsePlan, targetOf } from "../player/plan.ts";
+import { mergePlan, type Plan, parsePlan, sameTarget, targetOf, withTokenOf } from "../player/plan.ts";
 import type { Reading } from "../player/playback.ts";
 import { reportOf } from "../player/report.ts";
 import { Seam } from "../player/seam.ts";
@@ -214,5 +214,24 @@ describe("problems", () => {
   test("name a network that is gone", () => {
     expect(problemFrom(new TypeError("Failed to fetch")).code).toBe("unreachable");
     expect(problemFrom(new DOMException("", "TimeoutError")).code).toBe("timeout");
+  });
+});
+
+describe("path tokens", () => {
+  const at = (token: string, rest = "demo/index.m3u8") => `https://cdn/hls/t/${token}/${rest}`;
+  const hls = (url: string) => ({ mode: "hls" as const, url, token: null });
+
+  test("a renewed token is the same way to watch, another broadcast or a public one is not", () => {
+    expect(sameTarget(hls(at("1.a")), hls(at("2.b")))).toBe(true);
+    expect(sameTarget(hls(at("1.a")), hls(at("1.a", "other/index.m3u8")))).toBe(false);
+    expect(sameTarget(hls(at("1.a")), hls("https://cdn/hls/demo/index.m3u8"))).toBe(false);
+    expect(sameTarget(hls("https://cdn/hls/demo/index.m3u8"), hls(at("1.a")))).toBe(false);
+  });
+
+  test("requests take the newest token, and public addresses stay as they are", () => {
+    expect(withTokenOf(at("1.a", "demo/v0/7.m4s?x=1"), at("2.b"))).toBe(at("2.b", "demo/v0/7.m4s?x=1"));
+    expect(withTokenOf("https://cdn/hls/t/v0/7.m4s", "https://cdn/hls/t/index.m3u8")).toBe(
+      "https://cdn/hls/t/v0/7.m4s",
+    );
   });
 });

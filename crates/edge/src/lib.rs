@@ -5,6 +5,7 @@
 
 mod body;
 mod document;
+mod gate;
 mod library;
 mod reply;
 pub mod request;
@@ -24,6 +25,7 @@ use parking_lot::Mutex;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::gate::Gate;
 use crate::library::Library;
 use crate::reply::{Desk, Post};
 use crate::stats::Counters;
@@ -40,6 +42,8 @@ pub struct Config {
     pub threads: usize,
     /// Certificate chain and private key, both PEM.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Signs the path tokens of private broadcasts; without it nobody may see those.
+    pub path_key: Option<Vec<u8>>,
     /// Connections above this are closed at once.
     pub max_connections: usize,
     /// Requests held at once; above it the reply is 503.
@@ -53,6 +57,7 @@ impl Default for Config {
             port: 0,
             threads: 0,
             tls: None,
+            path_key: None,
             max_connections: 50_000,
             max_waiters: 50_000,
         }
@@ -134,6 +139,7 @@ impl Edge {
         let criers: Vec<Arc<Crier>> = (0..threads).map(|_| Arc::default()).collect();
         let desk = Arc::new(Desk {
             library: Library::new(criers.clone()),
+            gate: Gate::new(config.path_key.as_deref()),
             waiters: AtomicUsize::new(0),
             max_waiters: config.max_waiters,
         });
@@ -162,6 +168,11 @@ impl Edge {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Says whether a stream is private, whether or not it is open: then only requests with a path token for it are answered.
+    pub fn guard(&self, stream: &str, private: bool) {
+        self.desk.gate.guard(stream, private);
     }
 
     /// Opens a stream; requests for its index wait from now on. One of the same name is closed first.

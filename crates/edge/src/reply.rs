@@ -9,13 +9,14 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER,
+    IF_NONE_MATCH, IF_RANGE, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use crate::body::Payload;
 use crate::document::{ANY, Document, EXPOSED, Encoded};
+use crate::gate::{Denied, Gate};
 use crate::library::{Library, Position, Rendition, Stream, View};
 use crate::request::{self, Directives, Range, Target};
 use crate::stats::Counters;
@@ -40,6 +41,7 @@ pub(crate) struct Post {
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) library: Library,
+    pub(crate) gate: Gate,
     pub(crate) waiters: AtomicUsize,
     pub(crate) max_waiters: usize,
 }
@@ -58,9 +60,16 @@ impl Drop for Waiter<'_> {
 enum Refusal {
     NotFound(&'static str),
     Bad(&'static str, &'static str),
+    Denied(Denied),
     Method,
     TooLate,
     Full,
+}
+
+impl From<Denied> for Refusal {
+    fn from(why: Denied) -> Self {
+        Self::Denied(why)
+    }
 }
 
 impl Refusal {
@@ -68,6 +77,17 @@ impl Refusal {
         let (status, code, detail) = match self {
             Self::NotFound(detail) => (StatusCode::NOT_FOUND, "hls_not_found", detail),
             Self::Bad(code, detail) => (StatusCode::BAD_REQUEST, code, detail),
+            Self::Denied(Denied::Missing) => (
+                StatusCode::UNAUTHORIZED,
+                "hls_token_needed",
+                "the broadcast is private: take the address that /play gives",
+            ),
+            Self::Denied(Denied::Expired) => {
+                (StatusCode::UNAUTHORIZED, "token_expired", "the address has expired: ask /play for a new one")
+            }
+            Self::Denied(Denied::Wrong) => {
+                (StatusCode::FORBIDDEN, "wrong_token", "the address was not made for this broadcast")
+            }
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "only GET, HEAD and OPTIONS"),
             Self::TooLate => {
                 (StatusCode::SERVICE_UNAVAILABLE, "hls_not_yet", "the media did not come in time; ask again")
@@ -93,7 +113,10 @@ impl Refusal {
             Self::TooLate | Self::Full => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
-            Self::NotFound(_) | Self::Bad(..) => {}
+            Self::Denied(Denied::Missing | Denied::Expired) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::NotFound(_) | Self::Bad(..) | Self::Denied(Denied::Wrong) => {}
         }
         reply
     }
@@ -109,6 +132,20 @@ fn preflight() -> Response<Payload> {
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*"));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=86400"));
+    reply
+}
+
+/// What a cache asks before it shows what it has: is this token good for this broadcast? It may believe the answer for a minute.
+const ALLOWED: &str = "allowed";
+const BELIEVED_S: u64 = 60;
+
+fn allowed(left_s: u64) -> Response<Payload> {
+    let mut reply = Response::new(Payload::Empty);
+    *reply.status_mut() = StatusCode::NO_CONTENT;
+    let lifetime = format!("max-age={}", left_s.min(BELIEVED_S));
+    let headers = reply.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::try_from(lifetime).expect("digits are a header value"));
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
     reply
 }
 
@@ -199,11 +236,15 @@ impl Desk {
     async fn look_up<B>(&self, request: &Request<B>, post: &Post) -> Result<Response<Payload>, Refusal> {
         let uri = request.uri();
         let asked = request.headers();
-        let target = request::target(uri.path()).ok_or(Refusal::NotFound("no object can have this path"))?;
+        let (token, target) = request::asked(uri.path()).ok_or(Refusal::NotFound("no object can have this path"))?;
         let (Target::Index { stream: name, .. }
         | Target::Live { stream: name, .. }
         | Target::Plain { stream: name, .. }
         | Target::Media { stream: name, .. }) = target;
+        if matches!(target, Target::Index { name: ALLOWED, .. }) {
+            return Ok(allowed(self.gate.check(name, token, asked)?));
+        }
+        self.gate.admit(name, token, asked)?;
         let stream = self.library.stream(name).ok_or(Refusal::NotFound("no such broadcast is on air"))?;
         match target {
             Target::Index { name, .. } => {

@@ -63,10 +63,26 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
+/// The token in a path and its target. `/hls/t/{token}/` stands before two or three names, so a stream may be called `t` all the same.
+#[must_use]
+pub fn asked(path: &str) -> Option<(Option<&str>, Target<'_>)> {
+    let names = path.strip_prefix("/hls/")?;
+    if let Some((token, rest)) = names.strip_prefix("t/").and_then(|names| names.split_once('/'))
+        && rest.contains('/')
+    {
+        return is_name(token).then(|| target_of(rest)).flatten().map(|target| (Some(token), target));
+    }
+    target_of(names).map(|target| (None, target))
+}
+
 /// The target of a path below `/hls/`, or `None` when no object can have that path.
 #[must_use]
 pub fn target(path: &str) -> Option<Target<'_>> {
-    let mut names = path.strip_prefix("/hls/")?.split('/');
+    asked(path).map(|(_, target)| target)
+}
+
+fn target_of(names: &str) -> Option<Target<'_>> {
+    let mut names = names.split('/');
     let (stream, second, third) = (names.next()?, names.next()?, names.next());
     if names.next().is_some() || !is_name(stream) || !is_name(second) {
         return None;
@@ -173,6 +189,19 @@ mod tests {
             "/hls/d mo/index.m3u8",
         ] {
             assert_eq!(target(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_token_stands_before_the_names_and_a_stream_may_be_called_t() {
+        let live = |stream| Target::Live { stream, rendition: "v0" };
+        assert_eq!(asked("/hls/t/9.ab/demo/v0/index.m3u8"), Some((Some("9.ab"), live("demo"))));
+        let index = Target::Index { stream: "demo", name: "index.m3u8" };
+        assert_eq!(asked("/hls/t/-/demo/index.m3u8"), Some((Some("-"), index)));
+        assert_eq!(asked("/hls/t/v0/index.m3u8"), Some((None, live("t"))));
+        assert_eq!(asked("/hls/t/9.ab/t/v0/index.m3u8"), Some((Some("9.ab"), live("t"))));
+        for path in ["/hls/t//demo/index.m3u8", "/hls/t/a%20/demo/x", "/hls/t/../demo/x", "/hls/t/a/b/c/d/e"] {
+            assert_eq!(asked(path), None, "{path}");
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct Counters {
     pub(crate) media: Counter,
     not_found: Counter,
     bad_requests: Counter,
+    denied: Counter,
     unavailable: Counter,
     bytes: Counter,
 }
@@ -42,6 +43,7 @@ impl Counters {
         self.bytes.add(bytes);
         match status.as_u16() {
             404 => self.not_found.add(1),
+            401 | 403 => self.denied.add(1),
             400 | 405 | 416 => self.bad_requests.add(1),
             503 => self.unavailable.add(1),
             _ => {}
@@ -62,6 +64,8 @@ pub struct Stats {
     pub media: u64,
     pub not_found: u64,
     pub bad_requests: u64,
+    /// Requests for private broadcasts without a good path token.
+    pub denied: u64,
     pub unavailable: u64,
     /// Body bytes of the replies.
     pub bytes: u64,
@@ -77,6 +81,7 @@ impl Stats {
         self.media += one.media.now();
         self.not_found += one.not_found.now();
         self.bad_requests += one.bad_requests.now();
+        self.denied += one.denied.now();
         self.unavailable += one.unavailable.now();
         self.bytes += one.bytes.now();
     }

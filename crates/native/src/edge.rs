@@ -25,7 +25,7 @@ pub(crate) struct Edge {
 #[pymethods]
 impl Edge {
     #[new]
-    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, threads = 0, certificate = None, private_key = None, max_connections = 50_000, max_waiters = 50_000))]
+    #[pyo3(signature = (*, host = "127.0.0.1", port = 0, threads = 0, certificate = None, private_key = None, path_key = None, max_connections = 50_000, max_waiters = 50_000))]
     #[allow(clippy::too_many_arguments)] // keyword arguments in Python
     fn new(
         host: &str,
@@ -33,6 +33,7 @@ impl Edge {
         threads: usize,
         certificate: Option<PathBuf>,
         private_key: Option<PathBuf>,
+        path_key: Option<Vec<u8>>,
         max_connections: usize,
         max_waiters: usize,
     ) -> PyResult<Edge> {
@@ -43,7 +44,7 @@ impl Edge {
             (None, None) => None,
             _ => return Err(PyValueError::new_err("TLS needs both a certificate and its private key")),
         };
-        let config = Config { host, port, threads, tls, max_connections, max_waiters };
+        let config = Config { host, port, threads, tls, path_key, max_connections, max_waiters };
         Ok(Edge { inner: ::edge::Edge::start(&config).map_err(python_error)? })
     }
 
@@ -51,6 +52,11 @@ impl Edge {
     #[getter]
     fn port(&self) -> u16 {
         self.inner.port()
+    }
+
+    /// Says whether a stream is private: then only requests with a path token for it are answered.
+    fn guard(&self, stream: &str, private: bool) {
+        self.inner.guard(stream, private);
     }
 
     /// Opens a stream: requests for its index wait from now on.
@@ -117,6 +123,7 @@ impl Edge {
             media,
             not_found,
             bad_requests,
+            denied,
             unavailable,
             bytes,
         } = self.inner.stats();
@@ -131,6 +138,7 @@ impl Edge {
             ("media", media),
             ("not_found", not_found),
             ("bad_requests", bad_requests),
+            ("denied", denied),
             ("unavailable", unavailable),
             ("bytes", bytes),
         ] {
