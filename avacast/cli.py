@@ -465,6 +465,43 @@ def path_key() -> None:
     typer.echo(PathTokens(Shared().secret()).key)
 
 
+store_app = typer.Typer(no_args_is_help=True, help="The store of recordings.")
+app.add_typer(store_app, name="store")
+
+
+@store_app.command("init")
+def store_init(
+    store: Annotated[
+        str,
+        typer.Option(
+            envvar="AVACAST_STORE", help="file:///folder, or s3://bucket/prefix?endpoint=...&region=..."
+        ),
+    ] = "",
+    cold_days: Annotated[
+        int, typer.Option(min=1, max=36_500, help="Days after which recordings go to cold storage.")
+    ] = 90,
+    cold_class: Annotated[
+        str,
+        typer.Option(help="Its class: GLACIER_IR can be played at once, GLACIER and DEEP_ARCHIVE cannot."),
+    ] = "GLACIER_IR",
+    versions: Annotated[
+        bool,
+        typer.Option(
+            "--versions", help="Keep what is deleted or overwritten for 30 days (replication needs it)."
+        ),
+    ] = False,
+) -> None:
+    """Try a store, and give a bucket its rules; those of others stay. Status 0: ready; 1: not."""
+    configure("warning")
+    from avacast.store import init
+
+    try:
+        raise typer.Exit(init(store, cold_days, cold_class, versions=versions, console=console))
+    except Problem as problem:
+        console.print(f"[red]{problem.detail}[/red]" + (f"\n{problem.hint}" if problem.hint else ""))
+        raise typer.Exit(1) from None
+
+
 @app.command()
 def doctor() -> None:
     """Say what works on this machine: GPU, GSO, codecs, ports, voices."""

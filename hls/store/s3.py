@@ -37,7 +37,7 @@ class S3(Store):
         answer_s: float = _ANSWER_S,
     ) -> None:
         self.bucket = bucket
-        self._prefix = f"{prefix}/" if prefix else ""
+        self.prefix = f"{prefix}/" if prefix else ""
         settings = Config(
             connect_timeout=_CONNECT_S,
             read_timeout=answer_s,
@@ -100,13 +100,13 @@ class S3(Store):
         found: list[Stored] = []
         with _told(prefix):
             while len(found) < limit:
-                asked = {"StartAfter": self._prefix + after} if after else {}
+                asked = {"StartAfter": self.prefix + after} if after else {}
                 wanted = min(LIST_LIMIT, limit - len(found))
                 answer = self.client.list_objects_v2(
-                    Bucket=self.bucket, Prefix=self._prefix + prefix, MaxKeys=wanted, **asked
+                    Bucket=self.bucket, Prefix=self.prefix + prefix, MaxKeys=wanted, **asked
                 )
                 rows = [
-                    Stored(one["Key"].removeprefix(self._prefix), int(one["Size"]))
+                    Stored(one["Key"].removeprefix(self.prefix), int(one["Size"]))
                     for one in answer.get("Contents", ())
                 ]
                 found += rows
@@ -125,7 +125,7 @@ class S3(Store):
                 raise StoreError(f"{one.get('Key')} cannot be deleted: {one.get('Code')}")
 
     def _key(self, name: str) -> str:
-        return self._prefix + checked(name)
+        return self.prefix + checked(name)
 
 
 @contextlib.contextmanager
