@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 PYTHON = ("avacast", "common", "hls", "orchestrator", "origin", "relay", "sfu")
-# Codes that are not literals beside `code=`: aiohttp's statuses, the limits by name, and those of the media core (in Rust).
+# Codes that are not literals beside `code=`: aiohttp's statuses, the limits by name, and those of the media core and the edge (in Rust).
 BUILT = {
     "method_not_allowed",
     "talk_limit",
@@ -16,6 +16,7 @@ BUILT = {
     "no_common_codec",
     "full",
     "busy",
+    "hls_token_needed",
 }
 
 
