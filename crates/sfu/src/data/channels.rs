@@ -19,6 +19,7 @@ use sctp_proto::{
     PayloadProtocolIdentifier as Ppid, ReliabilityType, ServerConfig, StreamEvent, Transmit, TransportConfig,
 };
 
+use super::books::Books;
 use super::crumbs;
 use super::dcep::{ACKNOWLEDGE, Dcep, Open, Reliability};
 use super::{DataClose, DataEvent, DataLimits, DataSent, DataStats, Meter};
@@ -40,28 +41,17 @@ enum State {
     Over,
 }
 
-struct Channel {
-    id: u16,
-    label: Arc<str>,
-    /// Ordered and reliable: a message may not be left out.
-    whole: bool,
-}
-
 /// See the module.
 pub(crate) struct Channels {
     endpoint: Endpoint,
     state: State,
-    limits: DataLimits,
+    books: Books<u16>,
     /// Longest message that the peer takes.
     most_sent: usize,
-    channels: Vec<Channel>,
-    messages: Meter,
     datagrams: Meter,
     /// Small pieces that came and are in no message yet that was read.
     crumbs: Meter,
     packets: VecDeque<Bytes>,
-    events: VecDeque<DataEvent>,
-    stats: DataStats,
 }
 
 impl Channels {
@@ -85,15 +75,11 @@ impl Channels {
         Channels {
             endpoint: Endpoint::new(Arc::new(config), Some(Arc::new(server))),
             state: State::Waiting,
-            limits,
+            books: Books::new(now, limits),
             most_sent,
-            channels: Vec::new(),
-            messages: limits.message_meter(now),
             datagrams: Meter::new(now, limits.datagrams_per_s, limits.datagrams_per_s),
             crumbs: Meter::new(now, limits.crumbs_per_s, limits.crumbs),
             packets: VecDeque::new(),
-            events: VecDeque::new(),
-            stats: DataStats::default(),
         }
     }
 
@@ -103,7 +89,7 @@ impl Channels {
             return;
         }
         if !self.datagrams.pass(now) || !self.crumbs.pass_all(now, crumbs::count(&packet)) {
-            self.stats.dropped_datagrams += 1;
+            self.books.counts.dropped_datagrams += 1;
             return;
         }
         self.guarded(|channels| {
@@ -146,19 +132,16 @@ impl Channels {
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<DataEvent> {
-        self.events.pop_front()
+        self.books.poll_event()
     }
 
     pub(crate) fn stats(&self) -> DataStats {
-        DataStats { channels: self.channels.len(), ..self.stats }
+        self.books.stats()
     }
 
     /// Sends a message on the first channel of that label.
     pub(crate) fn send(&mut self, now: Instant, label: &str, text: bool, message: &[u8]) -> DataSent {
-        let Some(channel) = self.channels.iter().find(|channel| *channel.label == *label) else {
-            return DataSent::NoChannel;
-        };
-        let (id, whole) = (channel.id, channel.whole);
+        let Some((id, whole)) = self.books.find(label) else { return DataSent::NoChannel };
         let mut sent = DataSent::Closed;
         self.guarded(|channels| {
             sent = channels.write(id, whole, text, message);
@@ -169,11 +152,8 @@ impl Channels {
 
     fn write(&mut self, id: u16, whole: bool, text: bool, message: &[u8]) -> DataSent {
         let State::Running(_, association) = &mut self.state else { return DataSent::NoChannel };
-        let waiting: usize = self
-            .channels
-            .iter()
-            .filter_map(|channel| association.stream(channel.id).ok()?.buffered_amount().ok())
-            .sum();
+        let waiting: usize =
+            self.books.ids().filter_map(|id| association.stream(id).ok()?.buffered_amount().ok()).sum();
         // RFC 8831 6.6: SCTP has no empty messages; one byte that does not count stands for them
         let (ppid, bytes): (_, &[u8]) = match (text, message.is_empty()) {
             (true, false) => (Ppid::String, message),
@@ -181,19 +161,13 @@ impl Channels {
             (false, false) => (Ppid::Binary, message),
             (false, true) => (Ppid::BinaryEmpty, &[0]),
         };
-        let fits = message.len() <= self.most_sent && waiting + bytes.len() <= self.limits.buffered_bytes;
+        let fits = message.len() <= self.most_sent && waiting + bytes.len() <= self.books.limits.buffered_bytes;
         let written = fits && association.stream(id).is_ok_and(|mut stream| stream.write_with_ppi(bytes, ppid).is_ok());
-        if written {
-            self.stats.sent += 1;
-            self.stats.sent_bytes += message.len() as u64;
-            DataSent::Queued
-        } else if whole {
+        let sent = self.books.sent(written, whole, message.len());
+        if sent == DataSent::Closed {
             self.close(id, DataClose::Full);
-            DataSent::Closed
-        } else {
-            self.stats.dropped_full += 1;
-            DataSent::Dropped
         }
+        sent
     }
 
     /// Library code on bytes of a stranger: whatever goes wrong in it may end the channels, not the session.
@@ -241,7 +215,7 @@ impl Channels {
             Event::Stream(StreamEvent::Opened { id }) => self.take_stream(id),
             Event::Stream(StreamEvent::Readable { id }) => self.read(now, id),
             Event::Stream(StreamEvent::Finished { id } | StreamEvent::Stopped { id, .. }) => {
-                self.forget(id, DataClose::Peer);
+                self.books.forget(id, DataClose::Peer);
             }
             _ => {}
         }
@@ -251,7 +225,7 @@ impl Channels {
     fn take_stream(&mut self, id: u16) {
         let State::Running(_, association) = &mut self.state else { return };
         while association.accept_stream().is_some() {} // they are found by their ids
-        if association.stream_ids().len() > self.limits.channels {
+        if association.stream_ids().len() > self.books.limits.channels {
             self.close(id, DataClose::TooMany);
         }
     }
@@ -262,7 +236,7 @@ impl Channels {
             let Ok(mut stream) = association.stream(id) else { return };
             let Ok(Some(chunks)) = stream.read_sctp() else { return };
             self.crumbs.forgive();
-            if chunks.len() > self.limits.message_bytes {
+            if chunks.len() > self.books.limits.message_bytes {
                 return self.close(id, DataClose::TooLong);
             }
             let mut message = vec![0; chunks.len()];
@@ -280,7 +254,7 @@ impl Channels {
 
     fn handle_dcep(&mut self, id: u16, message: &[u8]) {
         match Dcep::parse(message) {
-            Some(Dcep::Open(open)) if self.position(id).is_none() => self.open(id, open),
+            Some(Dcep::Open(open)) if !self.books.has(id) => self.open(id, open),
             // we open nothing that could be acknowledged, and a channel is opened once
             _ => self.close(id, DataClose::Protocol),
         }
@@ -299,30 +273,15 @@ impl Channels {
         if !acknowledged || stream.set_reliability_params(!open.ordered, kind, value).is_err() {
             return self.close(id, DataClose::Protocol);
         }
-        let label: Arc<str> = open.label.into();
         let whole = open.ordered && open.reliability == Reliability::Reliable;
-        self.channels.push(Channel { id, label: Arc::clone(&label), whole });
-        self.stats.opened += 1;
-        self.events.push_back(DataEvent::Opened { label });
+        self.books.open(id, open.label, whole);
     }
 
+    /// RFC 8832 6: data before the OPEN cannot be, which travels first and in order.
     fn handle_message(&mut self, now: Instant, id: u16, text: bool, bytes: Vec<u8>) {
-        // RFC 8832 6: data before the OPEN cannot be, which travels first and in order
-        let Some(position) = self.position(id) else { return self.close(id, DataClose::Protocol) };
-        let channel = &self.channels[position];
-        if self.messages.pass(now) {
-            self.stats.received += 1;
-            self.stats.received_bytes += bytes.len() as u64;
-            self.events.push_back(DataEvent::Message { label: Arc::clone(&channel.label), text, bytes });
-        } else if channel.whole {
-            self.close(id, DataClose::TooFast);
-        } else {
-            self.stats.dropped_fast += 1;
+        if let Err(why) = self.books.take(now, id, text, bytes) {
+            self.close(id, why);
         }
-    }
-
-    fn position(&self, id: u16) -> Option<usize> {
-        self.channels.iter().position(|channel| channel.id == id)
     }
 
     /// Closes a stream of our own accord.
@@ -333,26 +292,15 @@ impl Channels {
             // fails only when the association is on its way down, which closes it too
             let _ = stream.close();
         }
-        self.stats.note_closed(why);
-        self.forget(id, why);
-        if self.stats.closed() >= u64::from(self.limits.strikes) {
+        if self.books.close(id, why) {
             self.end(DataClose::Protocol);
-        }
-    }
-
-    fn forget(&mut self, id: u16, why: DataClose) {
-        if let Some(position) = self.position(id) {
-            let label = self.channels.swap_remove(position).label;
-            self.events.push_back(DataEvent::Closed { label, why });
         }
     }
 
     /// No channels any more in this session.
     fn end(&mut self, why: DataClose) {
         self.state = State::Over;
-        for channel in std::mem::take(&mut self.channels) {
-            self.events.push_back(DataEvent::Closed { label: channel.label, why });
-        }
+        self.books.end(why);
     }
 }
 
@@ -462,7 +410,7 @@ mod tests {
             }
             channels.handle_timeout(now + Duration::from_secs(1));
             exchange(now, &mut endpoint, &mut association, &mut channels);
-            prop_assert!(channels.channels.len() <= 8);
+            prop_assert!(channels.stats().channels <= 8);
         }
     }
 }

@@ -2,22 +2,24 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `books.rs` | labels, rate, figures and events of a session's channels, whoever speaks SCTP |
 //! | `channels.rs` | a subscriber's channels: SCTP over its DTLS (RFC 8831), a peer opens them, we answer |
 //! | `crumbs.rs` | small pieces of messages, which cost more than their bytes |
 //! | `dcep.rs` | the messages that open a channel (RFC 8832) |
 //! | `meter.rs` | how often something may happen |
 //!
-//! Sessions that come in ([`crate::Ingest`]) have the channels of `str0m`, under the same limits, events and figures.
+//! Sessions that come in ([`crate::Ingest`]) have the channels of `str0m`, with the same books.
 use std::sync::Arc;
-use std::time::Instant;
 
+mod books;
 mod channels;
 mod crumbs;
 mod dcep;
 mod meter;
 
+pub(crate) use books::Books;
 pub(crate) use channels::{Channels, PORT};
-pub(crate) use meter::Meter;
+use meter::Meter;
 
 /// Longest label of a channel, bytes.
 pub(crate) const MOST_LABEL_BYTES: usize = 64;
@@ -154,11 +156,5 @@ impl DataStats {
     /// Channels that we closed, for whatever reason.
     pub fn closed(&self) -> u64 {
         self.closed_many + self.closed_long + self.closed_fast + self.closed_full + self.closed_protocol
-    }
-}
-
-impl DataLimits {
-    pub(crate) fn message_meter(&self, now: Instant) -> Meter {
-        Meter::new(now, self.messages_per_s, self.messages_at_once)
     }
 }
