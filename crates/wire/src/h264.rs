@@ -156,6 +156,7 @@ pub struct Depacketizer {
 pub struct Frame {
     /// Annex-B, 4-byte start codes.
     pub stream: Vec<u8>,
+    /// Decoding can start here.
     pub key_frame: bool,
 }
 

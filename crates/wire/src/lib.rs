@@ -2,6 +2,7 @@
 //!
 //! No state but what a format itself needs, no I/O, no clock. Everything that reads takes hostile bytes: it is bounded,
 //! never panics and says what is wrong.
+#![warn(missing_docs)]
 pub mod av1;
 pub mod h264;
 pub mod red;

@@ -30,6 +30,7 @@ impl std::error::Error for RedError {}
 /// What an earlier packet carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block<'a> {
+    /// RTP payload type of what the block holds.
     pub payload_type: u8,
     /// Ticks from the block's time to the packet's, of 14 bits.
     pub offset: u16,

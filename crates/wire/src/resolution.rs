@@ -3,7 +3,9 @@
 /// Width and height in pixels, as shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resolution {
+    /// Pixels in a row.
     pub width: u16,
+    /// Rows of pixels.
     pub height: u16,
 }
 

@@ -10,6 +10,7 @@ const PAYLOAD_FEEDBACK: u8 = 206;
 /// One report block: what a receiver says of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReportBlock {
+    /// The source that the block is about.
     pub ssrc: u32,
     /// Lost since the report before, in 1/256.
     pub fraction_lost: u8,
@@ -28,41 +29,60 @@ pub struct ReportBlock {
 /// One packet of a compound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rtcp<'a> {
+    /// What a sender says of its stream, and of those that it receives.
     SenderReport {
+        /// The sender's own source.
         ssrc: u32,
+        /// Wall clock of the report: NTP time, 32 bits of seconds since 1900 and 32 bits of their fraction.
         ntp: u64,
+        /// The same moment in RTP timestamp units.
         timestamp: u32,
+        /// RTP packets sent since the start.
         packets: u32,
+        /// Bytes of payload sent since the start.
         octets: u32,
+        /// One block for each source that it receives.
         blocks: Blocks<'a>,
     },
+    /// What a receiver says of the streams that it receives.
     ReceiverReport {
+        /// The receiver's own source.
         ssrc: u32,
+        /// One block for each source that it receives.
         blocks: Blocks<'a>,
     },
+    /// These sources send no more.
     Bye {
+        /// Who they are.
         ssrcs: Ssrcs<'a>,
     },
     /// Sequence numbers of `media` that are missing.
     Nack {
+        /// The source whose packets are missing.
         media: u32,
+        /// Their sequence numbers.
         missing: Missing<'a>,
     },
     /// Picture lost: a key frame is wanted.
     Pli {
+        /// The source whose picture is lost.
         media: u32,
     },
     /// Key frame wanted, per source.
     Fir {
+        /// The sources of which one is wanted.
         ssrcs: Ssrcs<'a>,
     },
     /// Receiver's estimate of what the path carries.
     Remb {
+        /// Bits a second, all streams together.
         bitrate_bps: u64,
     },
     /// Everything else, by packet type and the five bits before it.
     Other {
+        /// RTCP packet type.
         packet_type: u8,
+        /// Count or feedback format, 0..31.
         format: u8,
     },
 }

@@ -30,13 +30,19 @@ impl std::error::Error for RtpError {}
 /// A parsed packet; borrows the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rtp<'a> {
+    /// Last packet of a frame (video), first after silence (audio).
     pub marker: bool,
+    /// 0..127; the session says what it means.
     pub payload_type: u8,
+    /// Sequence number as it is on the wire, 16 bits.
     pub sequence: u16,
+    /// Media time in units of the clock rate, as it is on the wire.
     pub timestamp: u32,
+    /// The source.
     pub ssrc: u32,
     /// Profile (`0xBEDE` or `0x100x`) and body of the header extension.
     pub extension: Option<(u16, &'a [u8])>,
+    /// Without padding.
     pub payload: &'a [u8],
 }
 
@@ -139,10 +145,15 @@ impl<'a> Iterator for Elements<'a> {
 /// The fixed part of a header to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
+    /// Last packet of a frame (video), first after silence (audio).
     pub marker: bool,
+    /// 0..127; the session says what it means.
     pub payload_type: u8,
+    /// Sequence number, 16 bits.
     pub sequence: u16,
+    /// Media time in units of the clock rate.
     pub timestamp: u32,
+    /// The source.
     pub ssrc: u32,
 }
 

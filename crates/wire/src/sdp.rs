@@ -12,7 +12,12 @@ pub enum SdpError {
     /// Longer than [`MOST_BYTES`], or more lines or media sections than anyone needs.
     TooLong,
     /// The line is not `x=value`, or its value has not the form it must have.
-    Line { number: usize, problem: &'static str },
+    Line {
+        /// Counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// There is no `m=` line.
     NoMedia,
 }
@@ -37,6 +42,7 @@ pub type Attribute = (String, String);
 pub struct Description {
     /// Session level.
     pub attributes: Vec<Attribute>,
+    /// Media sections, in order.
     pub media: Vec<Media>,
 }
 
@@ -47,27 +53,37 @@ pub struct Media {
     pub kind: String,
     /// 0: rejected or not used.
     pub port: u16,
+    /// As on the m-line: `UDP/TLS/RTP/SAVPF`, `UDP/DTLS/SCTP`, ...
     pub protocol: String,
+    /// The rest of the m-line: payload types, or `webrtc-datachannel`.
     pub formats: Vec<String>,
+    /// Those of the section, in order.
     pub attributes: Vec<Attribute>,
 }
 
 /// Which way media flows, seen from who wrote the description.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
+    /// Both ways.
     SendRecv,
+    /// From the writer only.
     SendOnly,
+    /// To the writer only.
     RecvOnly,
+    /// Neither way for now.
     Inactive,
 }
 
 /// A payload type that a media section offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Codec {
+    /// As packets carry it, 0..127.
     pub payload_type: u8,
     /// As written: `H264`, `opus`, ... compare without case.
     pub name: String,
+    /// Ticks of media time a second.
     pub clock_rate: u32,
+    /// Channels of sound, where the rtpmap says so.
     pub channels: Option<u8>,
     /// Value of its `a=fmtp`.
     pub parameters: String,
@@ -100,7 +116,9 @@ pub fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
 /// ICE credentials of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IceCredentials {
+    /// Name of one side of a session.
     pub ufrag: String,
+    /// Key for the checks (message integrity); a secret.
     pub password: String,
 }
 

@@ -15,8 +15,11 @@ use crate::rtp;
 /// Protection profiles (RFC 5764, RFC 7714).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
+    /// AES-128 in Galois counter mode, tags of 16 bytes (RFC 7714).
     AeadAes128Gcm,
+    /// AES-256 in Galois counter mode, tags of 16 bytes (RFC 7714).
     AeadAes256Gcm,
+    /// AES-128 in counter mode, HMAC-SHA1 tags of 10 bytes (RFC 3711).
     Aes128CmHmacSha1_80,
 }
 

@@ -5,6 +5,7 @@
 pub struct Descriptor {
     /// First packet of a frame (start of partition 0).
     pub frame_start: bool,
+    /// The frame can be decoded without any before it.
     pub key_frame: bool,
     /// Length of the descriptor; the bitstream follows.
     pub bytes: usize,
