@@ -28,9 +28,11 @@ pub struct NodeConfig {
     /// Sessions of the whole node whose peer has sent no genuine check yet. Above it the oldest makes room, once it is older than
     /// `unused_grace`; else one more is refused.
     pub max_unused: usize,
+    /// How long such a session keeps its place for sure.
     pub unused_grace: Duration,
     /// A TCP connection says within this time which session it is for, and once more so long that it is allowed to be.
     pub connection_patience: Duration,
+    /// What each subscriber is set up with.
     pub subscriber: SubscriberConfig,
 }
 

@@ -35,9 +35,13 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Figures of a worker's connections since its start.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionStats {
+    /// Open now.
     pub open: usize,
+    /// Frames that came.
     pub frames_in: u64,
+    /// Frames that were sent.
     pub frames_out: u64,
+    /// Bytes that were sent, framing included.
     pub bytes_out: u64,
     /// Frames for a connection that was full or gone.
     pub dropped: u64,

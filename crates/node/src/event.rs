@@ -20,67 +20,102 @@ const MESSAGE_OVERHEAD: usize = 256;
 /// Something that happened to a stream or session, or to the node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// ICE and DTLS of a session are up.
     SessionConnected {
+        /// Its name.
         session: String,
+        /// The stream that it takes or brings.
         stream: String,
     },
+    /// A session is over.
     SessionClosed {
+        /// Its name.
         session: String,
+        /// The stream that it took or brought.
         stream: String,
+        /// Why, a stable name ([`sfu::CloseReason::code`]).
         reason: &'static str,
     },
     /// A subscriber's video comes from this layer now; `None`: its path has room for sound only.
     LayerChanged {
+        /// The subscriber's name.
         session: String,
+        /// The stream that it takes.
         stream: String,
+        /// The layer that it gets now.
         layer: Option<sfu::Layer>,
     },
     /// Other layers of a stream are alive than before, or their pictures have other sizes.
     LayersChanged {
+        /// Its name.
         stream: String,
     },
     /// First media of a stream, or of its new source.
     StreamStarted {
+        /// Its name.
         stream: String,
+        /// The session that brings it; `None`: it is injected.
         session: Option<String>,
     },
+    /// A stream is over: nothing feeds it, and nobody is waited for.
     StreamEnded {
+        /// Its name.
         stream: String,
+        /// Why, a stable name.
         reason: &'static str,
     },
     /// The source of a stream has sent nothing for a second.
     StreamSilent {
+        /// Its name.
         stream: String,
+        /// The session that brings it.
         session: String,
     },
     /// It sends again.
     StreamResumed {
+        /// Its name.
         stream: String,
+        /// The session that brings it.
         session: String,
     },
     /// The encoder that feeds an injected stream shall make a key frame.
     KeyFrameWanted {
+        /// Its name.
         stream: String,
     },
+    /// The kernel refused a way of sending; a lower one is used.
     SendRung(RungRefused),
     /// A session has opened a data channel (a subscriber), or its data channel is open (a source).
     ChannelOpened {
+        /// The session's name.
         session: Arc<str>,
+        /// The stream that it takes or brings.
         stream: Arc<str>,
+        /// What the channel is called.
         label: Arc<str>,
     },
+    /// A data channel of a session is over.
     ChannelClosed {
+        /// The session's name.
         session: Arc<str>,
+        /// The stream that it takes or brings.
         stream: Arc<str>,
+        /// What the channel was called.
         label: Arc<str>,
+        /// Why.
         why: DataClose,
     },
     /// A message on a session's data channel. `text`: the peer says that it is UTF-8.
     Message {
+        /// The session's name.
         session: Arc<str>,
+        /// The stream that it takes or brings.
         stream: Arc<str>,
+        /// What the channel is called.
         label: Arc<str>,
+        /// The peer says that it is UTF-8; not checked.
         text: bool,
+        /// The message.
         bytes: Vec<u8>,
     },
 }

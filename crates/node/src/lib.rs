@@ -8,6 +8,7 @@
 //!   packets, one wake a burst, and each worker serves its own subscribers from it.
 //! - TCP connections (ICE-TCP) come in at a gate, which hands each to the worker that its first frame names.
 //! - [`train`] sends: GSO, else sendmmsg, else sendto. [`receive`] reads 64 datagrams a system call.
+#![warn(missing_docs)]
 mod clock;
 mod config;
 mod connections;

@@ -14,8 +14,11 @@ const DATAGRAM_BYTES: usize = 2048;
 /// Counters of what came in.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct ReceiveStats {
+    /// Datagrams that came.
     pub datagrams: u64,
+    /// Bytes of those.
     pub bytes: u64,
+    /// System calls.
     pub calls: u64,
     /// Longer than any datagram that we accept; dropped.
     pub truncated: u64,
@@ -29,6 +32,7 @@ pub struct Receiver {
     names: Box<[SockAddr]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Counters since it was made.
     pub stats: ReceiveStats,
 }
 

@@ -17,8 +17,11 @@ const BUCKETS: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Histogram {
     buckets: [u64; BUCKETS],
+    /// How many there were.
     pub count: u64,
+    /// All of them together.
     pub sum: Duration,
+    /// The longest.
     pub most: Duration,
 }
 
@@ -67,6 +70,7 @@ impl Histogram {
 /// TCP connections of the whole node, before a worker gets them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct GateFigures {
+    /// Connections that were accepted.
     pub accepted: u64,
     /// No place for one more, of that address or at all.
     pub refused: u64,
@@ -81,10 +85,15 @@ pub struct GateFigures {
 /// Figures of one worker since its start.
 #[derive(Debug, Clone, Default)]
 pub struct WorkerStats {
+    /// Its number, from 0.
     pub index: u16,
+    /// How it sends; `None` before it has begun.
     pub rung: Option<Rung>,
+    /// CPU time of its thread.
     pub cpu: Duration,
+    /// What came in by UDP.
     pub receive: ReceiveStats,
+    /// What went out by UDP.
     pub send: SendStats,
     /// Datagrams that belong to no session.
     pub unknown: u64,
@@ -100,6 +109,7 @@ pub struct WorkerStats {
     pub overflows: u64,
     /// Sessions ended because their code panicked. Anything but 0 is a fault of ours.
     pub faults: u64,
+    /// Subscribers that were answered.
     pub joins: u64,
     /// From a burst's arrival to the end of the system call that sent the last of it, per subscriber.
     pub forward: Histogram,
@@ -111,45 +121,64 @@ pub struct WorkerStats {
     pub connect: Histogram,
     /// From waking to the end of the work, per turn of the loop.
     pub turn: Histogram,
+    /// Subscribers now.
     pub subscribers: usize,
+    /// Streams now.
     pub streams: Vec<StreamStats>,
+    /// Sessions that bring media in, now.
     pub sources: Vec<SourceStats>,
+    /// Sessions that take media out, now.
     pub sessions: Vec<SessionStats>,
 }
 
 /// A stream as one worker sees it.
 #[derive(Debug, Clone)]
 pub struct StreamStats {
+    /// Its name.
     pub name: Arc<str>,
     /// The worker that holds its source; only that one's figures of the media count.
     pub owner: bool,
+    /// It was opened here for access units, and has no publisher.
     pub injected: bool,
     /// A source feeds it now.
     pub fed: bool,
+    /// Subscribers of this worker.
     pub subscribers: usize,
+    /// Taps of this worker.
     pub taps: usize,
+    /// What its cache holds and has seen.
     pub cache: CacheStats,
     /// Of its video layers, as its publisher called them.
     pub layer_names: Vec<String>,
+    /// Key frames that this worker asked of its source.
     pub key_frame_requests: u64,
 }
 
 /// A session that brings media in.
 #[derive(Debug, Clone)]
 pub struct SourceStats {
+    /// Its name.
     pub session: Arc<str>,
+    /// The stream that it brings.
     pub stream: Arc<str>,
+    /// We pull it from an upstream; else a publisher came to us.
     pub pull: bool,
+    /// ICE and DTLS are up.
     pub connected: bool,
+    /// Of the media.
     pub ingest: IngestStats,
 }
 
 /// A session that takes media out.
 #[derive(Debug, Clone)]
 pub struct SessionStats {
+    /// Its name.
     pub session: Arc<str>,
+    /// The stream that it takes.
     pub stream: Arc<str>,
+    /// Time since its answer.
     pub age: Duration,
+    /// Of the media.
     pub subscriber: SubscriberStats,
 }
 

@@ -62,16 +62,22 @@ impl FromStr for Rung {
 /// A rung that the kernel refused: what it was, why, and which one is used from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RungRefused {
+    /// What was tried.
     pub refused: Rung,
+    /// What is used from now on.
     pub now: Rung,
+    /// What the kernel said.
     pub reason: String,
 }
 
 /// Counters of what went out.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct SendStats {
+    /// Datagrams that went out.
     pub datagrams: u64,
+    /// Bytes of those.
     pub bytes: u64,
+    /// System calls.
     pub calls: u64,
     /// Messages by their number of datagrams: 1, 2, 3-4, 5-8, 9-16, more.
     pub trains: [u64; 6],
@@ -92,6 +98,7 @@ pub struct Sender {
     vectors: Box<[libc::iovec]>,
     controls: Box<[[u64; CONTROL_WORDS]]>,
     headers: Box<[libc::mmsghdr]>,
+    /// Counters since it was made.
     pub stats: SendStats,
 }
 
