@@ -8,6 +8,9 @@ use wire::sdp::Description;
 
 const URI: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
+/// How far back a number of 16 bits may be meant.
+const HALF_LAP: u64 = 1 << 15;
+
 /// What is known of them.
 #[derive(Debug, Default)]
 pub(super) struct TransportNumbers {
@@ -27,6 +30,10 @@ impl TransportNumbers {
     /// Whether a datagram, which may be forged, may go on. Only what was opened moves [`TransportNumbers::note`]'s end, so a forgery
     /// can be refused but can refuse nothing.
     pub(super) fn admits(&self, datagram: &[u8]) -> bool {
+        // so far on, nothing that 16 bits can say lies below zero: the rest of the session costs a comparison
+        if self.newest.is_some_and(|newest| newest > HALF_LAP) {
+            return true;
+        }
         let (Some(element), Ok(length)) = (self.element, rtp::header_bytes(datagram)) else { return true };
         // the payload is not readable yet, and neither is its padding
         let mut header = datagram[..length].to_vec();
