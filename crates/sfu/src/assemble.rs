@@ -17,13 +17,19 @@ const MOST_WAITING: usize = 1024;
 /// One frame of video or one packet of audio, whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccessUnit {
+    /// Picture or sound.
     pub kind: Kind,
+    /// The layer that it was sent in.
     pub layer: Layer,
+    /// How `data` is coded.
     pub codec: Codec,
+    /// Media time of capture, on the stream's own line.
     pub time: MediaTime,
     /// Wall clock of capture, and the same in milliseconds since 1970.
     pub ntp: NtpTime,
+    /// `ntp` in milliseconds since 1970.
     pub ntp_ms: u64,
+    /// Decoding can start here; true for all sound.
     pub key_frame: bool,
     /// H.264: Annex-B with 4-byte start codes, parameter sets before a key frame as they came. VP8, Opus: the bare frame.
     pub data: Vec<u8>,

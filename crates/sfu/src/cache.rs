@@ -46,12 +46,17 @@ impl StreamPosition {
 /// Figures of one layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerStats {
+    /// Picture or sound.
     pub kind: Kind,
+    /// Which layer of it.
     pub layer: Layer,
+    /// Packets since the stream began.
     pub packets: u64,
+    /// Bytes of payload since the stream began.
     pub bytes: u64,
     /// Over the last four seconds; 0 when nothing came for two.
     pub bitrate_bps: u64,
+    /// Key frames since the stream began.
     pub key_frames: u64,
     /// Packets from the newest key frame on; 0 when there is none to start from.
     pub gop_packets: usize,
@@ -64,9 +69,11 @@ pub struct LayerStats {
 /// Figures of a stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CacheStats {
+    /// One for each layer that ever came.
     pub layers: Vec<LayerStats>,
-    /// Key-frame wishes of subscribers / let through.
+    /// Wishes for a key frame, of subscribers.
     pub key_frames_wanted: u64,
+    /// Those of `key_frames_wanted` that were let through.
     pub key_frames_asked: u64,
     /// When the newest packet came.
     pub newest_arrival: Option<Instant>,

@@ -50,7 +50,9 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// ICE credentials; the ufrag's first two characters carry the worker's index, for steering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
+    /// Our name in the checks of a session; begins with the worker's number.
     pub ufrag: String,
+    /// Key for the checks (message integrity); a secret.
     pub password: String,
 }
 

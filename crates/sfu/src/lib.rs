@@ -47,6 +47,7 @@
 //! in it. All other datagrams are found by the peer's address, learnt from the last STUN check that its session accepted
 //! ([`Subscriber::remote`], [`Ingest::remote`]): a table `Peer -> session` in the shell. [`DatagramKind::of`] sorts by the
 //! first byte (RFC 7983).
+#![warn(missing_docs)]
 mod assemble;
 mod cache;
 mod candidates;

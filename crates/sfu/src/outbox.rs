@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 /// How a peer is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Protocol {
+    /// A datagram a packet.
     Udp,
     /// ICE-TCP (RFC 4571 framing is the shell's).
     Tcp,
@@ -12,7 +13,9 @@ pub enum Protocol {
 /// A peer's transport address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Peer {
+    /// UDP or TCP.
     pub protocol: Protocol,
+    /// IP address and port.
     pub address: SocketAddr,
 }
 
@@ -31,19 +34,26 @@ impl Peer {
 /// One datagram in an [`Outbox`]: bytes `offset..offset + len` of its buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sealed {
+    /// Where it begins in the buffer.
     pub offset: usize,
+    /// Its length, bytes.
     pub len: usize,
+    /// Where it goes.
     pub to: Peer,
 }
 
 /// Datagrams that may leave as one UDP_SEGMENT message: all `segment` bytes long, the last one may be shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Train {
+    /// Where the first one begins in the buffer.
     pub offset: usize,
+    /// Length of all together, bytes.
     pub len: usize,
+    /// Length of each, bytes; the last one may be shorter.
     pub segment: usize,
     /// How many datagrams it holds (1: send it plain).
     pub count: usize,
+    /// Where they go.
     pub to: Peer,
 }
 
@@ -136,10 +146,13 @@ impl Outbox {
 /// What a datagram is, by its first byte (RFC 7983).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatagramKind {
+    /// A check of ICE (RFC 8489).
     Stun,
+    /// A handshake's record, or what goes inside DTLS.
     Dtls,
     /// SRTP or SRTCP.
     Srtp,
+    /// None of these.
     Unknown,
 }
 

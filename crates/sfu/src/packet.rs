@@ -7,17 +7,24 @@ use crate::clock::NtpTime;
 /// Audio or video: there is at most one track of each in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    /// Pictures.
     Video,
+    /// Sound.
     Audio,
 }
 
 /// Payload format of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
+    /// H.264 (RFC 6184).
     H264,
+    /// VP8 (RFC 7741).
     Vp8,
+    /// VP9 (RFC 9628).
     Vp9,
+    /// AV1 (its own RTP specification).
     Av1,
+    /// Opus (RFC 7587).
     Opus,
 }
 
@@ -35,6 +42,7 @@ impl Layer {
 /// A point on a media time line: ticks since some start, unwrapped to 64 bits, never without its clock rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MediaTime {
+    /// Units of `1 / clock_rate` seconds, unwrapped.
     pub ticks: u64,
     /// Ticks per second.
     pub clock_rate: u32,
@@ -58,8 +66,11 @@ impl MediaTime {
 /// Sequence and time run on without a break for the life of a stream, whatever happens to its source.
 #[derive(Debug)]
 pub struct Packet {
+    /// Picture or sound.
     pub kind: Kind,
+    /// The layer that it belongs to; sound has one.
     pub layer: Layer,
+    /// How its payload is coded.
     pub codec: Codec,
     /// Sequence number of this track and layer, unwrapped; neighbours differ by one.
     pub sequence: u64,
@@ -83,14 +94,18 @@ pub type Burst = Arc<[Arc<Packet>]>;
 /// What a stream holds: enough to answer an offer before any media came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StreamDescription {
+    /// Its picture, if it has one.
     pub video: Option<TrackDescription>,
+    /// Its sound, if it has any.
     pub audio: Option<TrackDescription>,
 }
 
 /// Codec, parameters and layers of one track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackDescription {
+    /// How it is coded.
     pub codec: Codec,
+    /// Ticks of media time a second.
     pub clock_rate: u32,
     /// Parameters for `a=fmtp`, e.g. `profile-level-id=42e01f;packetization-mode=1`. May be empty.
     pub parameters: String,

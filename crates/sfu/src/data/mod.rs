@@ -34,14 +34,15 @@ pub struct DataLimits {
     pub message_bytes: usize,
     /// Bytes that may wait for the peer, all channels together.
     pub buffered_bytes: usize,
-    /// Messages from the peer: so many a second in the long run, and at once after silence.
+    /// Messages from the peer, a second in the long run.
     pub messages_per_s: u32,
+    /// Messages at once, after silence.
     pub messages_at_once: u32,
     /// Datagrams from the peer that are looked at, a second; those above are lost, as by a bad network.
     pub datagrams_per_s: u32,
-    /// Small pieces of messages (less than 256 bytes) that may wait for others, roughly: so many at once, and so many more each
-    /// second. Datagrams with more are lost.
+    /// Small pieces of messages (less than 256 bytes) that may wait for others, roughly. Datagrams with more are lost.
     pub crumbs: u32,
+    /// How many more small pieces may come each second.
     pub crumbs_per_s: u32,
     /// After so many channels that we had to close, the session has no channels any more.
     pub strikes: u32,
@@ -98,16 +99,32 @@ impl DataClose {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataEvent {
     /// The peer opened a channel, or took ours; messages may be sent.
-    Opened { label: Arc<str> },
-    /// A message came. `text`: the peer says that it is UTF-8, which is not checked.
-    Message { label: Arc<str>, text: bool, bytes: Vec<u8> },
+    Opened {
+        /// What the channel is called.
+        label: Arc<str>,
+    },
+    /// A message came.
+    Message {
+        /// What its channel is called.
+        label: Arc<str>,
+        /// The peer says that it is UTF-8, which is not checked.
+        text: bool,
+        /// The message; may be empty.
+        bytes: Vec<u8>,
+    },
     /// A channel is over.
-    Closed { label: Arc<str>, why: DataClose },
+    Closed {
+        /// What it was called.
+        label: Arc<str>,
+        /// Why.
+        why: DataClose,
+    },
 }
 
 /// What became of a message to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataSent {
+    /// It waits for its turn; on a channel that may lose messages it can still be lost on the way.
     Queued,
     /// The peer has no open channel with that label.
     NoChannel,
@@ -122,10 +139,15 @@ pub enum DataSent {
 pub struct DataStats {
     /// Open now.
     pub channels: usize,
+    /// Channels opened since the session began.
     pub opened: u64,
+    /// Messages from the peer that were taken.
     pub received: u64,
+    /// Bytes of those.
     pub received_bytes: u64,
+    /// Messages to the peer that were queued.
     pub sent: u64,
+    /// Bytes of those.
     pub sent_bytes: u64,
     /// Messages from the peer above the rate, on channels that may lose some.
     pub dropped_fast: u64,
@@ -133,11 +155,15 @@ pub struct DataStats {
     pub dropped_full: u64,
     /// Datagrams above the rate, and those with small pieces beyond [`DataLimits::crumbs`].
     pub dropped_datagrams: u64,
-    /// Channels that we closed, by reason.
+    /// Channels that we closed because there were too many.
     pub closed_many: u64,
+    /// For a message that was too long.
     pub closed_long: u64,
+    /// For too many messages.
     pub closed_fast: u64,
+    /// For want of room.
     pub closed_full: u64,
+    /// For what is not by the protocol.
     pub closed_protocol: u64,
 }
 

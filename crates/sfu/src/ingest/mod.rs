@@ -60,9 +60,13 @@ const AUDIO: usize = Layer::MAX;
 
 /// What an ingest is made of.
 pub struct IngestSetup {
+    /// The process's certificate and DTLS settings.
     pub identity: Identity,
+    /// Ours for ICE; an ICE restart draws others.
     pub credentials: Credentials,
+    /// Where it draws what must not be guessed.
     pub entropy: Entropy,
+    /// For the wall clock of capture.
     pub clock: WallClock,
     /// Addresses under which this socket is reached; become host candidates. At least one.
     pub addresses: Vec<SocketAddr>,
@@ -90,18 +94,23 @@ pub enum IngestEvent {
 /// Figures of an ingest.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct IngestStats {
+    /// Packets of media that came.
     pub packets: u64,
     /// Of payload.
     pub bytes: u64,
     /// Of all that came in lately, 0..1.
     pub loss: f64,
+    /// Feedback messages that asked for missing packets (NACK).
     pub nacks_sent: u64,
+    /// Feedback messages that asked for a key frame (PLI).
     pub plis_sent: u64,
     /// Packets of sound that came as a repeat (RED), not by themselves.
     pub recovered: u64,
+    /// Round trip, milliseconds; `None` until it is known.
     pub rtt_ms: Option<f64>,
     /// Datagrams that were no good.
     pub rejected: u64,
+    /// Of its data channels.
     pub data: DataStats,
 }
 

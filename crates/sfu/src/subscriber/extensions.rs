@@ -14,7 +14,9 @@ const MOST_BYTES: usize = 20;
 /// How long a viewer's player may hold a picture back before it shows it. The player chooses within these limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlayoutDelay {
+    /// At least so long.
     pub min: Duration,
+    /// At most so long.
     pub max: Duration,
 }
 

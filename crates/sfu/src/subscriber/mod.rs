@@ -59,6 +59,7 @@ pub struct SubscriberConfig {
     pub connect_timeout: Duration,
     /// Packets of a backlog that leave together; the next ones follow after `slot`.
     pub segments_per_slot: usize,
+    /// Time between two such groups.
     pub slot: Duration,
     /// Start from the cached GOP; otherwise wait for the next key frame.
     pub instant_start: bool,
@@ -87,20 +88,26 @@ impl Default for SubscriberConfig {
 
 /// What a subscriber is made of.
 pub struct SubscriberSetup {
+    /// The process's certificate and DTLS settings.
     pub identity: Identity,
+    /// Ours for ICE; an ICE restart draws others.
     pub credentials: Credentials,
+    /// Where it draws what must not be guessed.
     pub entropy: Entropy,
+    /// For sender reports and capture times.
     pub clock: WallClock,
     /// Addresses under which this socket is reached; become the answer's candidates. At least one.
     pub addresses: Vec<SocketAddr>,
     /// `?layers=all`: the offer's video m-lines get one layer each (a node pulls), instead of one choice on the first.
     pub layers_all: bool,
+    /// What may be tuned.
     pub config: SubscriberConfig,
 }
 
 /// The answer to an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
+    /// The whole answer, candidates included.
     pub sdp: String,
     /// For the ETag header, without quotes; changes at an ICE restart.
     pub etag: String,
@@ -112,7 +119,12 @@ pub enum Trickle {
     /// Candidates taken: 204.
     Taken,
     /// ICE restarted: 200 with this body and ETag. The session's ufrag is another one now.
-    Restarted { fragment: String, etag: String },
+    Restarted {
+        /// Our new credentials and candidates (RFC 8840).
+        fragment: String,
+        /// Of the new ICE session, without quotes.
+        etag: String,
+    },
 }
 
 /// Why a session ended.
@@ -151,11 +163,20 @@ pub enum SubscriberEvent {
     /// The peer may send from here: route its datagrams to this session.
     Remote(Peer),
     /// The first whole key frame is out, so long after the answer.
-    FirstFrame { after: Duration },
+    FirstFrame {
+        /// Since the answer.
+        after: Duration,
+    },
     /// Only a new key frame helps (nothing in the cache to start from): see [`StreamCache::want_key_frame`].
-    KeyFrameWanted { layer: Layer },
+    KeyFrameWanted {
+        /// In this layer.
+        layer: Layer,
+    },
     /// Video comes from this layer now (told at the start too); `None`: sound goes on alone, since the path has no room for more.
-    LayerChanged { layer: Option<Layer> },
+    LayerChanged {
+        /// The layer that it gets now.
+        layer: Option<Layer>,
+    },
     /// It is over; drop the value.
     Closed(CloseReason),
 }
