@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
+AVATAR_LANGUAGE = "en"
+"""What all voices speak (origin/speech/g2p.py), as BCP 47 names it."""
+
+
 class Role(enum.StrEnum):
     ORIGIN = "origin"
     RELAY = "relay"

@@ -13,10 +13,11 @@ from aiohttp import web
 from common._native import Edge, SfuError
 from common.auth import Audience, PathTokens, bearer
 from common.config import HlsConfig
-from common.directory import Broadcast, Delivery, Directory, Role
+from common.directory import AVATAR_LANGUAGE, Broadcast, Delivery, Directory, Role
 from common.errors import Conflict, NotFound, Problem
 from common.log import log
 from common.metrics import gauge
+from hls.captions import caption
 from hls.feed import Feed, WallTime
 from hls.grid import tier
 from hls.packager import Packager
@@ -28,8 +29,10 @@ from hls.store.recorder import Recorder
 from hls.store.serving import Serving
 from hls.store.shelf import RecordedShelf
 from hls.twin import Reader, tell
+from sfu.channels import caption_of
 from sfu.node import MediaNode
-from sfu.worker import Worker
+from sfu.viewers import CAPTIONS
+from sfu.worker import Event, Worker
 
 _log = log("hls")
 
@@ -110,6 +113,7 @@ class HlsNode:
         if self.recorder:
             Serving(self.recorder, self._may_watch, self._require_node).add_to(self.app)
         self.node.link.listen(self.apply)
+        self._stop_listening = core.listen(self._heard)
 
     @property
     def hls_port(self) -> int:
@@ -129,6 +133,7 @@ class HlsNode:
 
     async def close(self) -> None:
         """Ends every playlist, then the listener."""
+        self._stop_listening()
         if self._housekeeping:
             self._housekeeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -192,11 +197,20 @@ class HlsNode:
             if self.recorder:
                 shelf = RecordedShelf(shelf, self.recorder, lambda: standby.led is not None)
             replica = Replica(stream, shelf)
-            standby = Standby(replica, self._grid, window_s, ask)
+            standby = Standby(replica, self._grid, window_s, ask, broadcast.speech)
             return standby, replica
         if self.recorder:
             shelf = RecordedShelf(shelf, self.recorder)
-        return Packager(stream, self._grid, window_s, shelf, ask, self._clock.now_ms()), None
+        now_ms = self._clock.now_ms()
+        packager = Packager(stream, self._grid, window_s, shelf, ask, now_ms, language=broadcast.speech)
+        return packager, None
+
+    def _heard(self, event: Event) -> None:
+        """Captions come on the data channels of the core, from its own avatars and publishers or from upstream."""
+        if event["type"] == "told" and event["label"] == CAPTIONS:
+            live, fields = self._feeds.get(event["stream"]), caption_of(event["text"])
+            if live is not None and fields is not None:
+                live.packager.caption(caption(fields), self._clock.now_ms())
 
     def _twin_of(self, stream: str) -> str | None:
         broadcast = self.node.link.directory.broadcasts.get(stream)

@@ -13,17 +13,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from hls.fmp4.boxes import box
+from hls import webvtt
 from hls.grid import PARTS_LISTED_FOR, Grid, iso
-from hls.rendition import Snapshot
+from hls.rendition import FMP4, Snapshot
 from hls.replica import Replica
 from hls.shelf import Shelf
 
-_NOTHING = box(b"free")
+_NOTHING = {"m4s": FMP4.nothing, "vtt": webvtt.NOTHING}
 _KEEP_S = 30.0
 """Media that no playlist names any more stays so long, for players that are late."""
 _PART_LINE = re.compile(r'#EXT-X-PART:DURATION=([0-9.]+),URI="([^"]+)"')
-_MSN_OF_NAME = re.compile(r"(\d+)\.(?:\d+\.)?m4s")
+_MSN_OF_NAME = re.compile(r"(\d+)\.(?:\d+\.)?(?:m4s|vtt)")
 _DATE = "#EXT-X-PROGRAM-DATE-TIME:"
 _MAP = "#EXT-X-MAP:"
 _DISCONTINUITY = "#EXT-X-DISCONTINUITY"
@@ -121,6 +121,7 @@ class Past:
 
     def __init__(self, live: bytes) -> None:
         text = read(live)
+        self.ending = "vtt" if b".vtt" in live else "m4s"
         self.blocks = deque(text.blocks)
         self.discontinuities = text.discontinuities
         # A segment that nothing is in yet has not begun: the twin begins it.
@@ -154,17 +155,17 @@ class Past:
             gap = Block(self.last + 1, self.blocks[-1].init if self.blocks else "", duration_s=length_s)
             gap.lines = [
                 _DATE + iso(datetime.fromtimestamp(end_s + number * length_s, UTC)),
-                *_gap_parts(gap.msn, length_s, grid),
+                *_gap_parts(gap.msn, length_s, grid, self.ending),
                 f"#EXTINF:{length_s:.5f},",
                 "#EXT-X-GAP",
-                f"{gap.msn}.m4s",
+                f"{gap.msn}.{self.ending}",
             ]
-            media[f"{gap.msn}.m4s"] = _NOTHING
+            media[f"{gap.msn}.{self.ending}"] = _NOTHING[self.ending]
             self.blocks.append(gap)
         return media, joined
 
     def _end(self, block: Block, media: dict[str, bytes], joined: dict[str, list[str]]) -> None:
-        name = f"{block.msn}.m4s"
+        name = f"{block.msn}.{self.ending}"
         parts = [part for part, _, gap in block.parts if not gap]
         block.duration_s = block.length_s
         block.lines.append(f"#EXTINF:{block.duration_s:.5f},")
@@ -172,7 +173,7 @@ class Past:
             joined[name] = parts
         else:
             block.lines.append("#EXT-X-GAP")
-            media[name] = _NOTHING
+            media[name] = _NOTHING[self.ending]
         block.lines.append(name)
         self.blocks.append(block)
 
@@ -325,11 +326,11 @@ def following(replica: Replica, leader: str, start_ms: float, grid: Grid) -> int
     return newest + 1 + max(1, math.ceil(hole_s / longest_s))
 
 
-def _gap_parts(msn: int, length_s: float, grid: Grid) -> list[str]:
+def _gap_parts(msn: int, length_s: float, grid: Grid, ending: str) -> list[str]:
     """The parts of a segment that has none."""
     count = max(1, math.ceil(length_s / (grid.part_ms / 1000) - 0.001))
     return [
-        f'#EXT-X-PART:DURATION={length_s / count:.5f},URI="{msn}.{index}.m4s",GAP=YES'
+        f'#EXT-X-PART:DURATION={length_s / count:.5f},URI="{msn}.{index}.{ending}",GAP=YES'
         for index in range(count)
     ]
 

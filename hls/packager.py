@@ -8,7 +8,9 @@ import enum
 from collections.abc import Callable
 
 from common.log import log
-from hls.grid import Grid, first_msn, ticks
+from hls import captions
+from hls.captions import Caption, Captions
+from hls.grid import AUDIO_RATE, VIDEO_RATE, Grid, first_msn, ticks
 from hls.layers import Layers
 from hls.playlist import DateRange, multivariant
 from hls.rendition import LEADING_GAPS, Rendition
@@ -16,7 +18,7 @@ from hls.shelf import Shelf
 from hls.sound import Changes, Sound
 from hls.sources import AccessUnit
 from hls.sync import WallClock
-from hls.track import Event
+from hls.track import Event, SegmentStart
 
 _log = log("hls.packager")
 
@@ -50,8 +52,10 @@ class Packager:
         ask_key_frame: Callable[[], None],
         now_ms: float,
         msn: int | None = None,
+        language: str | None = None,
     ) -> None:
-        """`msn`: number of the first segment, after the gap segments that lead in; counted from the clock when None."""
+        """`msn`: number of the first segment, after the gap segments that lead in; counted from the clock when None. `language` of the
+        captions that are to come; when None, a rendition of them begins with the first."""
         self.stream = stream
         self.shape = Shape.GATHERING
         self._grid = grid
@@ -69,6 +73,7 @@ class Packager:
         self._msn = first_msn(round(now_ms)) + LEADING_GAPS if msn is None else msn
         self._layers: Layers | None = None
         self._sound: Sound | None = None
+        self._captions = Captions(grid, window_s, language) if language else None
         shelf.open(stream, part_target_ms=grid.part_ms, target_duration_s=grid.target_duration_s)
 
     @property
@@ -102,7 +107,20 @@ class Packager:
             self._govern(self._layers, now_ms)
             self._show_video(self._layers, self._layers.tick(now_ms))
         if self._sound:
-            self._show(self._sound.tick(now_ms))
+            self._show_sound(self._sound, self._sound.tick(now_ms))
+
+    def caption(self, said: Caption, now_ms: float) -> None:
+        """Takes what begins to be heard, and arrived at `now_ms`."""
+        if self.shape is Shape.ENDED:
+            return
+        cue = captions.placed(said, self._wall.correction_ms or 0.0, now_ms)
+        if cue is None:
+            return
+        if self._captions is None:
+            language = said.language or captions.UNKNOWN_LANGUAGE
+            self._captions = Captions(self._grid, self._window_s, language)
+            _log.info("captions_joined", stream=self.stream, language=language)
+        self._captions.say(cue)
 
     def set_mode(self, mode: str, now_ms: float) -> None:
         """Tells viewers how to watch from now on, when that changes: a date range of class "avacast.mode" with X-MODE."""
@@ -118,7 +136,10 @@ class Packager:
         if self._layers:
             self._show_video(self._layers, self._layers.end())
         if self._sound:
-            self._show(self._sound.end())
+            self._show_sound(self._sound, self._sound.end())
+        if self._captions:
+            until, rate = self._led_until
+            self._show([(self._captions.rendition, self._captions.end(until, rate))])
         for rendition in self._renditions():
             self._put(rendition, [], ended=True)
         self.shape = Shape.ENDED
@@ -133,6 +154,7 @@ class Packager:
             "shape": self.shape.name.lower(),
             "video": self._layers.stats() if self._layers else None,
             "sound": self._sound.stats() if self._sound else None,
+            "late_captions": self._captions.late if self._captions else 0,
             "bandwidth_bps": {rendition.name: rendition.bandwidth_bps for rendition in self._renditions()},
         }
 
@@ -165,7 +187,7 @@ class Packager:
         wall_ms = self._wall.corrected(unit.ntp_ms, now_ms)
         if unit.kind == "audio":
             sound = self._sound or self._begin_sound(None)
-            self._show(sound.push(unit, wall_ms, now_ms))
+            self._show_sound(sound, sound.push(unit, wall_ms, now_ms))
             return
         if self._layers is None:
             assert self._sound is not None, "a broadcast without pictures has sound"
@@ -190,6 +212,25 @@ class Packager:
         self._show(changes)
         if self._sound:
             self._show(self._sound.follow(boundaries, layers.decided))
+        if self._captions:
+            events = self._captions.follow(boundaries, layers.decided, layers.elder)
+            self._show([(self._captions.rendition, events)])
+
+    def _show_sound(self, sound: Sound, changes: Changes) -> None:
+        self._show(changes)
+        if self._captions is None or self._layers is not None:
+            return
+        rendition, events = changes[0] if changes else (None, [])
+        boundaries = [event for event in events if isinstance(event, SegmentStart)]
+        events = self._captions.follow(boundaries, sound.cursor, rendition, AUDIO_RATE)
+        self._show([(self._captions.rendition, events)])
+
+    @property
+    def _led_until(self) -> tuple[int, int]:
+        """Where the leader is, and the rate of its clock."""
+        if self._layers:
+            return self._layers.decided, VIDEO_RATE
+        return (self._sound.cursor if self._sound else 0), AUDIO_RATE
 
     def _show(self, changes: Changes) -> None:
         for rendition, events in changes:
@@ -202,6 +243,8 @@ class Packager:
         found = self._layers.renditions if self._layers else []
         if self._sound:
             found += self._sound.renditions.values()
+        if self._captions:
+            found = [*found, self._captions.rendition]
         return [one for one in found if one.newest is not None]
 
     def _put(self, rendition: Rendition, events: list[Event], *, ended: bool = False) -> None:
@@ -218,9 +261,12 @@ class Packager:
         audios = self._sound.described() if self._sound else []
         if (self._layers and not videos) or (self._sound and len(audios) < len(self._sound.renditions)):
             return
+        subtitles = self._captions.described() if self._captions else None
+        if self._captions and not subtitles and not self._indexes:
+            return
         independent = self._layers is None or self._layers.independent
         texts = {
-            name: multivariant(videos, audios, name, independent=independent)
+            name: multivariant(videos, audios, name, independent=independent, subtitles=subtitles)
             for name in ("index.m3u8", "plain.m3u8")
         }
         if texts != self._indexes:

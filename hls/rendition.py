@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hls import fmp4
@@ -23,8 +23,23 @@ LEAST_BPS = 8000
 _MUCH_LESS = 0.7
 """A told bitrate falls only when the measured one falls below this share of it."""
 
-_NOTHING = box(b"free")
-"""What a gap segment holds. Nobody should fetch it, but players that know no EXT-X-GAP (ffmpeg before 7) do, and go on."""
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """How media is written: what its names end with, the bytes of a part, and `nothing`: what a gap segment holds. Nobody should fetch
+    that, but players that know no EXT-X-GAP (ffmpeg before 7) do, and go on."""
+
+    ending: str
+    init_ending: str
+    nothing: bytes
+    encode: Callable[[Part], bytes]
+
+
+def _fragment(one: Part) -> bytes:
+    return fmp4.part(one.msn * _PARTS_A_SEGMENT + one.index, one.start, one.samples)
+
+
+FMP4 = Container("m4s", "mp4", box(b"free"), _fragment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +80,21 @@ class _Told:
 
 
 class Rendition:
-    """`name` is its folder, `rate` its clock."""
+    """`name` is its folder, `rate` its clock. `container` is what its media is in."""
 
-    def __init__(self, name: str, grid: Grid, rate: int, window_s: float) -> None:
+    def __init__(
+        self,
+        name: str,
+        grid: Grid,
+        rate: int,
+        window_s: float,
+        *,
+        container: Container = FMP4,
+    ) -> None:
         self.name = name
         self.rate = rate
         self.playlist = MediaPlaylist(grid, rate, window_s)
+        self._container = container
         self.gap_parts = 0
         self.elder: Rendition | None = None
         """One that has been there before: if it has media when this one begins, its segments are ours as gaps, so that all playlists
@@ -114,7 +138,8 @@ class Rendition:
 
     def set_init(self, section: bytes) -> None:
         """The init section of the segments that begin from now on. Its name is its hash, so it can be cached for ever."""
-        self._next_init = (f"init-{hashlib.sha256(section).hexdigest()[:12]}.mp4", section)
+        name = f"init-{hashlib.sha256(section).hexdigest()[:12]}.{self._container.init_ending}"
+        self._next_init = (name, section)
 
     def snapshot(
         self, events: Sequence[Event], others: Sequence[Report], *, ended: bool = False
@@ -171,7 +196,11 @@ class Rendition:
         if not segments:
             self._lead_in(event)
         segment = Segment(
-            event.msn, event.start, self._init_uri, discontinuity=bool(segments) and event.discontinuity
+            event.msn,
+            event.start,
+            self._init_uri,
+            discontinuity=bool(segments) and event.discontinuity,
+            ending=self._container.ending,
         )
         if changed and segments and not segments[-1].gap:
             segment.discontinuity = segment.discontinuity or changed
@@ -182,13 +211,20 @@ class Rendition:
         for gap in self._segments_of_elder(event) or self._nominal_segments(event):
             assert gap.duration is not None
             self.playlist.segments.append(gap)
-            self._media.append((gap.uri, _NOTHING))
+            self._media.append((gap.uri, self._container.nothing))
             self._kept.append((gap.start + gap.duration, [gap.uri]))
 
     def _nominal_segments(self, event: SegmentStart) -> list[Segment]:
         length = self._grid.segment_ticks(self.rate)
         return [
-            Segment(event.msn - back, event.start - back * length, self._init_uri, duration=length, gap=True)
+            Segment(
+                event.msn - back,
+                event.start - back * length,
+                self._init_uri,
+                duration=length,
+                gap=True,
+                ending=self._container.ending,
+            )
             for back in range(min(LEADING_GAPS, event.msn - 1), 0, -1)
         ]
 
@@ -208,20 +244,20 @@ class Rendition:
                 row.discontinuity,
                 duration=max(1, following - start),
                 gap=True,
+                ending=self._container.ending,
             )
             for row, (start, following) in zip(rows, itertools.pairwise(starts), strict=True)
         ]
 
     def _part(self, event: Part) -> None:
         segment = self.playlist.segments[-1]
-        name = f"{event.msn}.{event.index}.m4s"
+        name = f"{event.msn}.{event.index}.{self._container.ending}"
         segment.parts.append(PartLine(name, event.duration, event.independent, event.gap))
         self._newest = (event.msn, event.index)
         if event.gap:
             self.gap_parts += 1
             return
-        sequence = event.msn * _PARTS_A_SEGMENT + event.index
-        data = fmp4.part(sequence, event.start, event.samples)
+        data = self._container.encode(event)
         self._media.append((name, data))
         segment.size_bytes += len(data)
         self._open_bytes += len(data)
@@ -236,19 +272,19 @@ class Rendition:
             if not segment.gap:
                 self._bitrates.append((segment.size_bytes, event.duration))
         else:
-            self._media.append((segment.uri, _NOTHING))
+            self._media.append((segment.uri, self._container.nothing))
         self._kept.append((event.start + event.duration, [segment.uri, *names]))
 
     def _hint(self) -> str:
         """The next part. Where the segment is about to end it is the first of the next one, which comes in any case."""
         segment = self.playlist.segments[-1]
         if segment.duration is not None:
-            return f"{segment.msn + 1}.0.m4s"
+            return f"{segment.msn + 1}.0.{self._container.ending}"
         length = sum(part.duration for part in segment.parts)
         half_part = self._grid.part_ticks(self.rate) // 2
         if length + half_part > self._grid.segment_ticks(self.rate):
-            return f"{segment.msn + 1}.0.m4s"
-        return f"{segment.msn}.{len(segment.parts)}.m4s"
+            return f"{segment.msn + 1}.0.{self._container.ending}"
+        return f"{segment.msn}.{len(segment.parts)}.{self._container.ending}"
 
     def _expire(self) -> list[str]:
         end = self.playlist.end

@@ -39,6 +39,11 @@ class Sound:
             self.renditions[bitrate] = rendition
             self._segmenters[bitrate] = AudioSegmenter(grid, lead_msn)
 
+    @property
+    def cursor(self) -> int:
+        """Up to here (48 kHz) the timeline is published, or in the open part."""
+        return min(segmenter.cursor for segmenter in self._segmenters.values())
+
     def push(self, unit: AccessUnit, wall_ms: float, now_ms: float) -> Changes:
         """Takes an Opus packet that was captured at `wall_ms`."""
         at = self._clock.map(unit.time, wall_ms)

@@ -4,8 +4,11 @@ Reads like a packager for the feed that fills it (`push`, `tick`) and for the no
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from collections.abc import Callable
 
+from hls.captions import Caption
 from hls.continuation import Continuation, following
 from hls.grid import Grid
 from hls.packager import Packager
@@ -14,13 +17,20 @@ from hls.sources import AccessUnit
 from hls.sync import WallClock
 
 _ASK_EVERY_MS = 500
+_KEPT_CAPTIONS = 8
+_SUBTITLES = re.compile(rb'#EXT-X-MEDIA:TYPE=SUBTITLES,[^\n]*LANGUAGE="([^"\n]+)"')
 
 
 class Standby:
     """STANDING BY until `lead` -> WAITING for a key frame (of sound, any packet) -> `led` is the packager that has taken over."""
 
     def __init__(
-        self, replica: Replica, grid: Grid, window_s: float, ask_key_frame: Callable[[], None]
+        self,
+        replica: Replica,
+        grid: Grid,
+        window_s: float,
+        ask_key_frame: Callable[[], None],
+        language: str | None = None,
     ) -> None:
         self.replica = replica
         self.stream = replica.stream
@@ -28,6 +38,8 @@ class Standby:
         self._grid = grid
         self._window_s = window_s
         self._ask_key_frame = ask_key_frame
+        self._language = language
+        self._said: deque[tuple[Caption, float]] = deque(maxlen=_KEPT_CAPTIONS)
         self._leads = False
         self._asked_ms = float("-inf")
         self._mode: str | None = None
@@ -51,6 +63,13 @@ class Standby:
         elif self._leads and now_ms - self._asked_ms >= _ASK_EVERY_MS:
             self._asked_ms = now_ms
             self._ask_key_frame()
+
+    def caption(self, said: Caption, now_ms: float) -> None:
+        """As of a packager. The newest are kept, for what is being said when the twin dies."""
+        if self.led is not None:
+            self.led.caption(said, now_ms)
+        else:
+            self._said.append((said, now_ms))
 
     def set_mode(self, mode: str, now_ms: float) -> None:
         """As of a packager; the twin has told viewers of it as long as it leads."""
@@ -83,18 +102,40 @@ class Standby:
     def _videos(self) -> list[str]:
         return sorted(name for name in self.replica.renditions if name.startswith("v"))
 
+    @property
+    def _shown_language(self) -> str | None:
+        """Of the captions that the twin has shown: they go on, whether or not anything more is said."""
+        found = _SUBTITLES.search(self.replica.indexes.get("index.m3u8", b""))
+        return found[1].decode() if found else None
+
     def _packager(self, captured_ms: float, now_ms: float) -> Packager:
         if not self.replica.shows:
             packager = Packager(
-                self.stream, self._grid, self._window_s, self.replica, self._ask_key_frame, now_ms
+                self.stream,
+                self._grid,
+                self._window_s,
+                self.replica,
+                self._ask_key_frame,
+                now_ms,
+                language=self._language,
             )
         else:
             leader = next(iter(self._videos or self.replica.renditions))
             msn = following(self.replica, leader, captured_ms, self._grid)
             shelf = Continuation(self.replica, self._grid, self._window_s, msn)
             packager = Packager(
-                self.stream, self._grid, self._window_s, shelf, self._ask_key_frame, now_ms, msn
+                self.stream,
+                self._grid,
+                self._window_s,
+                shelf,
+                self._ask_key_frame,
+                now_ms,
+                msn,
+                self._language or self._shown_language,
             )
+        for said, heard_ms in self._said:
+            packager.caption(said, heard_ms)
+        self._said.clear()
         if self._mode is not None:
             packager.set_mode(self._mode, now_ms)
         return packager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from aiohttp import web
 
 from common.config import OriginConfig
-from common.directory import Role
+from common.directory import AVATAR_LANGUAGE, Role
 from common.errors import Problem
 from origin import api
 from origin.avatars import Avatars
@@ -62,8 +63,14 @@ class Origin:
                 return
 
     def _caption(self, broadcast: str, caption: Caption) -> None:
-        """From the pacer's thread: tells the viewers of this node what begins to be heard."""
-        data = {"text": caption.text, "start_ms": caption.start // _MS, "end_ms": caption.end // _MS}
+        """From the pacer's thread, in the tick in which it begins to be heard: tells the viewers of this node."""
+        start_ms = time.time_ns() // 1_000_000
+        data = {
+            "text": caption.text,
+            "start_ms": start_ms,
+            "end_ms": start_ms + (caption.end - caption.start) // _MS,
+            "language": AVATAR_LANGUAGE,
+        }
         with contextlib.suppress(RuntimeError):  # the loop has ended before the stage
             self._loop.call_soon_threadsafe(self._node.viewers.tell, broadcast, "caption", data)
 

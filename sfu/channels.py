@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -32,6 +33,7 @@ PULLED = (CAPTIONS, CHAT)
 MAX_CAPTION = 2000
 """Characters of a caption that comes from another machine."""
 _DAYS_MS = 10**15
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
 
 _LINES = counter("chat_lines_total", "Chat lines that were passed on or refused", ("outcome",))
 
@@ -55,8 +57,7 @@ class Channels:
     # --- out ------------------------------------------------------------------------------------------
 
     def _spread(self, stream: str, label: str, text: str, without: str | None) -> None:
-        with contextlib.suppress(SfuError):  # the core is on its way down, or seconds late
-            self._worker.sfu.tell(stream, label, text, without=without)
+        self._worker.tell(stream, label, text, without=without)
 
     def _say(self, session: str, label: str, text: str) -> None:
         with contextlib.suppress(SfuError):
@@ -154,7 +155,8 @@ class Channels:
 
 
 def caption_of(message: str | bytes) -> Mapping[str, Any] | None:
-    """A caption that another machine sends, as it is passed on; None when it is none. Times are of the sender's own clock."""
+    """A caption that another machine sends, as it is passed on; None when it is none. Times are of the sender's own clock; a language is
+    a tag of BCP 47."""
     try:
         fields = json.loads(message)
         text, start_ms, end_ms = fields["text"], fields["start_ms"], fields["end_ms"]
@@ -164,4 +166,8 @@ def caption_of(message: str | bytes) -> Mapping[str, Any] | None:
         return None
     if not 0 <= start_ms <= end_ms < _DAYS_MS:
         return None
-    return {"text": text[:MAX_CAPTION], "start_ms": start_ms, "end_ms": end_ms}
+    caption: dict[str, Any] = {"text": text[:MAX_CAPTION], "start_ms": start_ms, "end_ms": end_ms}
+    language = fields.get("language")
+    if isinstance(language, str) and _LANGUAGE.fullmatch(language):
+        caption["language"] = language
+    return caption

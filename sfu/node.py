@@ -22,7 +22,7 @@ from sfu.ice_servers import IceServers
 from sfu.link import DirectoryAdmission, Link
 from sfu.stats import node_stats, stream_reports
 from sfu.upstream import Puller
-from sfu.viewers import Viewer, Viewers
+from sfu.viewers import CAPTIONS, Viewer, Viewers
 from sfu.whep import Whep
 from sfu.whip import Whip
 from sfu.worker import Worker
@@ -69,7 +69,7 @@ class MediaNode:
                 wanted or (lambda stream: len(self.viewers.of(stream))),
                 token=lambda: self.link.tokens.issue(Audience.NODE, self.link.node_id, ttl_s=_TOKEN_TTL_S),
                 linger_s=linger_s,
-                labels=PULLED if serves else (),
+                labels=PULLED if serves else (CAPTIONS,),
             )
         self.app = application(role.value, self._facts)
         admission = DirectoryAdmission(self.link)
@@ -81,7 +81,8 @@ class MediaNode:
         self.whip = Whip(worker, admission=admission, ice=ice)
         if whip:
             self.whip.add_to(self.app)
-        if serves:
+        if serves or pulls:
+            # A node that shares its core with another leaves them to that one.
             self.channels = Channels(worker, self.viewers, puller=self.puller, whip=self.whip)
         self.link.add_to(self.app)
         self.app.router.add_get("/api/sfu/stats", self._stats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from sfu.addresses import public_addresses
 _log = log("sfu")
 
 Event = Mapping[str, Any]
-"""What the core tells; `type` says what: see `Sfu.drain_events`."""
+"""What the core tells; `type` says what: see `Sfu.drain_events`, and `Worker.tell`."""
 Listener = Callable[[Event], None]
 
 
@@ -79,15 +80,25 @@ class Worker:
         figures = self.sfu.stats()["streams"].get(stream)
         return figures is not None and figures["live"]
 
+    def tell(self, stream: str, label: str, text: str, *, without: str | None = None) -> None:
+        """Says `text` on the data channel `label` of everyone who takes `stream` here, less the session `without`; who listens hears it
+        as an event "told"."""
+        with contextlib.suppress(SfuError):  # the core is on its way down, or seconds late
+            self.sfu.tell(stream, label, text, without=without)
+        self._spread({"type": "told", "stream": stream, "label": label, "text": text})
+
     def _drain(self) -> None:
         for event in self.sfu.drain_events():
             if event["type"] == "send_rung":
                 _log.warning("send_rung", reason=event["reason"], send=event["send"])
-            for listener in list(self._listeners):
-                try:
-                    listener(event)
-                except Exception as error:  # one listener's fault is not the others'
-                    _log.error("listener_failed", event_type=event["type"], exc_info=error)
+            self._spread(event)
+
+    def _spread(self, event: Event) -> None:
+        for listener in list(self._listeners):
+            try:
+                listener(event)
+            except Exception as error:  # one listener's fault is not the others'
+                _log.error("listener_failed", event_type=event["type"], exc_info=error)
 
     async def close(self) -> None:
         """Says goodbye to every peer and stops the core's threads."""

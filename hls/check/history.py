@@ -11,6 +11,7 @@ from hls.check.fragments import BadMedia, Run, TrackInit, is_fragment, read_init
 from hls.check.listing import ListedPart, ListedSegment, Listing, NotAPlaylist, read_listing
 from hls.check.multivariant import Index, Stream, is_index, read_index
 from hls.check.recording import Kind, Probe, Recording, Reply
+from hls.check.subtitles import BadSubtitles, ReadCue, TimestampMap, is_subtitles, read_cues, read_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,15 @@ class Fragment:
         return self.of("vide") or self.of("soun") or list(self.runs)
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A part or segment of subtitles that was fetched and could be read."""
+
+    reply: Reply
+    map: TimestampMap | None
+    cues: tuple[ReadCue, ...]
+
+
 @dataclass(slots=True)
 class RenditionHistory:
     """`segments`: the most complete form in which each was listed, by number; `seen_in`: the reload that showed it first."""
@@ -73,6 +83,8 @@ class RenditionHistory:
     probes: dict[Probe, Reply] = field(default_factory=dict)
     fragments: dict[str, Fragment] = field(default_factory=dict)
     unreadable_media: list[tuple[Reply, str]] = field(default_factory=list)
+    written: dict[str, Written] = field(default_factory=dict)
+    unreadable_text: list[tuple[Reply, str]] = field(default_factory=list)
     streams: list[Stream] = field(default_factory=list)
     """The EXT-X-STREAM-INF that name it, if any."""
     group: dict[str, str] = field(default_factory=dict)
@@ -194,7 +206,10 @@ def history_of(recording: Recording) -> History:
             one.streams = [stream for stream in index.streams if stream.uri == one.url] or one.streams
             one.group = next((media for media in index.media if media.get("URI") == one.url), one.group)
     for one in history.renditions.values():
-        _read_media(one)
+        if one.group.get("TYPE") == "SUBTITLES":
+            _read_text(one)
+        else:
+            _read_media(one)
     return history
 
 
@@ -223,6 +238,31 @@ def _sort_in(one: RenditionHistory, reply: Reply) -> None:
             pass
 
 
+def _pieces(segment: ListedSegment) -> list[str]:
+    """What there is to fetch of it."""
+    pieces = [part.piece for part in segment.parts if not part.gap]
+    if segment.uri and not segment.gap:
+        pieces.append(segment.piece)
+    return pieces
+
+
+def _read_text(one: RenditionHistory) -> None:
+    for segment, _ in one.listed():
+        init = one.inits.get(segment.init or "")
+        for piece in _pieces(segment):
+            found = one.media.get(piece)
+            if found is None or not found.ok or segment.encrypted or is_fragment(found.body):
+                continue
+            header = found.body if init is None else init.body
+            if init is not None and is_subtitles(found.body):
+                one.unreadable_text.append((found, "a header of its own, and one in EXT-X-MAP"))
+                continue
+            try:
+                one.written[piece] = Written(found, read_header(header), tuple(read_cues(found.body)))
+            except BadSubtitles as error:
+                one.unreadable_text.append((found, str(error)))
+
+
 def _read_media(one: RenditionHistory) -> None:
     tracks: dict[str, dict[int, TrackInit]] = {}
     for piece, reply in one.inits.items():
@@ -235,10 +275,7 @@ def _read_media(one: RenditionHistory) -> None:
         known = tracks.get(segment.init or "")
         if known is None or segment.encrypted:
             continue
-        pieces = [part.piece for part in segment.parts if not part.gap]
-        if segment.uri and not segment.gap:
-            pieces.append(segment.piece)
-        for piece in pieces:
+        for piece in _pieces(segment):
             found = one.media.get(piece)
             if found is None or not found.ok or not is_fragment(found.body):
                 continue

@@ -41,12 +41,13 @@ class Segment:
     gap: bool = False
     size_bytes: int = 0
     parts: list[PartLine] = field(default_factory=list)
+    ending: str = "m4s"
     date: str = ""
     part_lines: list[str] = field(default_factory=list)
 
     @property
     def uri(self) -> str:
-        return f"{self.msn}.m4s"
+        return f"{self.msn}.{self.ending}"
 
 
 @dataclass(frozen=True, slots=True)

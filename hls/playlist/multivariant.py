@@ -21,6 +21,16 @@ class AudioRendition:
 
 
 @dataclass(frozen=True, slots=True)
+class SubtitleRendition:
+    """One EXT-X-MEDIA of type subtitles. `language`: BCP 47, "und" when it is not known."""
+
+    folder: str
+    group: str
+    name: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """One video rendition."""
 
@@ -33,8 +43,16 @@ class Variant:
     frame_rate: float
 
 
+_TRANSCRIPT = "public.accessibility.transcribes-spoken-dialog"
+
+
 def multivariant(
-    videos: Sequence[Variant], audios: Sequence[AudioRendition], playlist: str, *, independent: bool = True
+    videos: Sequence[Variant],
+    audios: Sequence[AudioRendition],
+    playlist: str,
+    *,
+    independent: bool = True,
+    subtitles: SubtitleRendition | None = None,
 ) -> str:
     """The text. `playlist` is the file name of the media playlists that it refers to (low-latency or plain). One video is offered with
     every audio group, the first pair being what a player starts with. Of several each is offered once, the smallest with the last group
@@ -49,6 +67,14 @@ def multivariant(
             f'DEFAULT=YES,AUTOSELECT=YES,CHANNELS="{audio.channels}",URI="{audio.folder}/{playlist}"'
             for audio in audios
         ]
+    written = ""
+    if subtitles:
+        written = f',SUBTITLES="{subtitles.group}"'
+        # Not DEFAULT: who wants captions has them by a button or by the settings of the system, the others load nothing.
+        lines.append(
+            f'#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="{subtitles.group}",NAME="{subtitles.name}",LANGUAGE="{subtitles.language}",'
+            f'DEFAULT=NO,AUTOSELECT=YES,FORCED=NO,CHARACTERISTICS="{_TRANSCRIPT}",URI="{subtitles.folder}/{playlist}"'
+        )
     for video in videos:
         for audio in _sounds(video, videos, audios):
             bandwidth = video.bandwidth_bps + (audio.bandwidth_bps if audio else 0)
@@ -57,13 +83,13 @@ def multivariant(
             group = f',AUDIO="{audio.group}"' if audio else ""
             lines.append(
                 f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},AVERAGE-BANDWIDTH={average},CODECS="{codecs}",'
-                f"RESOLUTION={video.width}x{video.height},FRAME-RATE={video.frame_rate:.3f}{group},CLOSED-CAPTIONS=NONE"
+                f"RESOLUTION={video.width}x{video.height},FRAME-RATE={video.frame_rate:.3f}{group}{written},CLOSED-CAPTIONS=NONE"
             )
             lines.append(f"{video.folder}/{playlist}")
     if not videos:
         for audio in audios:
             lines.append(
-                f'#EXT-X-STREAM-INF:BANDWIDTH={audio.bandwidth_bps},AVERAGE-BANDWIDTH={audio.average_bps},CODECS="{audio.codec}"'
+                f'#EXT-X-STREAM-INF:BANDWIDTH={audio.bandwidth_bps},AVERAGE-BANDWIDTH={audio.average_bps},CODECS="{audio.codec}"{written}'
             )
             lines.append(f"{audio.folder}/{playlist}")
     return "\n".join(lines) + "\n"

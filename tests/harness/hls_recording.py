@@ -25,6 +25,7 @@ _PLAYLIST = {
     "vary": "Accept-Encoding",
 }
 _MEDIA = {**_COMMON, "content-type": "video/mp4", "cache-control": "max-age=86400, immutable"}
+_TEXT = {**_MEDIA, "content-type": "text/vtt; charset=utf-8"}
 _ERROR = {**_COMMON, "content-type": "application/problem+json", "cache-control": "max-age=1"}
 
 
@@ -96,8 +97,9 @@ class _Player:
         if url not in self.fetched:
             self.fetched.add(url)
             body = self.shelf.ever[self.rendition, url.rsplit("/", 1)[1]]
+            headers = _TEXT if url.endswith(".vtt") else _MEDIA
             yield Reply(
-                kind, url, now_s, now_s + 0.002, 200, self.url, _MEDIA, body, first_byte_s=now_s + 0.001
+                kind, url, now_s, now_s + 0.002, 200, self.url, headers, body, first_byte_s=now_s + 0.001
             )
 
     def probes(self, one: Shown, now_s: float) -> Iterator[Reply]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import av
 
+from hls.captions import Caption
 from hls.grid import Grid
 from hls.packager import Packager
 from hls.rendition import Snapshot
@@ -104,14 +105,24 @@ def packets(init: bytes, *media: bytes) -> list[tuple[int, int, bool]]:
 class Live:
     """A packager that is fed by a synthetic source in virtual time. `delay_ms` is the way from capture to packager."""
 
-    def __init__(self, source: LiveSource, grid: Grid, *, window_s: float = 60, delay_ms: float = 30) -> None:
+    def __init__(
+        self,
+        source: LiveSource,
+        grid: Grid,
+        *,
+        window_s: float = 60,
+        delay_ms: float = 30,
+        language: str | None = None,
+    ) -> None:
         self.source = source
         self.shelf = Shelf(source.start_ms)
         self.now_ms = source.start_ms
         self.delay_ms = delay_ms
         self.deaf = False
         """The publisher does not hear key-frame requests."""
-        self.packager = Packager("demo", grid, window_s, self.shelf, self._ask, source.start_ms)
+        self.packager = Packager(
+            "demo", grid, window_s, self.shelf, self._ask, source.start_ms, language=language
+        )
 
     def _ask(self) -> None:
         if not self.deaf:
@@ -126,6 +137,12 @@ class Live:
             for unit in self.source.until(self.now_ms - self.delay_ms):
                 self.packager.push(unit, self.now_ms)
             self.packager.tick(self.now_ms)
+
+    def say(self, text: str, duration_s: float) -> float:
+        """Something begins to be heard now; returns when, in Unix milliseconds."""
+        said = Caption(text, round(self.now_ms), round(self.now_ms + 1000 * duration_s))
+        self.packager.caption(said, self.now_ms + self.delay_ms)
+        return self.now_ms
 
     def stall(self, seconds: float) -> None:
         """Lets time pass while nothing comes from the source."""

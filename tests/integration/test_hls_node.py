@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 import aiohttp
 import m3u8
 import pytest
+from aiortc.rtcdatachannel import RTCDataChannelParameters
 
 import hls.app
 from common.config import HlsConfig
 from common.directory import Broadcast, Delivery
 from common.errors import Problem
 from tests.harness.media_server import media_server
-from tests.harness.packaging import encoder, packaging
+from tests.harness.packaging import Packaging, encoder, packaging
 from tests.harness.peers import Publisher
 
 
@@ -47,6 +52,69 @@ async def test_a_published_stream_is_pulled_by_whep_and_packaged(tmp_path: Path)
             await packager.follow("far/v0/index.m3u8", 8)
             assert await packager.pictures("far") >= 20
             assert origin.stats()["subscribers"] == 1, "one pull"
+
+
+def read(packager: Packaging, stream: str, text: str) -> Awaitable[m3u8.M3U8]:
+    """Waits until `text` is in the newest parts of the subtitles; the playlist."""
+
+    async def look() -> m3u8.M3U8:
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(AssertionError):
+                    playlist = await packager.playlist(f"{stream}/captions/index.m3u8")
+                    parts = [part.uri for segment in playlist.segments for part in segment.parts]
+                    media = [
+                        await packager.read(f"{stream}/captions/{uri}")
+                        for uri in parts
+                        if uri.endswith(".vtt") and f'URI="{uri}",GAP' not in playlist.dumps()
+                    ]
+                    if text.encode() in b"".join(media):
+                        return playlist
+                await asyncio.sleep(0.1)
+
+    return look()
+
+
+async def test_what_a_publisher_says_beside_its_media_is_pulled_and_becomes_subtitles(tmp_path: Path) -> None:
+    label = RTCDataChannelParameters(label="captions")
+    async with media_server(name="origin") as origin, aiohttp.ClientSession() as http:
+        async with (
+            Publisher(http, origin.whip("far"), channels=[label]) as publisher,
+            packaging(tmp_path) as packager,
+        ):
+            await origin.until_live("far")
+            await packager.tell(
+                Broadcast(id="far", public=True, package=True, upstreams=[origin.whep("far")])
+            )
+            assert "SUBTITLES" not in (await packager.read("far/index.m3u8")).decode()
+            await origin.until(
+                lambda stats: sum(one["data"]["channels"] for one in stats["sessions"]) >= 1, "a channel", 60
+            )
+            await publisher.channels["captions"].opened()
+            now_ms = time.time_ns() // 1_000_000
+            said = {"text": "Shwmae!", "start_ms": now_ms, "end_ms": now_ms + 9_000, "language": "cy"}
+            publisher.channels["captions"].say(json.dumps(said))
+            await read(packager, "far", "Shwmae!")
+            index = (await packager.read("far/index.m3u8")).decode()
+            assert 'TYPE=SUBTITLES,GROUP-ID="captions",NAME="Captions",LANGUAGE="cy"' in index
+
+
+async def test_what_an_avatar_says_on_a_shared_core_becomes_subtitles(tmp_path: Path) -> None:
+    async with (
+        media_server() as origin,
+        packaging(tmp_path, origin.worker) as packager,
+        encoder(origin, "live"),
+    ):
+        await packager.tell(Broadcast(id="live", public=True, package=True, avatar="ava"))
+        index = (await packager.read("live/index.m3u8")).decode()
+        assert 'LANGUAGE="en"' in index and 'SUBTITLES="captions"' in index
+        now_ms = time.time_ns() // 1_000_000
+        said = {"text": "Good <evening>", "start_ms": now_ms, "end_ms": now_ms + 9_000}
+        origin.worker.tell("live", "captions", json.dumps(said))
+        origin.worker.tell("live", "captions", "[]")
+        origin.worker.tell("live", "captions", '{"text": "x"}')
+        origin.worker.tell("other", "captions", json.dumps(said))
+        await read(packager, "live", "Good &lt;evening&gt;")
 
 
 async def test_the_end_of_packaging_is_the_end_of_the_playlist(tmp_path: Path) -> None:

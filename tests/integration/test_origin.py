@@ -150,7 +150,7 @@ async def test_what_is_spoken_comes_as_captions_on_data_channels_ordered_and_uno
                 said.append(await channel.hear(20))
         assert heard[0] == heard[1]
         for caption in heard[0]:
-            assert set(caption) == {"text", "start_ms", "end_ms"}
+            assert set(caption) == {"text", "start_ms", "end_ms", "language"}
             assert caption["end_ms"] > caption["start_ms"] > 0
         starts = [caption["start_ms"] for caption in heard[0]]
         assert starts == sorted(set(starts)), "clause by clause"

@@ -320,11 +320,12 @@ export class AvacastPlayer extends HTMLElement {
         this.refreshLayers();
       },
     };
-    const playback =
+    const playback: Playback =
       source.target.mode === "hls"
         ? new HlsPlayback(video, source.target, listener)
         : this.openPeer(video, source, listener);
     this.playbacks.set(source.id, playback);
+    playback.captions?.(this.show.captions);
     void playback.open();
   }
 
@@ -434,8 +435,10 @@ export class AvacastPlayer extends HTMLElement {
 
   private setShow(what: "captions" | "stats", on: boolean): void {
     this.show[what] = on;
-    if (what === "captions") this.controls.setCaptions(on);
-    else this.controls.setStats(on);
+    if (what === "captions") {
+      this.controls.setCaptions(on);
+      for (const playback of this.playbacks.values()) playback.captions?.(on);
+    } else this.controls.setStats(on);
   }
 
   private async measure(): Promise<void> {

@@ -1,7 +1,7 @@
 /** Watching by HLS: hls.js with the profile that fits our playlists, the browser's own player where it has no MSE. */
 
 import type HlsJs from "hls.js";
-import type { HlsConfig, LevelDetails } from "hls.js";
+import type { CuesParsedData, HlsConfig, LevelDetails } from "hls.js";
 import { Problem, problemFrom } from "../api/problem.ts";
 import { type Target, withTokenOf } from "./plan.ts";
 import { firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
@@ -11,6 +11,7 @@ import { Silence } from "./silence.ts";
  * - A stall adds 0.2 s to the target latency instead of a second.
  * - Catch-up by playing up to 10 % faster; beyond MAX_TARGETS behind it jumps.
  * - Failed loads are repeated soon: a part is worth nothing after a second.
+ * - Captions are shown by the player itself, as those of WebRTC.
  */
 export const PROFILE: Partial<HlsConfig> = {
   lowLatencyMode: true,
@@ -20,6 +21,7 @@ export const PROFILE: Partial<HlsConfig> = {
   backBufferLength: 10,
   maxBufferLength: 10,
   startFragPrefetch: true,
+  renderTextTracksNatively: false,
   manifestLoadPolicy: { default: loadPolicy(4000, 6000, 3) },
   playlistLoadPolicy: { default: loadPolicy(10_000, 12_000, 4) },
   fragLoadPolicy: { default: loadPolicy(4000, 10_000, 4) },
@@ -47,12 +49,40 @@ function loadPolicy(
   };
 }
 
+const MOST_CUES = 256;
+
 /** A DATERANGE of this class tells HLS viewers how to watch from now on. */
 const MODE_CLASS = "avacast.mode";
 
 /** Loads hls.js ahead of need, so that a later switch does not wait for it. */
 export function preloadHls(): Promise<typeof HlsJs> {
   return import("hls.js").then((module) => module.default);
+}
+
+/** Unix ms of a time of the element, by the date of the segment around it. */
+export function dateOf(
+  mediaTime: number,
+  details: { fragments: { start: number; programDateTime: number | null }[] },
+): number | null {
+  let found: number | null = null;
+  for (const { start, programDateTime } of details.fragments) {
+    if (programDateTime === null || (found !== null && start > mediaTime)) continue;
+    found = programDateTime + (mediaTime - start) * 1000;
+  }
+  return found;
+}
+
+/** The words of a cue without its markup. */
+export function plainText(payload: string): string {
+  const named: Record<string, string> = {
+    amp: "&",
+    lt: "<",
+    gt: ">",
+    nbsp: "\u00a0",
+    lrm: "\u200e",
+    rlm: "\u200f",
+  };
+  return payload.replace(/<[^>]*>/g, "").replace(/&(\w+);/g, (whole, name: string) => named[name] ?? whole);
 }
 
 export class HlsPlayback implements Playback {
@@ -66,6 +96,9 @@ export class HlsPlayback implements Playback {
   private timer = 0;
   /** The newest address of this broadcast that we were told. */
   private freshUrl: string;
+  private captionsOn = false;
+  /** Cues come again with each segment through which they go on. */
+  private readonly cues = new Set<string>();
   private seenRanges: Set<string> | null = null;
 
   constructor(
@@ -137,6 +170,13 @@ export class HlsPlayback implements Playback {
     return null;
   }
 
+  /** Captions are loaded only while they are shown. */
+  captions(on: boolean): void {
+    this.captionsOn = on;
+    if (this.hls) this.hls.subtitleTrack = on && this.hls.subtitleTracks.length > 0 ? 0 : -1;
+    else for (const track of this.video.textTracks) track.mode = on ? "showing" : "disabled";
+  }
+
   private openWithHlsJs(Hls: typeof HlsJs): void {
     const hls = new Hls({
       ...PROFILE,
@@ -157,6 +197,13 @@ export class HlsPlayback implements Playback {
     hls.on(Hls.Events.FRAG_LOADED, (_event, { part, frag }) => {
       this.bytes += (part ?? frag).stats.loaded;
     });
+    hls.on(Hls.Events.SUBTITLE_TRACKS_UPDATED, () =>
+      // Right after the event hls.js makes a choice of its own.
+      queueMicrotask(() => {
+        if (this.hls === hls) this.captions(this.captionsOn);
+      }),
+    );
+    hls.on(Hls.Events.CUES_PARSED, (_event, data) => this.handleCues(data));
     hls.on(Hls.Events.ERROR, (_event, error) => {
       if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.stalls += 1;
       if (!error.fatal) return;
@@ -182,7 +229,23 @@ export class HlsPlayback implements Playback {
         signal: this.ending.signal,
       },
     );
+    this.video.textTracks.addEventListener("addtrack", () => this.captions(this.captionsOn), {
+      signal: this.ending.signal,
+    });
     this.video.src = this.target.url;
+  }
+
+  private handleCues({ cues }: CuesParsedData): void {
+    const details = this.hls?.latestLevelDetails;
+    if (!details) return;
+    for (const cue of cues as VTTCue[]) {
+      const startMs = dateOf(cue.startTime, details);
+      if (startMs === null || this.cues.has(cue.id)) continue;
+      if (this.cues.size >= MOST_CUES) this.cues.clear();
+      this.cues.add(cue.id);
+      const endMs = startMs + (cue.endTime - cue.startTime) * 1000;
+      this.listener.caption({ text: plainText(cue.text), startMs, endMs });
+    }
   }
 
   /** A range is in every reload, and heard once; those of the first playlist are older than we are. */

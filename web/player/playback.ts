@@ -60,6 +60,8 @@ export interface Playback {
   quietMs(): number | null;
   /** Writes a line of chat; false when this way of watching cannot. */
   say(text: string, name: string | null): boolean;
+  /** Whether captions are shown; absent where they come in any case. */
+  captions?(on: boolean): void;
   /** Asks for a layer by its id, or (null) for the best that fits. */
   choose?(id: string | null): Promise<boolean>;
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { problemFrom, problemOf } from "../api/problem.ts";
 import { Captions } from "../player/captions.ts";
 import { Failures } from "../player/failures.ts";
+import { dateOf, plainText } from "../player/hls.ts";
 import { mergePlan, type Plan, parsePlan, sameTarget, targetOf, withTokenOf } from "../player/plan.ts";
 import type { Reading } from "../player/playback.ts";
 import { reportOf } from "../player/report.ts";
@@ -233,5 +234,30 @@ describe("path tokens", () => {
     expect(withTokenOf("https://cdn/hls/t/v0/7.m4s", "https://cdn/hls/t/index.m3u8")).toBe(
       "https://cdn/hls/t/v0/7.m4s",
     );
+  });
+});
+
+describe("captions of HLS", () => {
+  const fragments = [
+    { start: 10, programDateTime: 1_000_000 },
+    { start: 12, programDateTime: null },
+    { start: 14, programDateTime: 2_000_000 },
+  ];
+
+  test.each([
+    [11.5, 1_001_500],
+    [13, 1_003_000],
+    [14.25, 2_000_250],
+    [9, 999_000],
+  ])("are dated by the segment around them: %d s", (at, date) => {
+    expect(dateOf(at, { fragments })).toBe(date);
+  });
+
+  test("have no date where no segment has", () => {
+    expect(dateOf(3, { fragments: [{ start: 0, programDateTime: null }] })).toBeNull();
+  });
+
+  test("are plain text", () => {
+    expect(plainText("a <i>b</i> &lt;c&gt; &amp;amp; &unknown;")).toBe("a b <c> &amp; &unknown;");
   });
 });

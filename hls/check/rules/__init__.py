@@ -1,5 +1,5 @@
 """The rules, in files by theme; importing this registers them all."""
 
-from hls.check.rules import blocking, continuity, delivery, hints, media, parts, variants
+from hls.check.rules import blocking, continuity, delivery, hints, media, parts, subtitles, variants
 
-__all__ = ["blocking", "continuity", "delivery", "hints", "media", "parts", "variants"]
+__all__ = ["blocking", "continuity", "delivery", "hints", "media", "parts", "subtitles", "variants"]

@@ -28,15 +28,17 @@ Plant = Callable[[list[Reply]], list[Reply]]
 
 @pytest.fixture(scope="module")
 def clean() -> Iterator[Recording]:
-    """26 s of a broadcast whose picture changes its size, whose window is short, and which ends."""
+    """26 s of a broadcast whose picture changes its size, in which something is said, whose window is short, and which ends."""
     with pytest.MonkeyPatch.context() as patch:
         # The same texts are read once for each rule.
         patch.setattr(history_module, "read_listing", functools.cache(read_listing))
         patch.setattr(history_module, "read_init", functools.cache(read_init))
-        live = Live(LiveSource(START_MS, width=512, height=64), tier(0.32), window_s=16)
+        live = Live(LiveSource(START_MS, width=512, height=64), tier(0.32), window_s=16, language="en")
         live.run(5.76)
         live.source = LiveSource(live.now_ms, width=320, height=176)
-        live.run(20)
+        for words in range(5):
+            live.run(4)
+            live.say(f"Sentence {words} goes on into the next segment.", 2.4)
         live.packager.end()
         yield recorded(live)
 
@@ -236,6 +238,13 @@ def a_second_discontinuity_in_sound(replies: list[Reply]) -> list[Reply]:
     return edit(pattern, r"#EXT-X-DISCONTINUITY\n\1", rendition="a128")(replies)
 
 
+def a_cue_is_said_once(replies: list[Reply]) -> list[Reply]:
+    """What goes on is taken out of the next segment."""
+    whole = [one for one in replies if re.search(r"captions/\d+\.vtt$", one.url) and b"-->" in one.body]
+    assert re.search(rb"^c\d+$", whole[1].body, re.MULTILINE)
+    return [replace(one, body=b"NOTE\n\n") if one is whole[1] else one for one in replies]
+
+
 FIRST_EXTINF = r"#EXTINF:[\d.]+,"
 
 PLANTED: dict[str, Plant] = {
@@ -334,6 +343,17 @@ PLANTED: dict[str, Plant] = {
     "audio-says-its-language": edit_index(r',LANGUAGE="und"', "", count=1),
     "stereo-aac-is-there": edit_index(r"mp4a\.40\.2", "opus"),
     "renditions-are-on-one-host": edit_index(r'URI="a64', 'URI="https://elsewhere.example/a64'),
+    # subtitles
+    "subtitles-are-readable": media(r"captions/\d+\.vtt", lambda data: data + b"words without a time\n\n"),
+    "subtitles-have-a-timestamp-map": media(
+        r"captions/init", lambda data: re.sub(rb"X-TIMESTAMP-MAP.*\n", b"", data)
+    ),
+    "cues-lie-in-their-segments": media(
+        r"captions/init", lambda data: data.replace(b"MPEGTS:0", b"MPEGTS:900000")
+    ),
+    "cues-that-go-on-are-repeated": a_cue_is_said_once,
+    "subtitles-keep-step": edit(FIRST_EXTINF, "#EXTINF:1.50000,", rendition="captions"),
+    "subtitles-say-their-language": edit_index(r',SUBTITLES="captions"', ""),
     # delivery
     "nothing-redirects": one_more_request(Kind.SEGMENT, "/moved.m4s", status=302, headers={"location": "x"}),
     "playlists-are-gzipped": change(Kind.PLAYLIST, headers={"content-encoding": None}),
@@ -386,7 +406,7 @@ def test_the_table_of_rules_names_each_rule_in_its_row_and_only_tests_that_there
             for name in named:
                 assert f"def {name}(" in _tests(root), name
     assert {row: set(re.findall(r"`([a-z0-9-]+)`", rules)) for row, rules in rows.items()} == {
-        str(row or "-"): {one.name for one in RULES.values() if one.row == row} for row in range(25)
+        str(row or "-"): {one.name for one in RULES.values() if one.row == row} for row in range(26)
     }
 
 

@@ -7,9 +7,12 @@ import asyncio
 import m3u8
 import pytest
 
+from hls.captions import Caption
+from hls.check.subtitles import read_cues
 from hls.grid import ERA_MS, tier
 from hls.replica import BEAT, BadFrame, Replica, frame, frames
 from hls.standby import Standby
+from hls.webvtt import HEADER
 from tests.harness.live_source import LiveSource
 from tests.harness.shelf import Live, Shelf, packets
 
@@ -19,9 +22,9 @@ START = float(ERA_MS + 5_000_000_000)
 class Twins:
     """A packager that leads, its twin that reads along, and one source for both."""
 
-    def __init__(self, *, window_s: float = 60, **source: object) -> None:
+    def __init__(self, *, window_s: float = 60, language: str | None = None, **source: object) -> None:
         self.source = LiveSource(START, width=512, height=64, **source)  # type: ignore[arg-type]
-        self.live = Live(self.source, tier(0.32), window_s=window_s)
+        self.live = Live(self.source, tier(0.32), window_s=window_s, language=language)
         self.first = Replica("demo", self.live.shelf)
         # The packager's shelf, told before the edge.
         self.live.packager._shelf = self.first
@@ -158,6 +161,37 @@ async def test_sound_alone_goes_on_too() -> None:
     for name in ("a128", "a64"):
         final = check(twins.shelf.last(name).live)
         assert final.segments[-2].uri and not final.segments[-2].gap_tag
+
+
+async def test_subtitles_go_on_with_what_is_being_said() -> None:
+    twins = Twins(language="cy")
+    twins.live.run(6)
+    at_ms = round(twins.live.now_ms)
+    said = Caption("A sentence that is heard while the leader dies.", at_ms, at_ms + 6_000)
+    twins.live.packager.caption(said, at_ms)
+    twins.standby.caption(said, at_ms)
+    twins.live.run(1)
+    await twins.hear()
+    known = dict(twins.shelf.media)
+    twins.go_on(8)
+    final = check(twins.shelf.last("captions").live)
+    video = check(twins.shelf.last("v0").live)
+    assert final.media_sequence == video.media_sequence
+    numbers = [[one.uri.split(".")[0] for one in playlist.segments if one.uri] for playlist in (final, video)]
+    assert numbers[0] == numbers[1]
+    whole = [s for s in final.segments if s.uri and not s.gap_tag]
+    texts = [twins.shelf.media["captions", s.uri] for s in whole]
+    assert all(twins.shelf.media["captions", s.init_section.uri] == HEADER for s in whole)
+    holders = [s for s, text in zip(whole, texts, strict=True) if b"leader dies" in text]
+    assert any(("captions", s.uri) not in known for s in holders), "the twin goes on with it"
+    cues = {cue for text in texts for cue in read_cues(text)}
+    assert len(cues) == 1, "the same cue, whoever wrote it"
+    assert (
+        'TYPE=SUBTITLES,GROUP-ID="captions",NAME="Captions",LANGUAGE="cy"'
+        in twins.shelf.indexes["index.m3u8"]
+    )
+    for name, data in known.items():
+        assert twins.shelf.media[name] == data, f"{name} was made anew"
 
 
 async def test_a_third_packager_reads_along_with_the_second() -> None:
