@@ -75,6 +75,8 @@ class Broadcast(_Message):
     public: bool = False
     avatar: str | None = None
     persona: str | None = None
+    speech: str | None = None
+    """Language (BCP 47) of the avatar that speaks in it, wherever that runs: it has captions. None where a person publishes."""
     upstreams: list[str] = Field(default_factory=list)
     """WHEP URLs that this node may pull from, best first; empty on the broadcast's origin."""
     package: bool = False

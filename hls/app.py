@@ -13,7 +13,7 @@ from aiohttp import web
 from common._native import Edge, SfuError
 from common.auth import Audience, PathTokens, bearer
 from common.config import HlsConfig
-from common.directory import AVATAR_LANGUAGE, Broadcast, Delivery, Directory, Role
+from common.directory import Broadcast, Delivery, Directory, Role
 from common.errors import Conflict, NotFound, Problem
 from common.log import log
 from common.metrics import gauge

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from hls import webvtt
 from hls.grid import PARTS_LISTED_FOR, Grid, iso
+from hls.playlist import KEY_FRAMES
 from hls.rendition import FMP4, Snapshot
 from hls.replica import Replica
 from hls.shelf import Shelf
@@ -23,7 +24,7 @@ _NOTHING = {"m4s": FMP4.nothing, "vtt": webvtt.NOTHING}
 _KEEP_S = 30.0
 """Media that no playlist names any more stays so long, for players that are late."""
 _PART_LINE = re.compile(r'#EXT-X-PART:DURATION=([0-9.]+),URI="([^"]+)"')
-_MSN_OF_NAME = re.compile(r"(\d+)\.(?:\d+\.)?(?:m4s|vtt)")
+_MSN_OF_NAME = re.compile(r"(\d+)\.(?:(?:\d+|i)\.)?(?:m4s|vtt)")
 _DATE = "#EXT-X-PROGRAM-DATE-TIME:"
 _MAP = "#EXT-X-MAP:"
 _DISCONTINUITY = "#EXT-X-DISCONTINUITY"
@@ -197,6 +198,9 @@ class Continuation:
         self._window_s = window_s
         self._first = first_msn
         self._past = {name: Past(shown.newest.live) for name, shown in replica.renditions.items()}
+        self._past_keys = {
+            name: Past(text) for name, text in replica.indexes.items() if name.startswith(KEY_FRAMES)
+        }
         self._finished: set[str] = set()
         self._names = {name: [*shown.media, *shown.joined] for name, shown in replica.renditions.items()}
         self._leaving: dict[str, deque[tuple[float, int]]] = {name: deque() for name in self._past}
@@ -205,7 +209,20 @@ class Continuation:
         """It is open, with all that has been."""
 
     def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:
-        self._shelf.put_index(stream, documents)
+        self._shelf.put_index(stream, [(name, self._with_keys(name, text)) for name, text in documents])
+
+    def _with_keys(self, name: str, document: bytes) -> bytes:
+        """A list of key frames, behind what was before it; any other document as it is."""
+        past = self._past_keys.get(name)
+        if past is None:
+            return document
+        text = read(document)
+        own = self._own(text)
+        if name not in self._finished:
+            self._finished.add(name)
+            past.finish(own[0].msn, own[0].start_s, self._grid)
+        past.expire(own[-1].end_s, self._window_s)
+        return self._merged_plain(past, document)
 
     def close(self, stream: str) -> bool:
         return self._shelf.close(stream)

@@ -12,7 +12,7 @@ from hls import captions
 from hls.captions import Caption, Captions
 from hls.grid import AUDIO_RATE, VIDEO_RATE, Grid, first_msn, ticks
 from hls.layers import Layers
-from hls.playlist import DateRange, multivariant
+from hls.playlist import DateRange, key_frames_name, multivariant
 from hls.rendition import LEADING_GAPS, Rendition
 from hls.shelf import Shelf
 from hls.sound import Changes, Sound
@@ -142,6 +142,7 @@ class Packager:
             self._show([(self._captions.rendition, self._captions.end(until, rate))])
         for rendition in self._renditions():
             self._put(rendition, [], ended=True)
+        self._show_index()
         self.shape = Shape.ENDED
 
     def discard(self) -> None:
@@ -269,6 +270,10 @@ class Packager:
             name: multivariant(videos, audios, name, independent=independent, subtitles=subtitles)
             for name in ("index.m3u8", "plain.m3u8")
         }
-        if texts != self._indexes:
+        for rendition in self._layers.renditions if self._layers else []:
+            if text := rendition.playlist.key_frames(rendition.name):
+                texts[key_frames_name(rendition.name)] = text
+        changed = [(name, text.encode()) for name, text in texts.items() if text != self._indexes.get(name)]
+        if changed:
             self._indexes = texts
-            self._shelf.put_index(self.stream, [(name, text.encode()) for name, text in texts.items()])
+            self._shelf.put_index(self.stream, changed)

@@ -27,6 +27,7 @@ class Picture:
         """`clock` is shared by the layers of a stream, whose times lie on one line; the leader teaches it."""
         self.layer = layer
         self.rendition = Rendition(f"v{layer}", grid, VIDEO_RATE, window_s)
+        self.rendition.shows_keys = True
         self.segmenter = VideoSegmenter(grid, msn)
         self.delay = Delay()
         self.broken_units = 0
@@ -93,6 +94,7 @@ class Picture:
             self._sets.width,
             self._sets.height,
             _frame_rate(self.segmenter.interval or VIDEO_RATE // 25),
+            *self.rendition.key_bandwidth,
         )
 
     def stats(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from hls import fmp4
 from hls.fmp4.boxes import box
+from hls.fmp4.part import Sample
 from hls.grid import Grid, scaled
 from hls.playlist import DateRange, MediaPlaylist, PartLine, Report, Segment
 from hls.track import Event, Part, SegmentEnd, SegmentStart
@@ -21,6 +22,7 @@ _PARTS_A_SEGMENT = 16
 """Most parts of a segment, for the sequence numbers of fragments."""
 LEAST_BPS = 8000
 _MUCH_LESS = 0.7
+_KEYS_VARY = 1.25
 """A told bitrate falls only when the measured one falls below this share of it."""
 
 
@@ -70,12 +72,14 @@ def quantised(bitrate_bps: float) -> int:
 class _Told:
     """A bitrate as the multivariant playlist tells it: never below what was measured, and steady."""
 
-    def __init__(self) -> None:
+    def __init__(self, headroom: float = 1.0) -> None:
+        """`headroom`: what is told is that much above what was measured, for rates that vary much."""
         self._bps = 0
+        self._headroom = headroom
 
     def value(self, measured_bps: float) -> int:
         if measured_bps > self._bps or measured_bps < _MUCH_LESS * self._bps:
-            self._bps = quantised(measured_bps)
+            self._bps = quantised(measured_bps * self._headroom)
         return self._bps
 
 
@@ -96,6 +100,8 @@ class Rendition:
         self.playlist = MediaPlaylist(grid, rate, window_s)
         self._container = container
         self.gap_parts = 0
+        self.shows_keys = False
+        """Its key frames are put alone, too."""
         self.elder: Rendition | None = None
         """One that has been there before: if it has media when this one begins, its segments are ours as gaps, so that all playlists
         have the same numbers, dates and discontinuities."""
@@ -111,6 +117,8 @@ class Rendition:
         self._open_bytes = 0
         self._media: list[tuple[str, bytes]] = []
         self._joined: list[tuple[str, list[str]]] = []
+        self._key: bytes | None = None
+        self._key_peak, self._key_average = _Told(_KEYS_VARY), _Told(_KEYS_VARY)
 
     @property
     def newest(self) -> tuple[int, int] | None:
@@ -135,6 +143,16 @@ class Rendition:
         if not duration:
             return self._average.value(self._open_rate())
         return self._average.value(sum(size for size, _ in self._bitrates) * 8 * self.rate / duration)
+
+    @property
+    def key_bandwidth(self) -> tuple[int, int]:
+        """Peak and mean bitrate of its key frames alone."""
+        rows = [one for one in self.playlist.segments if one.duration and one.key_bytes][-_MEASURED_SEGMENTS:]
+        if not rows:
+            return 0, 0
+        peak = max(one.key_bytes * 8 * self.rate / (one.duration or 1) for one in rows)
+        mean = sum(one.key_bytes for one in rows) * 8 * self.rate / sum(one.duration or 1 for one in rows)
+        return self._key_peak.value(peak), self._key_average.value(mean)
 
     def set_init(self, section: bytes) -> None:
         """The init section of the segments that begin from now on. Its name is its hash, so it can be cached for ever."""
@@ -206,6 +224,7 @@ class Rendition:
             segment.discontinuity = segment.discontinuity or changed
         segments.append(segment)
         self._open_bytes = 0
+        self._key = None
 
     def _lead_in(self, event: SegmentStart) -> None:
         for gap in self._segments_of_elder(event) or self._nominal_segments(event):
@@ -257,6 +276,8 @@ class Rendition:
         if event.gap:
             self.gap_parts += 1
             return
+        if not event.index and event.samples[0].key:
+            self._key = event.samples[0].data
         data = self._container.encode(event)
         self._media.append((name, data))
         segment.size_bytes += len(data)
@@ -273,6 +294,15 @@ class Rendition:
                 self._bitrates.append((segment.size_bytes, event.duration))
         else:
             self._media.append((segment.uri, self._container.nothing))
+        if self._key is not None and self.shows_keys and not segment.gap:
+            # Shown until the next one: whoever plays nothing but these sees a picture for each time.
+            alone = Part(
+                event.msn, 0, event.start, event.duration, (Sample(self._key, event.duration, True),), True
+            )
+            data = self._container.encode(alone)
+            segment.key_bytes = len(data)
+            self._media.append((segment.key_uri, data))
+            names = [*names, segment.key_uri]
         self._kept.append((event.start + event.duration, [segment.uri, *names]))
 
     def _hint(self) -> str:

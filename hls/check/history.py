@@ -156,6 +156,8 @@ class History:
     indexes: list[tuple[Reply, Index]] = field(default_factory=list)
     unreadable: list[tuple[Reply, str]] = field(default_factory=list)
     renditions: dict[str, RenditionHistory] = field(default_factory=dict)
+    key_frames: dict[str, RenditionHistory] = field(default_factory=dict)
+    """I-frame playlists, which are no renditions: other rules hold for them."""
 
     @property
     def slack_s(self) -> float:
@@ -169,6 +171,16 @@ class History:
     def seen(self) -> list[RenditionHistory]:
         """Those of which a playlist came."""
         return [one for one in self.renditions.values() if one.reloads]
+
+    def media_clock(self) -> float | None:
+        """Date of the media time 0, seconds since 1970, in the first rendition that tells."""
+        for one in self.seen():
+            for segment, _ in one.listed():
+                fragment = one.fragments.get(segment.piece)
+                if fragment is not None and segment.date is not None and not segment.discontinuity:
+                    run = fragment.leader[0]
+                    return segment.date - run.start / fragment.tracks[run.track].rate
+        return None
 
     def target_duration(self) -> int | None:
         """Of the first rendition that names it."""
@@ -205,11 +217,14 @@ def history_of(recording: Recording) -> History:
         for one in history.renditions.values():
             one.streams = [stream for stream in index.streams if stream.uri == one.url] or one.streams
             one.group = next((media for media in index.media if media.get("URI") == one.url), one.group)
+    alone = {stream.uri for _, index in history.indexes for stream in index.key_frames}
     for one in history.renditions.values():
         if one.group.get("TYPE") == "SUBTITLES":
             _read_text(one)
         else:
             _read_media(one)
+    history.key_frames = {url: one for url, one in history.renditions.items() if url in alone}
+    history.renditions = {url: one for url, one in history.renditions.items() if url not in alone}
     return history
 
 

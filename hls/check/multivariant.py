@@ -34,6 +34,8 @@ class Index:
     """A multivariant playlist. `media`: the attributes of each EXT-X-MEDIA, URI absolute."""
 
     streams: list[Stream] = field(default_factory=list)
+    key_frames: list[Stream] = field(default_factory=list)
+    """Each EXT-X-I-FRAME-STREAM-INF."""
     media: list[dict[str, str]] = field(default_factory=list)
     independent_segments: bool = False
     version: int | None = None
@@ -43,7 +45,7 @@ class Index:
     def renditions(self) -> list[str]:
         """Addresses of all media playlists, each once."""
         uris = [one.uri for one in self.streams] + [one["URI"] for one in self.media if one.get("URI")]
-        return list(dict.fromkeys(uris))
+        return list(dict.fromkeys(uris + [one.uri for one in self.key_frames]))
 
 
 def is_index(text: str) -> bool:
@@ -60,6 +62,12 @@ def read_index(text: str, url: str) -> Index:
         name, _, value = line[1:].partition(":")
         if line.startswith("#EXT-X-STREAM-INF:"):
             waiting = attributes(value, index.problems)
+        elif line.startswith("#EXT-X-I-FRAME-STREAM-INF:"):
+            values = attributes(value, index.problems)
+            if "URI" in values:
+                index.key_frames.append(Stream(urljoin(url, values["URI"]), values))
+            else:
+                note(index.problems, "an EXT-X-I-FRAME-STREAM-INF without URI")
         elif line.startswith("#EXT-X-MEDIA:"):
             values = attributes(value, index.problems)
             if "URI" in values:

@@ -42,8 +42,15 @@ class Segment:
     size_bytes: int = 0
     parts: list[PartLine] = field(default_factory=list)
     ending: str = "m4s"
+    key_bytes: int = 0
+    """Size of its key frame alone, 0 where it does not begin with one."""
     date: str = ""
     part_lines: list[str] = field(default_factory=list)
+
+    @property
+    def key_uri(self) -> str:
+        """Its key frame alone."""
+        return f"{self.msn}.i.{self.ending}"
 
     @property
     def uri(self) -> str:
@@ -97,6 +104,7 @@ class MediaPlaylist:
         self._delta_head = (
             f"#EXTM3U\n#EXT-X-VERSION:{_DELTA_VERSION}\n{target}#EXT-X-SERVER-CONTROL:{live}\n{parts}"
         )
+        self._keys_head = f"#EXTM3U\n#EXT-X-VERSION:{_VERSION}\n{target}#EXT-X-I-FRAMES-ONLY\n"
         self._plain_head = f"#EXTM3U\n#EXT-X-VERSION:{_VERSION}\n{target}#EXT-X-SERVER-CONTROL:{control}\n"
 
     @property
@@ -155,6 +163,26 @@ class MediaPlaylist:
             head.append(self._finished(segment))
         head.append(self._tail())
         return "".join(head)
+
+    def key_frames(self, folder: str) -> str | None:
+        """The playlist of its key frames (4.4.3.6), which lies beside `folder`: one a segment, with its number; a segment that has none
+        is a gap. None before the first."""
+        finished = [segment for segment in self.segments if segment.duration is not None]
+        while finished and not finished[0].key_bytes and not any(one.discontinuity for one in finished[:2]):
+            finished.pop(0)
+        if not any(segment.key_bytes for segment in finished):
+            return None
+        lines = [self._keys_head, *self._sequence(finished[0])]
+        init = ""
+        for segment in finished:
+            lines.append(self._before(segment, init).replace('URI="', f'URI="{folder}/'))
+            init = segment.init_uri
+            assert segment.duration is not None
+            lines.append(f"#EXTINF:{segment.duration / self.rate:.5f},\n")
+            lines.append("" if segment.key_bytes else "#EXT-X-GAP\n")
+            lines.append(f"{folder}/{segment.key_uri}\n")
+        lines.append(self._tail())
+        return "".join(lines)
 
     def _sequence(self, first: Segment) -> tuple[str, str]:
         return (

@@ -41,6 +41,17 @@ class Variant:
     width: int
     height: int
     frame_rate: float
+    key_bps: int = 0
+    """Peak bitrate of its key frames alone, 0 while there are none; `key_average_bps` their mean."""
+    key_average_bps: int = 0
+
+
+KEY_FRAMES = "iframes-"
+
+
+def key_frames_name(folder: str) -> str:
+    """The playlist of the key frames of a video rendition, beside its folder."""
+    return f"{KEY_FRAMES}{folder}.m3u8"
 
 
 _TRANSCRIPT = "public.accessibility.transcribes-spoken-dialog"
@@ -86,6 +97,12 @@ def multivariant(
                 f"RESOLUTION={video.width}x{video.height},FRAME-RATE={video.frame_rate:.3f}{group}{written},CLOSED-CAPTIONS=NONE"
             )
             lines.append(f"{video.folder}/{playlist}")
+    lines += [
+        f"#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={video.key_bps},AVERAGE-BANDWIDTH={video.key_average_bps},"
+        f'CODECS="{video.codec}",RESOLUTION={video.width}x{video.height},URI="{key_frames_name(video.folder)}"'
+        for video in videos
+        if video.key_bps
+    ]
     if not videos:
         for audio in audios:
             lines.append(

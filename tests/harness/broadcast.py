@@ -15,7 +15,9 @@ from urllib.parse import urlencode
 from common._native import Edge
 from hls.feed import WallTime
 from hls.grid import tier
+from hls.captions import Caption
 from hls.packager import Packager
+from hls.shelf import EdgeShelf
 from tests.harness.live_source import LiveSource
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +59,7 @@ def player_page() -> Iterator[str]:
 class Broadcast:
     """Runs until `close`. `source` are arguments of LiveSource."""
 
-    def __init__(self, part_s: float = 0.32, **source: Any) -> None:
+    def __init__(self, part_s: float = 0.32, *, language: str | None = None, **source: Any) -> None:
         self.edge = Edge(threads=1)
         self._clock = WallTime()
         self._arguments = source
@@ -66,7 +68,13 @@ class Broadcast:
         self._stalled_until_ms = 0.0
         self._stop = threading.Event()
         self.packager = Packager(
-            "demo", tier(part_s), 60, self.edge, lambda: self._source.ask_key_frame(), self._clock.now_ms()
+            "demo",
+            tier(part_s),
+            60,
+            EdgeShelf(self.edge),
+            lambda: self._source.ask_key_frame(),
+            self._clock.now_ms(),
+            language=language,
         )
         self.packaging_cpu_s = 0.0
         """CPU time of this thread in the packager."""
@@ -98,6 +106,15 @@ class Broadcast:
         """Another encoder takes over, with other settings."""
         self._arguments = {**self._arguments, **source}
         self._calls.append(self._replace)
+
+    def say(self, text: str, duration_s: float) -> None:
+        """Something begins to be heard when the next picture comes."""
+
+        def said() -> None:
+            now_ms = self._clock.now_ms()
+            self.packager.caption(Caption(text, round(now_ms), round(now_ms + 1000 * duration_s)), now_ms)
+
+        self._calls.append(said)
 
     def close(self) -> None:
         self._stop.set()

@@ -127,6 +127,20 @@ class _Player:
         )
 
 
+def _key_frames(live: Live | Simulcast, name: str) -> Iterator[Reply]:
+    """An I-frame playlist as it is at the end, and its segments."""
+    url, text = f"{BASE}{name}", live.shelf.indexes[name]
+    now_s = (live.now_ms - began_ms(live)) / 1000
+    headers = {**_PLAYLIST, "cache-control": "max-age=1"}
+    yield Reply(Kind.PLAYLIST, url, now_s, now_s + 0.01, 200, url, headers, text.encode())
+    pieces = {segment.init: Kind.INIT for segment in read_listing(text, url).segments if segment.init}
+    pieces |= {segment.uri: Kind.SEGMENT for segment in read_listing(text, url).segments if segment.uri}
+    for piece, kind in pieces.items():
+        rendition, media = piece.removeprefix(BASE).split("/")
+        if body := live.shelf.ever.get((rendition, media)):
+            yield Reply(kind, piece, now_s, now_s + 0.02, 200, url, _MEDIA, body)
+
+
 def recorded(live: Live | Simulcast) -> Recording:
     """What a player of all renditions of `live` has kept up to now."""
     shelf = live.shelf
@@ -139,6 +153,8 @@ def recorded(live: Live | Simulcast) -> Recording:
     ]
     for name in renditions:
         replies += _Player(live, name).replies()
+    for name in sorted(name for name in shelf.indexes if name.startswith("iframes-")):
+        replies += _key_frames(live, name)
     replies.sort(key=lambda one: one.arrived_s)
     seconds = (live.now_ms - began) / 1000
     return Recording(f"{BASE}index.m3u8", replies, seconds, http2=True)

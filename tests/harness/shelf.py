@@ -51,7 +51,8 @@ class Shelf:
     def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:
         assert stream in self.opened
         self.indexes.update((name, body.decode()) for name, body in documents)
-        self.index_log.append((self.now_ms, self.indexes["index.m3u8"]))
+        if "index.m3u8" in dict(documents):
+            self.index_log.append((self.now_ms, self.indexes["index.m3u8"]))
 
     def put(self, stream: str, snapshot: Snapshot) -> None:
         assert stream in self.opened

@@ -105,7 +105,7 @@ async def test_what_an_avatar_says_on_a_shared_core_becomes_subtitles(tmp_path: 
         packaging(tmp_path, origin.worker) as packager,
         encoder(origin, "live"),
     ):
-        await packager.tell(Broadcast(id="live", public=True, package=True, avatar="ava"))
+        await packager.tell(Broadcast(id="live", public=True, package=True, speech="en"))
         index = (await packager.read("live/index.m3u8")).decode()
         assert 'LANGUAGE="en"' in index and 'SUBTITLES="captions"' in index
         now_ms = time.time_ns() // 1_000_000

@@ -30,17 +30,6 @@ def _leader(history: History) -> RenditionHistory | None:
     return next((one for one in history.seen() if one.streams), None)
 
 
-def _media_clock(history: History) -> float | None:
-    """Date of the media time 0, seconds since 1970."""
-    for one in history.seen():
-        for segment, _ in one.listed():
-            fragment = one.fragments.get(segment.piece)
-            if fragment is not None and segment.date is not None and not segment.discontinuity:
-                run = fragment.leader[0]
-                return segment.date - run.start / fragment.tracks[run.track].rate
-    return None
-
-
 @rule(Severity.MUST, 25, "8216bis 3.1.4; W3C WebVTT 4, 6")
 def subtitles_are_readable(history: History) -> Verdicts:
     """Parts and segments of subtitles are WebVTT, with a header of their own or in EXT-X-MAP."""
@@ -70,7 +59,7 @@ def _apart(cue: ReadCue, written: Written, media_s: float) -> float:
 @rule(Severity.MUST, 25, "8216bis 3.1.4")
 def cues_lie_in_their_segments(history: History) -> Verdicts:
     """Each cue is shown at some time of the segment in which it is, on the clock of the media."""
-    zero = _media_clock(history)
+    zero = history.media_clock()
     for one in _renditions(history):
         for segment, written in _wholes(one):
             if written.map is None or zero is None or segment.date is None:
@@ -85,7 +74,7 @@ def cues_lie_in_their_segments(history: History) -> Verdicts:
 @rule(Severity.MUST, 25, "8216bis 3.1.4")
 def cues_that_go_on_are_repeated(history: History) -> Verdicts:
     """A cue that is shown beyond the end of its segment is in the next one too."""
-    zero = _media_clock(history)
+    zero = history.media_clock()
     for one in _renditions(history):
         wholes = {segment.msn: (segment, written) for segment, written in _wholes(one)}
         for msn, (segment, written) in wholes.items():

@@ -76,13 +76,25 @@ def edit(
     return plant
 
 
-def edit_index(pattern: str, text: str, count: int = 0) -> Plant:
+def edit_key_frames(pattern: str, text: str) -> Plant:
+    def plant(replies: list[Reply]) -> list[Reply]:
+        return [
+            replace(one, body=re.sub(pattern, text, one.text).encode()) if "iframes-" in one.url else one
+            for one in replies
+        ]
+
+    return plant
+
+
+def edit_index(pattern: str, text: str, count: int = 0, *, missing: bool = False) -> Plant:
+    """`missing`: the first of them may not have it yet."""
+
     def plant(replies: list[Reply]) -> list[Reply]:
         changed = []
         for reply in replies:
             if reply.kind is Kind.MULTIVARIANT:
                 new, times = re.subn(pattern, text, reply.text, count=count)
-                assert times
+                assert times or missing
                 reply = replace(reply, body=new.encode())
             changed.append(reply)
         return changed
@@ -354,6 +366,14 @@ PLANTED: dict[str, Plant] = {
     "cues-that-go-on-are-repeated": a_cue_is_said_once,
     "subtitles-keep-step": edit(FIRST_EXTINF, "#EXTINF:1.50000,", rendition="captions"),
     "subtitles-say-their-language": edit_index(r',SUBTITLES="captions"', ""),
+    # I-frames
+    "key-frame-lists-say-so": edit_key_frames(r"#EXT-X-I-FRAMES-ONLY\n", ""),
+    "key-frames-are-there": media(r"v0/\d+\.i\.m4s", lambda data: data[:40]),
+    "key-frames-stand-alone": media(r"v0/\d+\.i\.m4s", no_sync),
+    "key-frames-are-of-one-clock": media(r"v0/\d+\.i\.m4s", later_tfdt),
+    "key-frame-lists-are-described": edit_index(
+        r"(I-FRAME-STREAM-INF:BANDWIDTH=)\d+", r"\g<1>9000", missing=True
+    ),
     # delivery
     "nothing-redirects": one_more_request(Kind.SEGMENT, "/moved.m4s", status=302, headers={"location": "x"}),
     "playlists-are-gzipped": change(Kind.PLAYLIST, headers={"content-encoding": None}),
@@ -406,7 +426,7 @@ def test_the_table_of_rules_names_each_rule_in_its_row_and_only_tests_that_there
             for name in named:
                 assert f"def {name}(" in _tests(root), name
     assert {row: set(re.findall(r"`([a-z0-9-]+)`", rules)) for row, rules in rows.items()} == {
-        str(row or "-"): {one.name for one in RULES.values() if one.row == row} for row in range(26)
+        str(row or "-"): {one.name for one in RULES.values() if one.row == row} for row in range(27)
     }
 
 

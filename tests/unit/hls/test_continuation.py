@@ -163,6 +163,27 @@ async def test_sound_alone_goes_on_too() -> None:
         assert final.segments[-2].uri and not final.segments[-2].gap_tag
 
 
+async def test_the_list_of_key_frames_goes_on() -> None:
+    twins = Twins()
+    twins.live.run(8)
+    await twins.hear()
+    before = m3u8.loads(twins.shelf.indexes["iframes-v0.m3u8"])
+    twins.go_on(8)
+    keys = m3u8.loads(twins.shelf.indexes["iframes-v0.m3u8"])
+    video = check(twins.shelf.last("v0").live)
+    assert keys.media_sequence == before.media_sequence
+    assert [one.uri for one in keys.segments[: len(before.segments)]] == [one.uri for one in before.segments]
+    by_number = {one.uri.split(".")[0]: one for one in video.segments if one.uri}
+    for number, segment in enumerate(keys.segments, keys.media_sequence):
+        other = by_number[str(number)]
+        # The segment that was open has no key frame here, so that its gap lasts longer.
+        assert segment.gap_tag or segment.program_date_time == other.program_date_time
+        name = segment.uri.removeprefix("v0/")
+        assert segment.gap_tag or ("v0", name) in twins.shelf.media
+        assert segment.gap_tag or not other.gap_tag
+    assert sum(not one.gap_tag for one in keys.segments) > sum(not one.gap_tag for one in before.segments)
+
+
 async def test_subtitles_go_on_with_what_is_being_said() -> None:
     twins = Twins(language="cy")
     twins.live.run(6)

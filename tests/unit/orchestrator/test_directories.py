@@ -63,6 +63,7 @@ def test_a_relay_learns_all_broadcasts_and_where_to_pull_them() -> None:
     found = directory_of(RELAY, view()).broadcasts
     assert found["talk"].upstreams == ["http://origin:80/n/x/whep/talk"]
     assert found["talk"].avatar is None, "only the origin may run it"
+    assert found["talk"].speech == "en", "but everybody knows that it has captions, and in which language"
     assert found["film"].upstreams == [], "nobody has it yet"
     assert not any(one.package for one in found.values())
 
