@@ -46,7 +46,8 @@ class Intake:
         self._after.setdefault(rendition, 0)
         media = self._media
         for name, data in snapshot.media:
-            media[rendition, name] = data
+            if ".i." not in name:  # key frames alone: their segments have them
+                media[rendition, name] = data
         joined: dict[str, list[str]] = dict(snapshot.joined)
         found = []
         if joined or snapshot.ended or any(name.count(".") == 1 for name, _ in snapshot.media):

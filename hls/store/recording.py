@@ -248,7 +248,12 @@ class Recording:
         they have been over the whole recording."""
         folders = dict(re.findall(r'GROUP-ID="([^"]+)"[^\n]*URI="([^"/]+)/', self.index))
         now = _variants(self.index)
-        head = [line for line in self.index.splitlines() if line and not _is_variant(line)]
+        # Key frames alone are of the live window; they are not recorded.
+        head = [
+            line
+            for line in self.index.splitlines()
+            if line and not _is_variant(line) and not line.startswith("#EXT-X-I-FRAME-STREAM-INF:")
+        ]
         lines = head
         for key, line in {**now, **self.variants}.items():
             folder, _, group = key.partition("|")

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from common._native import Edge
+from hls.captions import Caption
 from hls.feed import WallTime
 from hls.grid import tier
-from hls.captions import Caption
 from hls.packager import Packager
 from hls.shelf import EdgeShelf
 from tests.harness.live_source import LiveSource

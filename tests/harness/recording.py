@@ -67,7 +67,7 @@ class Tape(Shelf):
 
     def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:
         super().put_index(stream, documents)
-        self.calls.append(dict(documents)["index.m3u8"])
+        self.calls += [text for name, text in documents if name == "index.m3u8"]
 
     def put(self, stream: str, snapshot: Snapshot) -> None:
         super().put(stream, snapshot)
@@ -86,12 +86,14 @@ def play(recorder: Recorder, calls: Sequence[bytes | Snapshot], stream: str = "d
 
 @functools.cache
 def broadcast() -> Tape:
-    """Twelve seconds, a stall of five, four more seconds, and the end: pictures and sound that decode."""
-    live = Live(LiveSource(START_MS, width=512, height=64), tier(0.32))
+    """Twelve seconds, a stall of five, four more seconds, and the end: pictures and sound that decode, and a sentence."""
+    live = Live(LiveSource(START_MS, width=512, height=64), tier(0.32), language="en")
     tape = Tape()
     live.shelf = live.packager._shelf = tape
     tape.open("demo", part_target_ms=320, target_duration_s=2)
-    live.run(12)
+    live.run(3)
+    live.say("This is recorded.", 4.0)
+    live.run(9)
     live.stall(5)
     live.run(4)
     live.packager.end()

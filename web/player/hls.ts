@@ -170,11 +170,12 @@ export class HlsPlayback implements Playback {
     return null;
   }
 
-  /** Captions are loaded only while they are shown. */
+  /** Captions are loaded from the first time on that they are shown: hls.js 1.7 finds no cues after -1 and 0 in turn. */
   captions(on: boolean): void {
     this.captionsOn = on;
-    if (this.hls) this.hls.subtitleTrack = on && this.hls.subtitleTracks.length > 0 ? 0 : -1;
-    else for (const track of this.video.textTracks) track.mode = on ? "showing" : "disabled";
+    if (this.hls) {
+      if (on && this.hls.subtitleTracks.length > 0 && this.hls.subtitleTrack < 0) this.hls.subtitleTrack = 0;
+    } else for (const track of this.video.textTracks) track.mode = on ? "showing" : "disabled";
   }
 
   private openWithHlsJs(Hls: typeof HlsJs): void {

@@ -68,7 +68,7 @@ def test_a_broadcast_becomes_a_recording_that_decodes(tmp_path: Path, store: Wat
     with recorder(tmp_path / "spool", store) as one:
         play(one, tape.calls)
         folder = whole(store)
-    for rendition in ("v0", "a128", "a64"):
+    for rendition in ("v0", "a128", "a64", "captions"):
         text = (folder / rendition / "index.m3u8").read_text()
         parsed = m3u8.loads(text)
         assert parsed.playlist_type == "vod" and parsed.is_endlist and parsed.target_duration == 2
@@ -95,7 +95,10 @@ def test_a_broadcast_becomes_a_recording_that_decodes(tmp_path: Path, store: Wat
     )
     index = m3u8.loads((folder / "index.m3u8").read_text())
     assert [one.uri for one in index.playlists] == ["v0/index.m3u8"] * 2
-    assert {one.uri for one in index.media} == {"a128/index.m3u8", "a64/index.m3u8"}
+    assert {one.uri for one in index.media} == {"a128/index.m3u8", "a64/index.m3u8", "captions/index.m3u8"}
+    assert not index.iframe_playlists, "key frames alone are of the live window"
+    said = [(folder / "captions" / one.uri).read_text() for one in media(folder, "captions").segments]
+    assert sum("This is recorded." in text for text in said) in (3, 4)
     (entry,) = store.finished
     assert entry.view.duration_s == pytest.approx(21, abs=0.1)
     assert entry.view.lost_segments == 0, "what the source did not send is no loss"
