@@ -98,7 +98,7 @@ class Serving:
         local = await asyncio.to_thread(self._recorder.spooled, path)
         lifetime = FINAL if file.endswith((".m3u8", ".vtt", ".jpg")) else IMMUTABLE
         if local is not None:
-            return _local(local, rendition, file, lifetime)
+            return _local(request, local, rendition, file, lifetime)
         return await self._stored(request, path, rendition, file, lifetime)
 
     def _made(self, broadcast: str, id: str, rendition: str, file: str, skip: bool) -> tuple[str, str] | None:
@@ -133,7 +133,7 @@ class Serving:
             start, end, partial = _range(request, size)
             pieces = store.read(path, start, end)
             first = await asyncio.to_thread(next, pieces, b"")
-        headers = {**_media_headers(rendition, file, lifetime), "Content-Length": str(end - start)}
+        headers = {**_media_headers(request, rendition, file, lifetime), "Content-Length": str(end - start)}
         if partial:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         response = web.StreamResponse(status=206 if partial else 200, headers=headers)
@@ -256,8 +256,13 @@ def _told(what: str) -> Iterator[None]:
         ) from error
 
 
-def _media_headers(rendition: str, file: str, lifetime: str) -> dict[str, str]:
-    return {
+def _media_headers(request: web.Request, rendition: str, file: str, lifetime: str) -> dict[str, str]:
+    saved = {}
+    if "download" in request.query:
+        # For pages of another host, whose browsers do not heed the link's own word.
+        named = f"{request.match_info['broadcast']}-{request.match_info['id']}.{file.rpartition('.')[2]}"
+        saved["Content-Disposition"] = f'attachment; filename="{named}"'
+    return saved | {
         "Content-Type": content_type(file, rendition),
         "Cache-Control": lifetime,
         "Accept-Ranges": "bytes",
@@ -265,8 +270,8 @@ def _media_headers(rendition: str, file: str, lifetime: str) -> dict[str, str]:
     }
 
 
-def _local(path: Path, rendition: str, file: str, lifetime: str) -> web.StreamResponse:
-    return web.FileResponse(path, headers=_media_headers(rendition, file, lifetime))
+def _local(request: web.Request, path: Path, rendition: str, file: str, lifetime: str) -> web.StreamResponse:
+    return web.FileResponse(path, headers=_media_headers(request, rendition, file, lifetime))
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int, bool]:

@@ -13,7 +13,9 @@ from tests.harness.up import RunningUp, start_up
 
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
-    running = start_up(tmp_path_factory.mktemp("up"), "--relays", "2")
+    data = tmp_path_factory.mktemp("up")
+    recording = {"AVACAST_STORE": (data / "store").as_uri(), "AVACAST_DVR_S": "600"}
+    running = start_up(data, "--relays", "2", environment=recording)
     yield running
     running.close()
 

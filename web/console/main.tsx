@@ -11,6 +11,7 @@ import { NewBroadcast, SignIn } from "./dialogs.tsx";
 import { Nodes } from "./nodes.tsx";
 import { Notice } from "./notice.tsx";
 import { overview, problem, totals, watchOverview } from "./overview.ts";
+import { Recordings } from "./recordings.tsx";
 import { admin, signOut } from "./session.ts";
 
 const dialog = signal<"none" | "sign-in" | "create">("none");
@@ -48,6 +49,7 @@ function Page() {
           <Chart />
         </section>
         <Broadcasts onSignIn={() => (dialog.value = "sign-in")} onCreate={() => (dialog.value = "create")} />
+        <Recordings />
         <Nodes />
       </main>
       {dialog.value === "sign-in" && <SignIn onClose={close} />}

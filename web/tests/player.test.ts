@@ -8,7 +8,7 @@ import type { Reading } from "../player/playback.ts";
 import { reportOf } from "../player/report.ts";
 import { Seam } from "../player/seam.ts";
 import { Silence } from "../player/silence.ts";
-import { bitrateText, latencyText, rowsOf, statsOf } from "../player/stats.ts";
+import { bitrateText, durationText, latencyText, rowsOf, sizeText, statsOf } from "../player/stats.ts";
 import { parseCaption } from "../player/whep.ts";
 
 const plan: Plan = {
@@ -191,6 +191,9 @@ describe("statistics", () => {
   test("read well", () => {
     expect([latencyText(84.4), latencyText(1530), latencyText(null)]).toEqual(["84 ms", "1.5 s", "–"]);
     expect([bitrateText(850_000), bitrateText(1_500_000)]).toEqual(["850 kbit/s", "1.50 Mbit/s"]);
+    expect([durationText(7.4), durationText(59.6), durationText(3723)]).toEqual(["0:07", "1:00", "1:02:03"]);
+    const sizes = [0, 812, 999_600, 1_400_000_000].map(sizeText);
+    expect(sizes).toEqual(["0 B", "812 B", "1.0 MB", "1.4 GB"]);
   });
 });
 

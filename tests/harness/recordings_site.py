@@ -1,0 +1,53 @@
+"""A recorder whose recordings are served, on a thread: what a packager's control side shows of a tape."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from common.http import Site, application
+from hls.rendition import Snapshot
+from hls.store.recorder import Recorder
+from hls.store.serving import Serving
+from hls.store.store import Store
+from tests.harness.recording import play
+
+
+def _anybody(*_request: object) -> None:
+    """Lets everybody in: who may is tested with the role itself."""
+
+
+@contextmanager
+def recordings_site(
+    folder: Path, store: Store | None, calls: Sequence[bytes | Snapshot], *, dvr_s: float
+) -> Iterator[tuple[str, Recorder]]:
+    """Serves what a recorder has seen of a broadcast. Yields the base address, and the recorder, which can be shown more."""
+    recorder = Recorder(folder, store, bound_bytes=64 << 20, dvr_s=dvr_s)
+    recorder.start()
+    recorder.opened("demo", 2)
+    play(recorder, calls)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="recordings", daemon=True)
+    thread.start()
+
+    def run(work: object) -> None:
+        assert asyncio.iscoroutine(work)
+        asyncio.run_coroutine_threadsafe(work, loop).result(30)
+
+    app: web.Application = application("packager")
+    Serving(recorder, _anybody, _anybody).add_to(app)
+    site = Site(app, "127.0.0.1", 0)
+    run(site.start())
+    try:
+        yield f"http://127.0.0.1:{site.port}", recorder
+    finally:
+        run(site.close())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        recorder.close(30)

@@ -1,0 +1,177 @@
+/** Recordings: play, download, delete. Only operators see them, and only where something is recorded. */
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { type Problem, problemFrom } from "../api/problem.ts";
+import { deleteRecording, listRecordings, type Recording, type RecordingPage } from "../api/recordings.ts";
+import { preloadHls } from "../player/hls.ts";
+import { durationText, sizeText } from "../player/stats.ts";
+import { Notice } from "./notice.tsx";
+import { admin } from "./session.ts";
+
+const EVERY_MS = 5000;
+const MOST = 25;
+
+export function Recordings() {
+  return admin.value ? <Of token={admin.value} /> : null;
+}
+
+function Of({ token }: { token: string }) {
+  const page = useSignal<RecordingPage | null>(null);
+  const failed = useSignal<Problem | null>(null);
+  const playing = useSignal<Recording | null>(null);
+
+  useEffect(() => {
+    const ending = new AbortController();
+    const read = async (): Promise<void> => {
+      try {
+        page.value = await listRecordings(token, MOST, ending.signal);
+        failed.value = null;
+      } catch (thrown) {
+        if (!ending.signal.aborted) failed.value = problemFrom(thrown);
+      }
+    };
+    page.value = null;
+    void read();
+    const timer = window.setInterval(() => void read(), EVERY_MS);
+    return () => {
+      ending.abort();
+      window.clearInterval(timer);
+    };
+  }, [token, page, failed]);
+
+  const remove = async (one: Recording): Promise<void> => {
+    if (!confirm(`Delete the recording of “${one.broadcast}” of ${dateText(one)} for good?`)) return;
+    try {
+      await deleteRecording(one, token);
+      const now = page.value;
+      if (now) page.value = { ...now, recordings: now.recordings.filter((other) => other.id !== one.id) };
+    } catch (thrown) {
+      failed.value = problemFrom(thrown);
+    }
+  };
+
+  const rows = page.value?.recordings ?? [];
+  if (rows.length === 0 && !failed.value) return null;
+  return (
+    <section class="card" aria-labelledby="recordings">
+      <header>
+        <h2 id="recordings">Recordings</h2>
+      </header>
+      {failed.value && <Notice problem={failed.value} />}
+      <div class="scroll">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Broadcast</th>
+              <th scope="col">Began</th>
+              <th scope="col">State</th>
+              <th scope="col" class="number">
+                Duration
+              </th>
+              <th scope="col" class="number">
+                Size
+              </th>
+              <th scope="col">
+                <span class="visually-hidden">Actions</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((one) => (
+              <tr key={one.id} data-recording={one.id}>
+                <th scope="row">{one.broadcast}</th>
+                <td>{dateText(one)}</td>
+                <td>
+                  <State one={one} />
+                </td>
+                <td class="number">{durationText(one.duration_s)}</td>
+                <td class="number">{sizeText(one.size_bytes + one.film_bytes)}</td>
+                <td class="actions">
+                  <button type="button" class="button small" onClick={() => (playing.value = one)}>
+                    Play
+                  </button>
+                  {one.film && (
+                    <a class="button small" href={`${one.film}?download`} download>
+                      MP4
+                    </a>
+                  )}
+                  {one.state !== "recording" && (
+                    <button type="button" class="button small quiet" onClick={() => void remove(one)}>
+                      Delete
+                    </button>
+                  )}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {page.value?.next && <p class="nothing">And older ones: GET /api/recordings lists all.</p>}
+      {page.value && page.value.unreachable.length > 0 && (
+        <p class="nothing">Not answering: {page.value.unreachable.join(", ")}.</p>
+      )}
+      {playing.value && <Play one={playing.value} onClose={() => (playing.value = null)} />}
+    </section>
+  );
+}
+
+function State({ one }: { one: Recording }) {
+  if (one.paused) return <span class="state bad">paused: {one.paused}</span>;
+  const lost = one.lost_segments > 0 ? `, ${one.lost_segments} segments lost` : "";
+  if (one.state === "finished") return <span class={`state ${lost ? "warn" : "good"}`}>finished{lost}</span>;
+  const stored = `${Math.floor(one.progress * 100)} % stored`;
+  return (
+    <span class="state warn">
+      {one.state}, {stored}
+      {lost}
+    </span>
+  );
+}
+
+function Play({ one, onClose }: { one: Recording; onClose(): void }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const video = useRef<HTMLVideoElement>(null);
+  const failed = useSignal("");
+  useEffect(() => {
+    dialog.current?.showModal();
+    const element = video.current as HTMLVideoElement;
+    let close = () => element.removeAttribute("src");
+    let closed = false;
+    void preloadHls().then((Hls) => {
+      if (closed) return;
+      if (!Hls.isSupported()) {
+        element.src = one.play;
+        return;
+      }
+      const hls = new Hls({ startPosition: 0 });
+      close = () => hls.destroy();
+      hls.on(Hls.Events.ERROR, (_event, data) => {
+        if (data.fatal) failed.value = `It cannot be played: ${data.details}.`;
+      });
+      hls.loadSource(one.play);
+      hls.attachMedia(element);
+    });
+    return () => {
+      closed = true;
+      close();
+    };
+  }, [one.play, failed]);
+  return (
+    <dialog ref={dialog} class="play" onClose={onClose} aria-label={`Recording of ${one.broadcast}`}>
+      <h2>{one.broadcast}</h2>
+      {/* biome-ignore lint/a11y/useMediaCaption: a recording has the captions that it has, in its playlist */}
+      <video ref={video} controls autoPlay playsInline />
+      {failed.value && <p role="alert">{failed.value}</p>}
+      <form method="dialog">
+        <button type="submit" class="button small">
+          Close
+        </button>
+      </form>
+    </dialog>
+  );
+}
+
+function dateText(one: Recording): string {
+  return new Date(one.started).toLocaleString();
+}
