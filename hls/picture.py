@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hls import fmp4, h264
+from hls.frame_rate import FrameRate
 from hls.grid import VIDEO_RATE, Grid, ticks, unix_ms
 from hls.playlist import Variant
 from hls.rendition import Rendition
@@ -16,8 +17,6 @@ GRACE_PARTS = 1.5
 _FOREIGN_MS = 300
 _FOREIGN_UNITS = 15
 """A layer whose times are that far from the other layers' for so many pictures in a row is put on a clock of its own."""
-_USUAL_RATES = (5, 8, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60)
-_LIKE_USUAL = 0.04
 
 
 class Picture:
@@ -39,6 +38,7 @@ class Picture:
         self._own_clock: TrackClock | None = None
         self._foreign = 0
         self._lost = False
+        self._frame_rate = FrameRate()
         self._init: bytes | None = None
         self._sps = self._pps = b""
         self._sets: h264.ParameterSets | None = None
@@ -67,6 +67,7 @@ class Picture:
         init, self._init = self._init, None
         self.delay.saw(now_ms - unix_ms(at, VIDEO_RATE))
         self.last_ms, self.last_at = now_ms, at
+        self._frame_rate.saw(at)
         if self._sets is None:
             return False, []
         return sample.key, self.segmenter.push(at, sample.data, sample.key, lost_before=lost, init=init)
@@ -93,7 +94,7 @@ class Picture:
             self.rendition.average_bps,
             self._sets.width,
             self._sets.height,
-            _frame_rate(self.segmenter.interval or VIDEO_RATE // 25),
+            self._frame_rate.value(VIDEO_RATE / (self.segmenter.interval or VIDEO_RATE // 25)),
             *self.rendition.key_bandwidth,
         )
 
@@ -133,10 +134,3 @@ class Picture:
         self._sets = h264.parameter_sets(sps, pps)
         self._sps, self._pps = sps, pps
         return fmp4.video_init(self._sets)
-
-
-def _frame_rate(interval: int) -> float:
-    """Pictures a second: one of the usual rates when it is near to one, so that jitter does not rewrite the multivariant playlist."""
-    rate = VIDEO_RATE / interval
-    near = min(_USUAL_RATES, key=lambda one: abs(one - rate))
-    return float(near) if abs(near - rate) <= _LIKE_USUAL * near else round(rate, 1)

@@ -27,6 +27,9 @@ _STEADY_TICKS = 90
 """Frame intervals that differ by less than a millisecond are a constant frame rate."""
 LEAST_PART = 0.85
 """Of PART-TARGET, which a part must last unless it is the last of its segment (RFC 8216bis 4.4.4.9)."""
+_MOST_MOVED = 60 * VIDEO_RATE // 1000
+"""So much earlier may the picture after a part begin that was filled up, where layers share boundaries: encoders make their key frames
+within 40 ms of each other, and TOLERANCE_MS has room for both."""
 _SHORTEST_GAP = VIDEO_RATE // 10
 _NEVER = 2**62
 
@@ -500,10 +503,15 @@ class VideoSegmenter:
 
     @property
     def _too_short(self) -> bool:
-        """The open part has pictures, and less of them than a part must have that is not the last of its segment. Not where layers share
-        boundaries: those are where pictures begin, and must not move."""
-        alone = self.leads and not self.shared and not self._follows
-        return alone and bool(self._track.samples) and self._track.part_length < self._least
+        """The open part has pictures, and less of them than a part must have that is not the last of its segment. Where layers share
+        boundaries, which are where pictures begin, only if the next picture then moves by so little that key frames still meet."""
+        length = self._track.part_length
+        if not self._track.samples or length >= self._least:
+            return False
+        if self.leads and not self.shared and not self._follows:
+            return True
+        interval = self.interval or max(self._intervals, default=None)
+        return interval is not None and length + interval - self._part <= _MOST_MOVED
 
     def _close_on_time(self) -> None:
         """At a constant frame rate the last picture of a part is known as such, so the part goes out one frame earlier."""

@@ -369,3 +369,33 @@ def test_the_validator_finds_only_the_moment_of_a_stop_and_of_a_change() -> None
     broadcast.run(5)
     # Before the first gap part its pictures are waited for; a cut that nobody could know of leaves a hint without its part.
     assert broken(broadcast).keys() <= {"parts-come-in-time", "hints-come-true"}
+
+
+@pytest.mark.parametrize("fps", [8, 12, 15, 24])
+def test_no_part_is_short_where_layers_share_boundaries(fps: int) -> None:
+    broadcast = simulcast()
+    for index, (layer, size) in enumerate(zip(broadcast.layers, TWO, strict=True)):
+        layer.source = LiveSource(
+            START_MS, width=size[0], height=size[1], audio=False, fps=fps, bitrate_bps=200_000, seed=index + 1
+        )
+    broadcast.run(12)
+    for name in ("v0", "v1"):
+        for segment in m3u8.loads(broadcast.shelf.last(name).live).segments:
+            whole = [part for part in segment.parts if part.gap != "YES"]
+            last = 1 if segment.duration else 0
+            assert all(0.85 * 0.32 <= part.duration <= 0.32 for part in whole[: len(whole) - last]), name
+    stats = broadcast.packager.stats()["video"]
+    assert isinstance(stats, dict) and stats["hard_cuts"] == 0, "key frames still meet"
+    found = check_rules(recorded(broadcast))
+    assert not [(one.rule.name, one.findings[:1]) for one in found if one.broken]
+
+
+def test_the_frame_rate_of_layers_is_the_highest_that_occurs() -> None:
+    broadcast = simulcast()
+    broadcast.run(4)
+    for layer, size in zip(broadcast.layers, TWO, strict=True):
+        slow = LiveSource(broadcast.now_ms, width=size[0], height=size[1], audio=False, fps=5)
+        layer.source, layer.ahead = slow, round((broadcast.now_ms - START_MS) * 90)
+    broadcast.run(6)
+    assert "FRAME-RATE=25.000" in broadcast.shelf.indexes["index.m3u8"]
+    assert "FRAME-RATE=5.000" not in broadcast.shelf.indexes["index.m3u8"]
