@@ -13,6 +13,7 @@ from hls.captions import Caption, Captions
 from hls.grid import AUDIO_RATE, VIDEO_RATE, Grid, first_msn, ticks
 from hls.layers import Layers
 from hls.playlist import DateRange, key_frames_name, multivariant
+from hls.playlist.profile import session_data
 from hls.rendition import LEADING_GAPS, Rendition
 from hls.shelf import Shelf
 from hls.sound import Changes, Sound
@@ -267,7 +268,14 @@ class Packager:
             return
         independent = self._layers is None or self._layers.independent
         texts = {
-            name: multivariant(videos, audios, name, independent=independent, subtitles=subtitles)
+            name: multivariant(
+                videos,
+                audios,
+                name,
+                independent=independent,
+                subtitles=subtitles,
+                session=session_data(self._grid),
+            )
             for name in ("index.m3u8", "plain.m3u8")
         }
         for rendition in self._layers.renditions if self._layers else []:

@@ -64,14 +64,17 @@ def multivariant(
     *,
     independent: bool = True,
     subtitles: SubtitleRendition | None = None,
+    session: str = "",
 ) -> str:
-    """The text. `playlist` is the file name of the media playlists that it refers to (low-latency or plain). One video is offered with
-    every audio group, the first pair being what a player starts with. Of several each is offered once, the smallest with the last group
-    and the others with the first: a player that leaves a video which has a gap would only meet it again with other sound. Without video
-    each audio is a variant."""
+    """The text. `playlist` is the file name of the media playlists that it refers to (low-latency or plain), `session` a line for all
+    variants, such as the players' settings. One video is offered with every audio group, the first pair being what a player starts with.
+    Of several each is offered once, the smallest with the last group and the others with the first: a player that leaves a video which
+    has a gap would only meet it again with other sound. Without video each audio is a variant."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:6"]
     if independent:
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
+    if session:
+        lines.append(session)
     if videos:
         lines += [
             f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{audio.group}",NAME="{audio.name}",LANGUAGE="{audio.language}",'

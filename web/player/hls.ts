@@ -5,19 +5,19 @@ import type { CuesParsedData, HlsConfig, LevelDetails } from "hls.js";
 import { Problem, problemFrom } from "../api/problem.ts";
 import { type Target, withTokenOf } from "./plan.ts";
 import { firstPicture, type Listener, type Playback, type Reading } from "./playback.ts";
+import { DATA_ID, parseProfile, settingsOf, Tempo, USUAL } from "./profile.ts";
 import { Silence } from "./silence.ts";
 
 /**
- * - A stall adds 0.2 s to the target latency instead of a second.
- * - Catch-up by playing up to 10 % faster; beyond MAX_TARGETS behind it jumps.
- * - Failed loads are repeated soon: a part is worth nothing after a second.
+ * What the server does not say (`profile.ts` has what it does).
+ *
+ * - Failed loads are repeated soon, because a part is worth nothing after a second, and less and less often.
  * - Captions are shown by the player itself, as those of WebRTC.
  */
 export const PROFILE: Partial<HlsConfig> = {
   lowLatencyMode: true,
   enableWorker: true,
-  maxLiveSyncPlaybackRate: 1.1,
-  liveSyncOnStallIncrease: 0.2,
+  ...settingsOf(USUAL),
   backBufferLength: 10,
   maxBufferLength: 10,
   startFragPrefetch: true,
@@ -26,9 +26,6 @@ export const PROFILE: Partial<HlsConfig> = {
   playlistLoadPolicy: { default: loadPolicy(10_000, 12_000, 4) },
   fragLoadPolicy: { default: loadPolicy(4000, 10_000, 4) },
 };
-
-/** Target durations behind the edge beyond which catching up takes too long. */
-const MAX_TARGETS = 5;
 
 function loadPolicy(
   firstByteMs: number,
@@ -93,6 +90,7 @@ export class HlsPlayback implements Playback {
   private bytes = 0;
   private stalls = 0;
   private rescued = false;
+  private tempo = new Tempo(USUAL);
   private timer = 0;
   /** The newest address of this broadcast that we were told. */
   private freshUrl: string;
@@ -188,11 +186,15 @@ export class HlsPlayback implements Playback {
       },
     });
     this.hls = hls;
-    // Set here, because the constructor takes it only with a sync position of ours, and that is the playlist's to say.
-    hls.config.liveMaxLatencyDurationCount = MAX_TARGETS;
+    // Set later, because the constructor takes it only with a sync position of ours, and that is the playlist's to say.
+    hls.config.liveMaxLatencyDuration = USUAL.jump;
+    hls.on(Hls.Events.MANIFEST_LOADED, (_event, { sessionData }) => {
+      const profile = parseProfile(sessionData?.[DATA_ID]?.VALUE);
+      Object.assign(hls.config, settingsOf(profile));
+      hls.config.liveMaxLatencyDuration = profile.jump;
+      this.tempo = new Tempo(profile);
+    });
     hls.on(Hls.Events.LEVEL_LOADED, (_event, { details }) => {
-      // With parts of 0.25 s and less the default tolerance skips the last part of a segment (hls.js #5028).
-      if (details.partTarget) hls.config.maxFragLookUpTolerance = Math.min(0.25, details.partTarget / 4);
       this.handleRanges(details);
     });
     hls.on(Hls.Events.FRAG_LOADED, (_event, { part, frag }) => {
@@ -206,7 +208,10 @@ export class HlsPlayback implements Playback {
     );
     hls.on(Hls.Events.CUES_PARSED, (_event, data) => this.handleCues(data));
     hls.on(Hls.Events.ERROR, (_event, error) => {
-      if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) this.stalls += 1;
+      if (error.details === Hls.ErrorDetails.BUFFER_STALLED_ERROR) {
+        this.stalls += 1;
+        if (this.tempo.handleStall(performance.now())) this.useParts(false);
+      }
       if (!error.fatal) return;
       if (error.type === Hls.ErrorTypes.MEDIA_ERROR && !this.rescued) {
         this.rescued = true;
@@ -218,6 +223,18 @@ export class HlsPlayback implements Playback {
     });
     hls.loadSource(this.target.url);
     hls.attachMedia(this.video);
+  }
+
+  /** Parts, near to live; or whole segments, from three target durations back, where the buffer still has them. */
+  private useParts(parts: boolean): void {
+    const { hls, video } = this;
+    if (!hls) return;
+    hls.lowLatencyMode = parts;
+    if (parts) return;
+    const back = hls.liveSyncPosition;
+    for (let i = 0; back !== null && i < video.buffered.length; i++)
+      if (video.buffered.start(i) <= back && back < Math.min(video.currentTime, video.buffered.end(i)))
+        video.currentTime = back;
   }
 
   private openNatively(): void {
@@ -260,6 +277,7 @@ export class HlsPlayback implements Playback {
   }
 
   private watch(): void {
+    if (this.tempo.tick(performance.now())) this.useParts(true);
     if (this.video.paused) return;
     const change = this.silence.handleCount(performance.now(), this.video.currentTime);
     if (change === "silent")

@@ -5,6 +5,7 @@ import { Failures } from "../player/failures.ts";
 import { dateOf, plainText } from "../player/hls.ts";
 import { mergePlan, type Plan, parsePlan, sameTarget, targetOf, withTokenOf } from "../player/plan.ts";
 import type { Reading } from "../player/playback.ts";
+import { parseProfile, Tempo, USUAL } from "../player/profile.ts";
 import { reportOf } from "../player/report.ts";
 import { Seam } from "../player/seam.ts";
 import { Silence } from "../player/silence.ts";
@@ -262,5 +263,31 @@ describe("captions of HLS", () => {
 
   test("are plain text", () => {
     expect(plainText("a <i>b</i> &lt;c&gt; &amp;amp; &unknown;")).toBe("a b <c> &amp; &unknown;");
+  });
+});
+
+describe("the server's settings", () => {
+  test("are read from the playlist's line, each within its bounds", () => {
+    const told = parseProfile("part=0.2 hold-back=0.6 tolerance=0.05 catch-up=1.2 jump=10 stalls=2");
+    expect(told).toEqual({ ...USUAL, tolerance: 0.05, catchUp: 1.2, stalls: 2 });
+    expect(parseProfile("catch-up=16 jump=0 tolerance=NaN stalls= plain-for")).toEqual(USUAL);
+    expect(parseProfile(undefined)).toEqual(USUAL);
+  });
+
+  test("say when parts give way to whole segments, and when they come back, each time later", () => {
+    const tempo = new Tempo({ ...USUAL, stalls: 3, stallsWithin: 20, plainFor: 30 });
+    for (const atMs of [0, 10_000, 21_000, 31_000]) expect(tempo.handleStall(atMs)).toBe(false);
+    expect(tempo.handleStall(32_000)).toBe(true);
+    expect(tempo.plain).toBe(true);
+    expect(tempo.tick(61_999)).toBe(false);
+    // A stall even so: it stays with whole segments.
+    expect(tempo.handleStall(40_000)).toBe(false);
+    expect(tempo.tick(69_999)).toBe(false);
+    expect(tempo.tick(70_000)).toBe(true);
+    expect(tempo.tick(70_001)).toBe(false);
+    for (const atMs of [71_000, 72_000]) expect(tempo.handleStall(atMs)).toBe(false);
+    expect(tempo.handleStall(73_000)).toBe(true);
+    expect(tempo.tick(132_999)).toBe(false);
+    expect(tempo.tick(133_000)).toBe(true);
   });
 });
