@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -89,10 +90,9 @@ def test_a_recording_is_a_film_of_what_was_sent(tmp_path: Path) -> None:
     for kind, rendition in (("video", "v0"), ("audio", "a128")):
         read = packets(path, kind)
         kept = [
-            name for (folder, name), _ in tape.ever.items() if folder == rendition and name.count(".") == 2
+            name for folder, name in tape.ever if folder == rendition and re.fullmatch(r"\d+\.\d+\.m4s", name)
         ]
-        with av.open(str(path)):
-            sent = sum(len(payload_of(tape.ever[rendition, name])) for name in kept)
+        sent = sum(len(payload_of(tape.ever[rendition, name])) for name in kept)
         assert sum(size for _, _, size in read) == sent, "every byte, and no other"
         assert all(
             a + length == pytest.approx(b, abs=1e-4) for (a, length, _), (b, _, _) in itertools.pairwise(read)
