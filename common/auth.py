@@ -117,6 +117,17 @@ class PathTokens:
         tag = hmac.new(self.key.encode(), f"{broadcast}.{expires}".encode(), hashlib.sha256)
         return f"{expires}.{tag.hexdigest()[:32]}"
 
+    def holds(self, broadcast: str, token: str, *, now: float | None = None) -> bool:
+        """Whether this is a token of the broadcast that has not expired."""
+        expires = token.partition(".")[0]
+        if (
+            not expires.isdecimal()
+            or len(expires) > 12
+            or int(expires) <= (time.time() if now is None else now)
+        ):
+            return False
+        return hmac.compare_digest(self.until(broadcast, int(expires)).encode(), token.encode())
+
 
 def require_admin(authorization: str | None, admin_token: str) -> None:
     """Passes for the operators' token only. Raises Unauthorized (none) or Forbidden (another one)."""

@@ -14,7 +14,7 @@ from common._native import Edge, SfuError
 from common.auth import Audience, PathTokens, bearer
 from common.config import HlsConfig
 from common.directory import Broadcast, Delivery, Directory, Role
-from common.errors import Conflict, NotFound, Problem
+from common.errors import Conflict, Forbidden, NotFound, Problem
 from common.log import log
 from common.metrics import gauge
 from hls.captions import caption
@@ -77,6 +77,7 @@ class HlsNode:
         self._feeds: dict[str, _Live] = {}
         self._ended: dict[str, _Ended] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._path_tokens = PathTokens(config.secret())
         self._housekeeping: asyncio.Task[None] | None = None
         try:
             self.edge = Edge(
@@ -84,7 +85,7 @@ class HlsNode:
                 port=config.hls_port,
                 certificate=str(config.tls_cert) if config.tls_cert else None,
                 private_key=str(config.tls_key) if config.tls_key else None,
-                path_key=PathTokens(config.secret()).key.encode(),
+                path_key=self._path_tokens.key.encode(),
             )
         except (OSError, ValueError) as error:
             raise Problem(
@@ -236,7 +237,11 @@ class HlsNode:
         broadcast = self.node.link.directory.broadcasts.get(stream)
         if broadcast is None:
             raise NotFound(f"no broadcast {stream!r} runs here", code="recording_unknown")
-        if not broadcast.public:
+        token = request.match_info.get("token")
+        if token is not None:
+            if not self._path_tokens.holds(stream, token):
+                raise Forbidden("the token in the path is not for this, or not any more", code="wrong_token")
+        elif not broadcast.public:
             self.node.link.tokens.verify(
                 bearer(request.headers.get("Authorization")), Audience.VIEWER, stream
             )

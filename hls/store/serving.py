@@ -55,10 +55,14 @@ class Serving:
 
     def add_to(self, app: web.Application) -> None:
         """Adds the routes."""
-        one = "/recordings/{broadcast}"
-        app.router.add_get(f"{one}/dvr.m3u8", self._running)
-        app.router.add_get(f"{one}/{{id}}/{{file}}", self._file)
-        app.router.add_get(f"{one}/{{id}}/{{rendition}}/{{file}}", self._file)
+        # A recording's id has no dot, so a broadcast of the name "t" has addresses of its own.
+        for one in (
+            "/recordings/t/{token:[0-9]{1,12}[.][0-9a-f]{32}}/{broadcast}",
+            "/recordings/{broadcast}",
+        ):
+            app.router.add_get(f"{one}/dvr.m3u8", self._running)
+            app.router.add_get(f"{one}/{{id}}/{{file}}", self._file)
+            app.router.add_get(f"{one}/{{id}}/{{rendition}}/{{file}}", self._file)
         app.router.add_get("/api/recordings", self._list)
         app.router.add_delete("/api/recordings/{broadcast}/{id}", self._delete)
 
@@ -84,6 +88,8 @@ class Serving:
     async def _file(self, request: web.Request) -> web.StreamResponse:
         broadcast, id = _word(request, "broadcast"), _word(request, "id")
         file, rendition = _word(request, "file"), request.match_info.get("rendition", "")
+        if "token" in request.match_info:
+            self._may_watch(request, broadcast)
         if rendition and not is_word(rendition):
             raise _unknown("no rendition has this name")
         name = f"{rendition}/{file}" if rendition else file

@@ -14,7 +14,7 @@ import m3u8
 import pytest
 
 from avacast.process import free_port
-from common.auth import Audience, Tokens
+from common.auth import Audience, PathTokens, Tokens
 from common.directory import Broadcast, Directory, Role
 from hls.store import catalogue
 from hls.store.folder import Folder
@@ -136,6 +136,16 @@ async def test_a_private_broadcast_is_gone_back_in_with_its_token_only(tmp_path:
         await packager.ask("/recordings/live/dvr.m3u8", 401)
         token = Tokens(SECRET).issue(Audience.VIEWER, "live", ttl_s=60)
         await packager.ask("/recordings/live/dvr.m3u8", Authorization=f"Bearer {token}")
+        # Players cannot send headers with all that they load: the token in the path goes along by itself.
+        tokens = PathTokens(SECRET)
+        index = (await packager.ask(f"/recordings/t/{tokens.issue('live')}/live/dvr.m3u8"))[0].decode()
+        (variant, *_) = m3u8.loads(index).playlists
+        await packager.ask(f"/recordings/t/{tokens.issue('live')}/live/{variant.uri}")
+        for wrong in (tokens.until("live", 1000), tokens.issue("other"), tokens.issue("live")[:-1] + "x"):
+            body, _ = await packager.ask(
+                f"/recordings/t/{wrong}/live/{variant.uri}", 404 if wrong.endswith("x") else 403
+            )
+            assert json.loads(body)["code"] in ("wrong_token", "not_found")
         other = Tokens(SECRET).issue(Audience.VIEWER, "other", ttl_s=60)
         await packager.ask("/recordings/live/dvr.m3u8", 403, Authorization=f"Bearer {other}")
 
