@@ -1,14 +1,17 @@
 """HLS: request rate of cached objects against nginx with the same bytes as static files, CPU of packaging, blocked reloads, latency.
 
-    python bench/hls.py [--seconds 3] [--latency-seconds 25] [--only rate|package|reloads|latency]
+    python bench/hls.py [--seconds 3] [--latency-seconds 25] [--check-seconds 20]
+                        [--only rate|package|reloads|check|latency]
 
 Rates are replies per CPU-second of the server, one thread each, under wrk with 32 connections. Latency is from capture to the
-screen of headless Chromium with hls.js, read from the picture; source, packager, edge and browser share this machine.
+screen of headless Chromium with hls.js, read from the picture (`--latency-seconds 600` for ten minutes); source, packager, edge and
+browser share this machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import re
 import resource
@@ -30,6 +33,7 @@ import psutil
 
 from avacast.process import free_port
 from common._native import Edge
+from hls.check import Recording
 from hls.grid import ERA_MS, tier
 from hls.packager import Packager
 from hls.shelf import EdgeShelf
@@ -234,6 +238,32 @@ def reloads(count: int = 10_000) -> None:
     line("HLS, a blocked reload released", f"{cpu_us:.1f}", "us CPU", against)
 
 
+def check(seconds: float) -> None:
+    """What the rules of `avacast hls-check` say of the packager's output, watched over a real edge. A slack of 1 s, because source,
+    packager and watcher share this machine."""
+    from hls.check import check as checked
+    from hls.check.player import watch
+    from tests.harness.broadcast import Broadcast
+
+    async def watched() -> Recording:
+        return await watch(broadcast.url, seconds, slack_s=1.0, verify=False, stop=asyncio.Event())
+
+    broadcast = Broadcast()
+    try:
+        outcomes = checked(asyncio.run(watched()))
+    finally:
+        broadcast.close()
+    looked = [one for one in outcomes if one.examined]
+    broken = [f"{one.rule.severity.value} {one.rule.name}" for one in looked if one.broken]
+    against = f"looked at {len(looked)} of {len(outcomes)}: {(len(looked) - len(broken)) / len(looked):.2f}x; broken: "
+    line(
+        f"HLS, rules that hold in {seconds:.0f} s",
+        str(len(looked) - len(broken)),
+        "rules",
+        against + (", ".join(broken) or "none"),
+    )
+
+
 def latency(part_s: float, seconds: float, goal_ms: float) -> None:
     """Capture to screen in Chromium."""
     from playwright.sync_api import sync_playwright
@@ -271,7 +301,8 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=3, help="seconds of load for each object")
     parser.add_argument("--latency-seconds", type=float, default=25, help="seconds that the browser watches")
-    parser.add_argument("--only", choices=["rate", "package", "reloads", "latency"])
+    parser.add_argument("--check-seconds", type=float, default=20, help="seconds that the rules look at")
+    parser.add_argument("--only", choices=["rate", "package", "reloads", "check", "latency"])
     asked = parser.parse_args()
     if asked.only in (None, "rate"):
         rates(asked.seconds)
@@ -279,6 +310,8 @@ def main() -> None:
         packaging()
     if asked.only in (None, "reloads"):
         reloads()
+    if asked.only in (None, "check"):
+        check(asked.check_seconds)
     if asked.only in (None, "latency"):
         latency(0.32, asked.latency_seconds, 1600)
         latency(0.2, asked.latency_seconds, 1200)

@@ -114,7 +114,7 @@ class Packager:
         """Takes what begins to be heard, and arrived at `now_ms`."""
         if self.shape is Shape.ENDED:
             return
-        cue = captions.placed(said, self._wall.correction_ms or 0.0, now_ms)
+        cue = captions.placed(said, self._wall.shift_ms, now_ms)
         if cue is None:
             return
         if self._captions is None:
@@ -186,7 +186,8 @@ class Packager:
             self._take(unit, arrived_ms)
 
     def _take(self, unit: AccessUnit, now_ms: float) -> None:
-        wall_ms = self._wall.corrected(unit.ntp_ms, now_ms)
+        media_ms = unit.time * 1000 / unit.clock_rate
+        wall_ms = self._wall.of((unit.kind, unit.layer), unit.ntp_ms, media_ms, now_ms)
         if unit.kind == "audio":
             sound = self._sound or self._begin_sound(None)
             self._show_sound(sound, sound.push(unit, wall_ms, now_ms))

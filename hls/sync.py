@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
 
 from hls.grid import ticks
 
@@ -22,14 +24,53 @@ _WILD_UNITS = 150
 """So many access units in a row (two seconds) must say that the publisher's clock has changed: one held-up burst is not a new clock."""
 
 
+@dataclass(slots=True)
+class _Heard:
+    """The last unit of a track by three clocks, and how far the publisher's has been set since its first."""
+
+    ntp_ms: float
+    media_ms: float
+    now_ms: float
+    set_ms: float = 0.0
+
+    def hear(self, ntp_ms: float, media_ms: float, now_ms: float) -> None:
+        told, media, came = ntp_ms - self.ntp_ms, media_ms - self.media_ms, now_ms - self.now_ms
+        steady = 0 < media < _FOREIGN_MS and abs(came - media) < _FOREIGN_MS / 2
+        if steady and abs(told - media) > _FOREIGN_MS:
+            # Media and arrival went on, only the wall clock jumped: somebody has set it.
+            self.set_ms += told - media
+        self.ntp_ms, self.media_ms, self.now_ms = ntp_ms, media_ms, now_ms
+
+
 class WallClock:
-    """The publisher's wall clock against ours: one correction for all tracks of a stream, so that it never moves them apart."""
+    """The publisher's wall clock against ours: one correction for all tracks of a stream, so that it never moves them apart. A clock
+    that is set in the middle (NTP) is taken as if it had not been, for each track when its own reports tell."""
 
     def __init__(self) -> None:
         self.correction_ms: float | None = None
         self._wild = 0
+        self._heard: dict[Hashable, _Heard] = {}
+
+    @property
+    def shift_ms(self) -> float:
+        """From the publisher's clock as it is now to ours."""
+        set_ms = [one.set_ms for one in self._heard.values()]
+        return (self.correction_ms or 0.0) - (max(set_ms, key=abs) if set_ms else 0.0)
+
+    def of(self, track: Hashable, ntp_ms: float, media_ms: float, now_ms: float) -> float:
+        """When a unit of `track` was captured, by our clock. `media_ms`: its place on the track's own clock."""
+        heard = self._heard.get(track)
+        if heard is None:
+            # One that begins after the clock was set knows it as it is now.
+            known = [0.0, *(one.set_ms for one in self._heard.values())]
+            shift_ms = now_ms - ntp_ms - (self.correction_ms or 0.0)
+            set_ms = min(known, key=lambda one: abs(shift_ms + one))
+            heard = self._heard[track] = _Heard(ntp_ms, media_ms, now_ms, set_ms)
+        heard.hear(ntp_ms, media_ms, now_ms)
+        return self.corrected(ntp_ms - heard.set_ms, now_ms)
 
     def corrected(self, ntp_ms: float, now_ms: float) -> float:
+        """`ntp_ms` by our clock."""
         error = now_ms - ntp_ms
         if self.correction_ms is not None:
             self._wild = self._wild + 1 if abs(error - self.correction_ms) > 2 * _FOREIGN_MS else 0

@@ -416,6 +416,41 @@ async def test_a_client_that_never_reads_stops_nobody(edge: Edge, client: aiohtt
     deaf.close()
 
 
+async def test_ten_thousand_requests_for_parts_to_come_harm_nobody(
+    edge: Edge, client: aiohttp.ClientSession
+) -> None:
+    put(edge, 100, 0)
+    far = b"GET /hls/demo/v0/index.m3u8?_HLS_msn=103&_HLS_part=0 HTTP/1.1\r\nHost: x\r\n\r\n" * 1000
+    near = b"GET /hls/demo/v0/index.m3u8?_HLS_msn=100&_HLS_part=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+    before = edge.stats()["bad_requests"]
+
+    async def refused() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+        writer.write(far)
+        for _ in range(1000):
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 ")
+            await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
+        writer.close()
+
+    held = [await asyncio.open_connection("127.0.0.1", edge.port) for _ in range(500)]
+    for _, writer in held:
+        writer.write(near)
+    await until(lambda: edge.stats()["waiters"] == 500)
+    await asyncio.gather(*(refused() for _ in range(10)))
+    assert edge.stats()["bad_requests"] - before == 10_000
+    async with client.get("v0/index.m3u8") as reply:
+        assert reply.status == 200
+    for _, writer in held[:250]:
+        writer.close()
+    await until(lambda: edge.stats()["waiters"] == 250)
+    put(edge, 100, 1)
+    for reader, writer in held[250:]:
+        assert (await reader.readline()).split()[1] == b"200"
+        writer.close()
+    assert edge.stats()["waiters"] == 0
+
+
 @pytest.mark.parametrize(
     "raw",
     [
