@@ -226,11 +226,14 @@ class Recorder:
                     except Exception as error:
                         # A fault of ours, or of what was shown, must not end the recordings of other broadcasts.
                         _log.error("recorder_failed", what=one[0], exc_info=error)
-            self._commit()
-            with self._lock:
-                for open_ in list(self._open.values()):
-                    self._publish(open_)
-                _SPOOL.set(self._spool.used_bytes)
+            try:
+                self._commit()
+                with self._lock:
+                    for open_ in list(self._open.values()):
+                        self._publish(open_)
+                    _SPOOL.set(self._spool.used_bytes)
+            except Exception as error:
+                _log.error("recorder_failed", what="commit", exc_info=error)
             for what, *more in batch:
                 if what == "flush":
                     more[0].set()
@@ -287,7 +290,11 @@ class Recorder:
         if path is None:
             if one.data is None:
                 return  # the gaps that lead in
-            path = self._begin(stream, intake, row)
+            try:
+                path = self._begin(stream, intake, row)
+            except OSError as error:
+                self._pause(error.strerror or str(error))
+                return
         open_ = self._open[path]
         recording = open_.recording
         track = recording.tracks.get(one.rendition)

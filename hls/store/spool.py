@@ -82,14 +82,14 @@ class Spool:
         for path in paths:
             try:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fdatasync(fd)
+                finally:
+                    os.close(fd)
             except FileNotFoundError:
-                continue
-            try:
-                os.fdatasync(fd)
+                continue  # it had to make room
             except OSError as error:
                 raise SpoolFull(error.strerror or str(error)) from error
-            finally:
-                os.close(fd)
 
     def drop(self, name: str) -> None:
         """Takes a file away."""

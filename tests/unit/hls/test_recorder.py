@@ -226,6 +226,22 @@ def test_a_full_disk_pauses_the_recording_until_there_is_room(tmp_path: Path, st
     assert journal.count('"op":"row"') == 60, "what could not be noted was noted later"
 
 
+def test_a_disk_that_is_full_at_the_begin_is_waited_for(tmp_path: Path, store: WatchedFolder) -> None:
+    calls = made_up(FIRST, 20)
+    with small_disk(tmp_path / "small", "1m") as disk, recorder(disk / "spool", store) as one:
+        filler = disk / "filler"
+        with filler.open("wb") as file, pytest.raises(OSError):
+            while True:
+                os.write(file.fileno(), bytes(4096))
+        play(one, calls[:21])
+        assert one.paused == os.strerror(errno.ENOSPC)
+        filler.unlink()
+        play(one, [*calls[21:], *ending(calls)])
+        folder = whole(store)
+        assert one.paused is None
+    assert gaps(media(folder, "v0"))[-10:] == [False] * 10
+
+
 def test_segments_that_the_recorder_never_saw_are_gaps(tmp_path: Path, store: WatchedFolder) -> None:
     calls = made_up(FIRST, 60, window=5, renditions=("v0",))
     with recorder(tmp_path / "spool", store) as one:
