@@ -119,13 +119,17 @@ class Avatar:
     backdrop: Floats  # (h, w, 3) linear
 
 
+def shipped() -> list[str]:
+    """Names of the people who are shipped."""
+    return sorted(p.parent.name for p in PEOPLE.glob("*/person.json"))
+
+
 @cache
 def load(name: str) -> Avatar:
     """A shipped person by name ("ava"). Cached: renderers share it. Raises PersonError when there is none."""
     folder = PEOPLE / name
     if not name.isidentifier() or not (folder / "person.json").exists():
-        shipped = sorted(p.parent.name for p in PEOPLE.glob("*/person.json"))
-        raise PersonError(f"no person {name!r} is shipped; there are: {', '.join(shipped) or 'none'}")
+        raise PersonError(f"no person {name!r} is shipped; there are: {', '.join(shipped()) or 'none'}")
     return read(folder)
 
 

@@ -1,4 +1,4 @@
-"""`python -m origin.avatar.sheet --out DIR [--name ava]`: contact sheet, and the light tier beside the full one."""
+"""`python -m origin.avatar.sheet --out DIR [--name ava]`: contact sheets of one person and of all, and the two tiers side by side."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from origin.avatar.articulation import REST, SHAPES
 from origin.avatar.faceunits import weights
 from origin.avatar.full import FullTier
 from origin.avatar.fullpicture import to_i420
-from origin.avatar.person import load
+from origin.avatar.person import load, shipped
 from origin.avatar.pose import Pose
 from origin.avatar.renderer import Box, Picture, Renderer
 
@@ -86,6 +86,39 @@ def contact_sheet(renderer: Renderer) -> Image.Image:
     return grid(tiles, 9, 0.62)
 
 
+def people_sheet() -> Image.Image:
+    """All people who are shipped, in a row each: how they look, how they speak, how they turn."""
+    neutral = ("soft smile", "smile", "surprise", "doubt", "blink", "turn left")
+    poses = {name: EXPRESSIONS[name] for name in neutral} | {
+        name: Pose(SHAPES[name]) for name in ("aa", "O", "E", "FF")
+    }
+    rows = []
+    for person in shipped():
+        renderer = Renderer(load(person), WIDTH, HEIGHT)
+        box = renderer.head_box
+        middle = box.x + box.width // 2
+        frame = Box(middle - 140, 0, 280, 400)
+        tiles = []
+        for name, pose in poses.items():
+            renderer.cut()
+            tiles.append((f"{person}: {name}", crop(to_rgb(renderer.render(pose)), frame)))
+        rows += tiles
+    return grid(rows, len(poses), 0.62)
+
+
+def faces(folder: Path) -> None:
+    """A small square picture of everybody, for pages on which one is chosen."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for person in shipped():
+        renderer = Renderer(load(person), WIDTH, HEIGHT)
+        picture = to_rgb(renderer.render(EXPRESSIONS["soft smile"]))
+        box = renderer.head_box
+        square = Box(box.x + box.width // 2 - 160, 8, 320, 320)
+        crop(picture, square).resize((112, 112), Image.Resampling.LANCZOS).save(
+            folder / f"{person}.jpg", quality=82
+        )
+
+
 def comparison(renderer: Renderer, full: FullTier) -> Image.Image:
     """The same poses: light tier above, full tier at 2x2 samples below."""
     names = ("neutral", "smile", "blink", "turn right")
@@ -100,9 +133,15 @@ def comparison(renderer: Renderer, full: FullTier) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m origin.avatar.sheet", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
     parser.add_argument("--name", default="ava")
+    parser.add_argument(
+        "--faces", type=Path, help="write a small picture of everybody there, and nothing else"
+    )
     arguments = parser.parse_args()
+    if arguments.faces:
+        faces(arguments.faces)
+        return
     arguments.out.mkdir(parents=True, exist_ok=True)
     avatar = load(arguments.name)
     renderer = Renderer(avatar, WIDTH, HEIGHT)
@@ -110,6 +149,7 @@ def main() -> None:
     Image.fromarray(to_rgb(renderer.render(EXPRESSIONS["soft smile"]))).save(
         arguments.out / "avatar.jpg", quality=90
     )
+    people_sheet().save(arguments.out / "people.jpg", quality=86)
     contact_sheet(renderer).save(arguments.out / "contact.jpg", quality=86)
     full = FullTier(avatar, WIDTH, HEIGHT, 2)
     comparison(renderer, full).save(arguments.out / "light_vs_full.jpg", quality=88)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from origin.avatar.bake.backdrop import from_panorama
-from origin.avatar.bake.clothes import Shirt
 from origin.avatar.bake.hair import Scalp
 from origin.avatar.bake.lashes import lash_strips
 from origin.avatar.bake.mesh import BaseMesh, Index, Shape, sample, vertex_normals
@@ -56,7 +54,8 @@ class Assembly:
         self.name, self.recipe, self.sources = name, recipe, sources
         self.base = BaseMesh(sources)
         self.shape = Shape(self.base, recipe.shape)
-        self.marks = self.shape.landmarks
+        marks, hairline = self.shape.landmarks, recipe.hair.hairline
+        self.marks = marks if hairline is None else replace(marks, hairline_height=hairline)
 
     def avatar(self, folder: Path) -> Avatar:
         """The finished person. Takes some ten seconds on one core."""
@@ -75,9 +74,7 @@ class Assembly:
         head = self.shape.points[body[:, :, 0]][:, :, 1].min(1) > self.marks.eye_y - 1.35
         scalp = Scalp(self.shape.points, body[~ears & head][:, :, 0], self.marks)
         hair = self.recipe.hair.grow(scalp, 3)
-        choice = self.recipe.backdrop
-        panorama = self.sources.panorama(choice.panorama)
-        backdrop = from_panorama(panorama, choice.corner, choice.span, choice.gain, choice.tint)
+        backdrop = self.recipe.backdrop.picture(self.sources)
         return Avatar(
             self.name, folder, self._traits(), geometry, units, hair, maps.surface, maps.relief, backdrop
         )
@@ -118,11 +115,10 @@ class Assembly:
         body = self.base.group("body")
         corners = self.shape.points[body[:, :, 0]]
         keep = (corners[:, :, 1].max(1) > self.marks.eye_y - 2.1) & (np.abs(corners[:, :, 0]).max(1) < 0.9)
-        ears = (
-            sample(self.base.mask("ears"), self.base.uvs[body[:, :, 1]]).min(1) > 0.5
-        )  # they lie under the hair
+        if self.recipe.hair.covers_ears:
+            keep &= ~(sample(self.base.mask("ears"), self.base.uvs[body[:, :, 1]]).min(1) > 0.5)
         uvs, _ = island_uv(self.base.uvs)
-        return self._from_base(Material.SKIN, body[keep & ~ears], uvs, (1.0, 1.0, 1.0))
+        return self._from_base(Material.SKIN, body[keep], uvs, (1.0, 1.0, 1.0))
 
     def _eyes(self) -> list[Part]:
         groups = [self.base.group(f"helper-{side}-eye") for side in "lr"]
@@ -167,7 +163,7 @@ class Assembly:
                         compact.reshape(-1, 3),
                         light[used],
                         np.tile(GUM if gum else ENAMEL, (len(used), 1)),
-                        np.ones(len(used)),
+                        self.shape.head_turn(made.points[used]),
                         np.arange(len(used)),
                         [o[used] for o in offsets],
                     )
@@ -175,7 +171,7 @@ class Assembly:
         return parts
 
     def _clothes(self) -> list[Part]:
-        pieces = Shirt(self.shape, self.recipe.shirt, self.recipe.shirt_colour).pieces()
+        pieces = self.recipe.outfit.pieces(self.shape)
         return [
             Part(
                 Material.CLOTH,

@@ -6,8 +6,9 @@ freckles, lips, lids, brows as drawn strokes and the undercoat of the hairline a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -40,11 +41,16 @@ class SkinPaint:
     lids: float = 0.5
     liner: float = 0.25
     mottle: float = 0.22
+    grain: float = 1.0  # of all unevenness in colour; 0 is painted doll
     freckles: float = 0.0
     moles: int = 3
     roughness: float = 0.50
     relief: float = 1.0
     undercoat: float = 0.9
+    undercoat_reach: float = 0.0  # how far the undercoat goes below the hairline, decimetres
+    stubble: float = 0.0
+    stubble_colour: tuple[float, float, float] = (0.03, 0.02, 0.016)
+    age: float = 0.0  # depth of lines, 0-1
     brow: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -182,9 +188,9 @@ class Painter:
         self.tint(below, (0.93, 0.93, 0.95), 0.4)
         mottling = p.mottle * (self.middle - 0.5) + 0.22 * (self.fine - 0.5)
         mottling += 0.16 * (self.broad - 0.5) + 0.06 * (self.pores - 0.5)
-        self.albedo *= (1 + mottling)[:, None]
+        self.albedo *= (1 + p.grain * mottling)[:, None]
         veins = (fractal_noise(self.points * 14, 2, self.seed + 31) - 0.5) * 0.12
-        self.albedo *= 1 + veins[:, None] * np.array([0.4, -0.6, -0.5])
+        self.albedo *= 1 + p.grain * veins[:, None] * np.array([0.4, -0.6, -0.5])
         self.rough += 0.07 * (self.middle - 0.5) - 0.07 * self.spot(0, ey + 0.4, 0.35, 0.25)
         self.rough += 0.06 * self.spot(ex * 1.3, ey - 0.55, 0.3, 0.3) - 0.10 * self.spot(0, nose, 0.14, 0.3)
         # above 0.0016 units of relief the skin looks like oatmeal
@@ -199,11 +205,68 @@ class Painter:
             where = np.clip(where + self.spot(0, float(k.nose[1]) + 0.15, 0.2, 0.2), 0, 1)
             dots = smoothstep(0.72, 0.80, fractal_noise(self.points * 26, 2, self.seed + 40))
             self.tint(dots * where, (0.74, 0.62, 0.52), self.paint.freckles)
-        for _ in range(self.paint.moles):
-            cx, cy = rng.uniform(-0.6, 0.6), rng.uniform(k.mouth_y - 0.3, k.eye_y + 0.5)
-            size = rng.uniform(0.008, 0.014)
-            dot = np.exp(-((self.x - cx) ** 2 + (self.y - cy) ** 2) / size**2) * self.front
+        # in the plane of the face only, they would be smears where it falls away
+        high = (self.y > k.mouth_y - 0.3) & (self.y < k.eye_y + 0.5)
+        places = np.flatnonzero(self.covered.ravel() & high & (self.front > 0.9) & (self.side < 0.6))
+        for place in rng.choice(places, self.paint.moles, replace=False):
+            away = np.linalg.norm(self.points - self.points[place], axis=1)
+            dot = np.exp(-((away / rng.uniform(0.008, 0.014)) ** 2))
             self.tint(dot, (0.5, 0.4, 0.38), 0.7)
+
+    def line(self, path: Sequence[tuple[float, float]], width: float) -> Array:
+        """A soft line on both sides of the face, along (x, y) points."""
+        nearest = np.full(len(self.points), np.inf)
+        for (x0, y0), (x1, y1) in pairwise(path):
+            dx, dy = x1 - x0, y1 - y0
+            t = np.clip(((self.side - x0) * dx + (self.y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
+            nearest = np.minimum(nearest, (self.side - x0 - t * dx) ** 2 + (self.y - y0 - t * dy) ** 2)
+        return np.asarray(np.exp(-nearest / width**2) * self.front)
+
+    def lines_of_age(self) -> None:
+        """Folds beside the mouth, bags and crow's feet at the eyes, lines across the forehead and between the brows."""
+        depth = self.paint.age
+        if depth <= 0:
+            return
+        k = self.marks
+        ex, ey, my, nose = k.eye_x, k.eye_y, k.mouth_y, float(k.nose[1])
+        wobble = 0.025 * (self.broad - 0.5)
+        self.side, self.y = self.side + wobble, self.y + wobble
+        fold = self.line(
+            [(0.15, nose + 0.03), (0.23, nose - 0.10), (0.30, my + 0.02), (0.31, my - 0.12)], 0.016
+        )
+        bag = self.line([(ex - 0.12, ey - 0.13), (ex, ey - 0.175), (ex + 0.13, ey - 0.13)], 0.016)
+        feet = sum(
+            self.line([(ex + 0.17, ey + a), (ex + 0.29, ey + b)], 0.009)
+            for a, b in ((0.03, 0.10), (0.0, 0.02), (-0.03, -0.07))
+        )
+        across = sum(
+            self.line([(0.0, ey + h), (0.2, ey + h + 0.022), (0.42, ey + h - 0.01)], 0.010)
+            for h in (0.40, 0.48, 0.56)
+        )
+        frown = self.line([(0.055, ey + 0.14), (0.062, ey + 0.25)], 0.012)
+        self.side, self.y = np.abs(self.x), self.points[:, 1]
+        lines = 0.9 * fold + 0.5 * bag + 0.6 * np.asarray(feet) + 0.45 * np.asarray(across) + 0.5 * frown
+        lines = lines * depth * (0.55 + 0.9 * self.middle)
+        self.height -= 0.010 * lines
+        self.tint(np.clip(lines, 0, 1), (0.80, 0.68, 0.64), 0.55)
+        self.cavity *= 1 - 0.35 * np.clip(lines, 0, 1)
+
+    def beard(self) -> None:
+        """Hairs that a razor left: on the upper lip, chin, jaw and neck, thinner on the cheeks."""
+        p, k = self.paint, self.marks
+        if p.stubble <= 0:
+            return
+        my, nose = k.mouth_y, float(k.nose[1])
+        jaw = smoothstep(my + 0.16, my - 0.10, self.y + 0.16 * (1 - smoothstep(0.30, 0.62, self.side)))
+        lip = smoothstep(0.36, 0.26, self.side) * smoothstep(nose - 0.10, nose - 0.16, self.y)
+        burns = smoothstep(0.56, 0.66, self.side) * smoothstep(k.eye_y + 0.05, k.eye_y - 0.3, self.y)
+        where = np.clip(jaw + lip * smoothstep(my - 0.2, my, self.y) + 0.8 * burns, 0, 1)
+        where = where * smoothstep(my - 1.15, my - 0.55, self.y) * smoothstep(-0.25, 0.15, self.z)
+        where = where * (1 - self.masks["lips"]) * (1 - self.masks["ears"]) * (0.7 + 0.6 * self.broad)
+        hairs = smoothstep(0.50, 0.80, value_noise(self.points * [110, 60, 110], self.seed + 50))
+        mask = np.clip(where * p.stubble * (0.35 + 0.65 * hairs), 0, 0.9)
+        self.cover(mask, p.stubble_colour)
+        self.rough += 0.12 * mask
 
     def lips(self) -> None:
         p = self.paint
@@ -247,11 +310,11 @@ class Painter:
             r = np.random.default_rng(self.seed + 3)
             for side in (-1, 1):
                 for _ in range(int(b["strokes"])):
-                    t = r.beta(1.1, 1.25)
+                    t = r.beta(1.25, 1.25)
                     x = b["x0"] + (b["x1"] - b["x0"]) * t
                     rise = b["arch"] * np.sin(np.clip(t * 1.25, 0, 1.35) * np.pi * 0.62)
-                    y = base + rise - 0.055 * max(0, t - 0.62) / 0.38
-                    thick = b["thick"] * np.interp(t, [0, 0.12, 0.5, 1], [0.55, 1, 0.85, 0.22])
+                    y = base + rise - 0.045 * max(0, t - 0.62) / 0.38
+                    thick = b["thick"] * np.interp(t, [0, 0.12, 0.5, 1], [0.80, 1, 0.80, 0.20])
                     off = r.uniform(-1, 1) * thick * 0.5
                     lean = np.interp(t, [0, 0.15, 0.5, 1], [1.35, 0.95, 0.45, -0.12])
                     angle = lean - off / thick * 0.55 + r.normal(0, 0.13)
@@ -263,11 +326,12 @@ class Painter:
                         )
                         for s in (0, 0.5, 1)
                     ]
-                    d.line(stroke, fill=int(r.uniform(120, 240)), width=int(r.choice([2, 2, 3])))
+                    strength = np.interp(t, [0, 0.22, 0.8, 1], [0.45, 1, 1, 0.75])
+                    d.line(stroke, fill=int(r.uniform(110, 225) * strength), width=int(r.choice([2, 2, 3])))
 
         strokes = _drawing(draw, self.marks.eye_y, 1600, 1.0, 0.55)(self.points) * self.front
         powder = _drawing(draw, self.marks.eye_y, 800, 1.0, 5)(self.points) * self.front
-        mask = np.clip(strokes * b["k"] + powder * 0.8, 0, 0.95)
+        mask = np.clip(strokes * b["k"] + powder * 0.62, 0, 0.92)
         self.cover(mask, self.paint.brow_colour)
         self.rough += 0.1 * mask
 
@@ -275,8 +339,9 @@ class Painter:
         """The scalp takes the colour of the roots, with an edge broken by noise."""
         line = self.marks.over_hairline(self.points)
         line += 0.10 * (fractal_noise(self.points * 5, 2, self.seed + 80) - 0.5)
-        line += 0.09 * (value_noise(self.points * [55, 18, 55], self.seed + 81) - 0.5)
-        mask = smoothstep(-0.02, 0.10, line) * (1 - self.masks["ears"]) * self.paint.undercoat
+        line += 0.06 * (value_noise(self.points * [55, 18, 55], self.seed + 81) - 0.5)
+        reach = self.paint.undercoat_reach
+        mask = smoothstep(-0.02 - reach, 0.10 + reach, line) * (1 - self.masks["ears"]) * self.paint.undercoat
         self.cover(mask, self.paint.root_colour)
         self.rough += 0.35 * mask
         self.cavity *= 1 - 0.7 * mask
@@ -316,6 +381,8 @@ def paint_skin(
     painter = Painter(position, covered, masks, marks, paint, seed)
     painter.complexion()
     painter.marks_of_life()
+    painter.lines_of_age()
+    painter.beard()
     painter.lips()
     painter.eyes()
     painter.brows()

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from origin.avatar import layers as layerstore
-from origin.avatar.bake.clothes import border_edges, clip, thickened
+from origin.avatar.bake.clothes.cloth import border_edges, clip, strip, thickened
 from origin.avatar.bake.noise import fractal_noise
+from origin.avatar.bake.people import RECIPES
 from origin.avatar.bake.subdivision import LoopStep
 from origin.avatar.bake.teeth import UPPER, affine_fit, arch
-from origin.avatar.person import PersonError, load, read, write
+from origin.avatar.person import PEOPLE, PersonError, load, read, shipped, write
 from origin.avatar.scene import layer_file
 
 SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
@@ -88,9 +89,26 @@ def test_broken_layers_are_refused(tmp_path: Path) -> None:
         layerstore.load(path)
 
 
-def test_shipped_person_is_small_and_has_its_notice() -> None:
-    folder = load("ava").folder
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_person_is_small_and_has_its_notice(name: str) -> None:
+    folder = PEOPLE / name
     size = sum(p.stat().st_size for p in folder.rglob("*"))
     assert size < 4_000_000
     assert "CC0" in (folder / "NOTICE.md").read_text()
-    assert layer_file(load("ava"), 854, 480).parent == folder
+    assert layer_file(load(name), 854, 480).parent == folder
+
+
+def test_who_can_be_baked_is_shipped_and_has_a_picture_on_the_pages() -> None:
+    pictures = Path(__file__).parents[4] / "web/people"
+    assert sorted(RECIPES) == shipped() == sorted(p.stem for p in pictures.glob("*.jpg"))
+
+
+def test_a_closed_strip_has_two_borders_and_no_seam() -> None:
+    angle = np.linspace(0, 2 * np.pi, 9)[:-1]
+    ring = np.stack([np.cos(angle), np.zeros(8), np.sin(angle)], 1)
+    grid = np.stack([ring, ring + np.array([0.0, 1.0, 0.0])], 1)
+    points, triangles = strip(grid, closed=True)
+    assert len(points) == 16 and len(triangles) == 16
+    assert len(border_edges(triangles)) == 16, "eight above and eight below"
+    _, open_ = strip(grid)
+    assert len(open_) == 14, "nothing between the last column and the first"

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from origin.avatar import Animator, Pose, VisemeMark
 from origin.avatar.articulation import REST, SHAPES
 from origin.avatar.buckets import FADE_FRAMES, BucketChoice
+from origin.avatar.camera import portrait_camera
 from origin.avatar.faceunits import weights
 from origin.avatar.full import FullTier
-from origin.avatar.person import PersonError, load
+from origin.avatar.person import PersonError, load, shipped
 from origin.avatar.renderer import Renderer
 from origin.avatar.scene import layer_file
 from origin.avatar.sheet import to_rgb
@@ -151,6 +152,28 @@ def test_a_hostile_pose_draws_a_picture_and_harms_nothing(renderer: Renderer, po
 def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="cannot draw"):
         Renderer(load("ava"), *size)
+
+
+@pytest.mark.parametrize("name", [name for name in shipped() if name != "ava"])
+def test_everybody_speaks_blinks_and_turns(name: str) -> None:
+    person = load(name)
+    renderer = Renderer(person, WIDTH, HEIGHT)
+    rest = drawn(renderer, Pose(REST))
+    box = renderer.head_box
+    assert box.y + box.height < HEIGHT and box.width < WIDTH, "the head is whole"
+    camera = portrait_camera(person.traits.eye_left[1], WIDTH, HEIGHT)
+    (left, y, _), (right, _, _) = camera.project(np.array([person.traits.eye_left, person.traits.eye_right]))
+    columns = slice(int(min(left, right)) - 25, int(max(left, right)) + 25)
+    above, below = (slice(int(y) - 20, int(y) + 25), columns), (slice(int(y) + 60, int(y) + 150), columns)
+
+    def moved(pose: Pose, part: tuple[slice, slice]) -> float:
+        return float(np.abs(drawn(renderer, pose)[part] - rest[part]).mean())
+
+    assert moved(Pose(SHAPES["aa"]), below) > 3 * moved(Pose(SHAPES["aa"]), above)
+    blink = Pose(weights(eyeBlink=1.0))
+    assert moved(blink, above) > 3 * moved(blink, below)
+    assert moved(Pose(REST, (0.3, 0.0, 0.0)), above) > 8
+    assert dark(drawn(renderer, Pose(SHAPES["aa"])), below) > dark(rest, below) + 40
 
 
 @pytest.mark.parametrize("name", ["nobody", "../ava", ""])
