@@ -117,6 +117,9 @@ def up(
     avatar: Annotated[
         bool, typer.Option("--avatar/--no-avatar", envvar="AVACAST_AVATAR", help="Render the demo's avatar.")
     ] = True,
+    person: Annotated[
+        str, typer.Option(envvar="AVACAST_PERSON", help="Who presents the demo: ava, ben, luma, mei or omar.")
+    ] = "ava",
     public_ip: PublicIp = None,
     log_level: LogLevel = "warning",
 ) -> None:
@@ -124,9 +127,20 @@ def up(
     configure(log_level)
     from avacast.process import Close, run
     from avacast.up import Options, Up
+    from origin.avatar.person import shipped
 
+    if person not in shipped():
+        raise typer.BadParameter(f"no person {person!r} is shipped; there are: {', '.join(shipped())}")
     options = Options(
-        http_port, hls_port, media_port, relays, admin_token, data, avatar, public_ip=tuple(public_ip or ())
+        http_port,
+        hls_port,
+        media_port,
+        relays,
+        admin_token,
+        data,
+        avatar,
+        person,
+        public_ip=tuple(public_ip or ()),
     )
     whole = Up(options, _Progress().say)
 

@@ -47,6 +47,7 @@ class Options:
     admin_token: str = ""
     data: Path = Path(".avacast")
     avatar: bool = True
+    person: str = "ava"
     host: str = "0.0.0.0"
     public_ip: tuple[str, ...] = ()
 
@@ -158,16 +159,22 @@ class Up:
 
     async def _make_demo(self) -> None:
         self._report("the demo broadcast")
+        person = self._options.person
         body = {
             "id": DEMO,
-            "title": "Ava, live",
+            "title": f"{person.title()}, live",
             "public": True,
-            "avatar": "ava" if self._options.avatar else None,
-            "persona": "ava" if self._options.avatar else None,
+            "avatar": person if self._options.avatar else None,
+            "persona": person if self._options.avatar else None,
             "open_mic": True,
         }
         headers = {"Authorization": f"Bearer {self.admin_token}"}
         async with aiohttp.ClientSession(self.url, headers=headers) as http:
+            async with http.get(f"/api/broadcasts/{DEMO}") as answer:
+                kept = await answer.json() if answer.status == 200 else body
+            if kept["avatar"] != body["avatar"]:  # it is another one's from an earlier start
+                async with http.delete(f"/api/broadcasts/{DEMO}"):
+                    pass
             async with http.post("/api/broadcasts", json=body) as answer:
                 if answer.status not in (200, 201, 409):
                     raise Problem(

@@ -25,12 +25,13 @@ from origin.dialogue import openai
 from origin.dialogue.brain import Brain
 from origin.dialogue.persona import Persona, PersonaError
 from origin.dialogue.persona import load as load_persona
+from origin.dialogue.persona import shipped as personas
 from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import QueueFull
 from origin.faces import FaceError, open_renderer
 from origin.performer import Caption
 from origin.speech.voice import Voice, VoiceError
-from origin.speech.voices import load as load_voice
+from origin.speech.voices import Voices
 from origin.stage import Output, Renderer, Stage
 
 _log = log("avatars")
@@ -94,6 +95,7 @@ class Avatars:
         self._avatars: dict[str, Avatar] = {}
         self._wanted: dict[str, Broadcast] = {}
         self._changed = asyncio.Event()
+        self._voices = Voices(config.voice)
         self._voice: Voice | None = None
         self._first_renderer: tuple[str, Renderer] | None = None
         self._voice_thread = ThreadPoolExecutor(1, "voice")
@@ -197,7 +199,7 @@ class Avatars:
     async def _prepare(self) -> None:
         """Loads the voice and warms the renderer, side by side."""
         loop = asyncio.get_running_loop()
-        voice = loop.run_in_executor(self._voice_thread, load_voice, self._config.voice)
+        voice = loop.run_in_executor(self._voice_thread, self._voices.voice)
         face = loop.run_in_executor(self._face_thread, self._renderer, "ava")
         for work in (voice, face):
             try:
@@ -221,11 +223,10 @@ class Avatars:
 
     async def _begin(self, broadcast: Broadcast) -> None:
         loop = asyncio.get_running_loop()
-        persona = load_persona(broadcast.persona, self._config.data / "personas")
-        if self._voice is None:
-            self._voice = await loop.run_in_executor(
-                self._voice_thread, load_voice, self._config.voice, persona.voice
-            )
+        named = broadcast.persona or (broadcast.avatar if broadcast.avatar in personas() else None)
+        persona = load_persona(named, self._config.data / "personas")
+        voice = await loop.run_in_executor(self._voice_thread, self._voices.voice, persona.voice)
+        self._voice = self._voice or voice
         face = broadcast.avatar or persona.face
         if self._first_renderer is not None and self._first_renderer[0] == face:
             renderer, self._first_renderer = self._first_renderer[1], None
@@ -240,14 +241,12 @@ class Avatars:
             seed=zlib.crc32(name.encode()),
             on_caption=lambda caption: self._on_caption(name, caption),
         )
-        conversation = Conversation(
-            name, stage, self._voice, self._brain(persona), persona, self._voice_thread
-        )
+        conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._voice_thread)
         stage.start()
         conversation.start()
         self._avatars[name] = Avatar(broadcast, stage, conversation)
         self._tasks.append(asyncio.create_task(conversation.rehearse(), name=f"rehearsal {name}"))
-        _log.info("avatar:live", broadcast=name, persona=persona.name, voice=self._voice.name)
+        _log.info("avatar:live", broadcast=name, persona=persona.name, voice=voice.name)
 
     def _brain(self, persona: Persona) -> Brain:
         endpoint = openai.endpoint(self._config.llm_url, self._config.llm_key, self._config.llm_model)

@@ -6,6 +6,8 @@ greeting = ["Hello! ..."]      style = "..."      facts = ["..."]     (the last 
 when = ["tell me a joke", "make me laugh"]
 say = ["...", "..."]
 after = "joke"                 # "another one", "more" comes back here
+
+like = "ava" takes what a persona does not say itself from another one, and that one's [[talk]] after its own.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ import re
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 DEFAULT: Final = "ava"
+_MOST_LIKE: Final = 4
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
@@ -52,6 +55,7 @@ class Persona(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: str = Field(min_length=1, max_length=64)
+    like: str = Field("", description="Persona from which the rest is taken.")
     voice: str = Field("af_heart", description="Kokoro voice.")
     face: str = Field("ava", description="Shipped person that is drawn.")
     greeting: list[Text] = Field(default_factory=list, description="Said to the first visitor, one of them.")
@@ -75,7 +79,21 @@ class Persona(BaseModel):
 
 def load(name: str | None, folder: Path | None = None) -> Persona:
     """The persona `name` (None: the shipped default) from `folder` or among the shipped ones. Raises PersonaError."""
-    name = name or DEFAULT
+    told = _told(name or DEFAULT, folder)
+    try:
+        return Persona.model_validate(told)
+    except ValidationError as error:
+        raise PersonaError(f"the persona {name!r} is not right: {error}") from error
+
+
+def shipped() -> list[str]:
+    """Names of the shipped personas."""
+    folder = resources.files("origin.dialogue").joinpath("personas")
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def _told(name: str, folder: Path | None, depth: int = 0) -> dict[str, Any]:
+    """What a persona's file says, and the ones that it is like."""
     if not _NAME.fullmatch(name):
         raise PersonaError(f"{name!r} is no persona's name: small letters, digits, - and _")
     own = folder / f"{name}.toml" if folder else None
@@ -88,6 +106,18 @@ def load(name: str | None, folder: Path | None = None) -> Persona:
         where = f" or {own}" if own else ""
         raise PersonaError(f"no persona {name!r} among the shipped ones{where}") from None
     try:
-        return Persona.model_validate(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        told = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise PersonaError(f"the persona {name!r} is not right: {error}") from error
+    like = told.get("like")
+    if not isinstance(like, str) or not like:
+        return told
+    if depth == _MOST_LIKE:
+        raise PersonaError(
+            f"the persona {name!r} is like one that is like one ...: {_MOST_LIKE} steps at most"
+        )
+    other = _told(like, folder, depth + 1)
+    own, others = told.get("talk", []), other.get("talk", [])
+    if isinstance(own, list) and isinstance(others, list):
+        told["talk"] = own + others
+    return other | told

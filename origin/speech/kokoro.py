@@ -7,6 +7,7 @@ the durations sum to the audio's length exactly.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib.util
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from origin.speech import timing
 from origin.speech.g2p import PUNCTUATION, Phrase, pronouncer
@@ -63,19 +65,30 @@ def model_bytes(path: Path | None = None) -> bytes:
     return model
 
 
+def _style(voice: str) -> NDArray[np.float32]:
+    """A voice's style vectors, one for each length of a phrase."""
+    with _DATA.joinpath("kokoro_voices.npz").open("rb") as file:
+        styles = np.load(file)
+        if voice not in styles:
+            raise VoiceError(f"no Kokoro voice {voice!r}; there are {', '.join(VOICES)}")
+        return np.asarray(styles[voice].astype(np.float32))
+
+
 class Kokoro:
     """A Kokoro voice. Loading takes about 1 s and 250 MB."""
 
     def __init__(self, voice: str = "af_heart", *, path: Path | None = None, speed: float = 1.0) -> None:
-        with _DATA.joinpath("kokoro_voices.npz").open("rb") as file:
-            styles = np.load(file)
-            if voice not in styles:
-                raise VoiceError(f"no Kokoro voice {voice!r}; there are {', '.join(VOICES)}")
-            self._styles = styles[voice].astype(np.float32)
+        self._styles = _style(voice)
         self.name = f"kokoro:{voice}"
         self._speed = np.array([speed], np.float32)
         self._session = session(model_bytes(path), _DURATIONS)
         self._pronouncer = pronouncer()
+
+    def sounding(self, voice: str) -> Kokoro:
+        """Another voice of the same model, which is not loaded again. Raises VoiceError when there is no such voice."""
+        other = copy.copy(self)
+        other.name, other._styles = f"kokoro:{voice}", _style(voice)
+        return other
 
     def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
         """`text` (a clause or a few sentences) as Speech. VoiceError when it is too long or the model fails."""

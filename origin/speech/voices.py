@@ -67,6 +67,32 @@ def load(spec: str = "auto", preferred: str = "af_heart") -> Voice:
     )
 
 
+class Voices:
+    """The voices of one process: a persona's own where the model has several, and each model once in memory."""
+
+    def __init__(self, spec: str = "auto") -> None:
+        self._spec = spec
+        self._lock = threading.Lock()
+        self._model: Voice | None = None
+        self._known: dict[str, Voice] = {}
+
+    def voice(self, preferred: str = "af_heart") -> Voice:
+        """The voice of a persona that prefers a Kokoro voice. The first takes 1-3 s. Raises VoiceError as `load` does."""
+        with self._lock:
+            if preferred not in self._known:
+                self._known[preferred] = self._find(preferred)
+            return self._known[preferred]
+
+    def _find(self, preferred: str) -> Voice:
+        if self._model is None:
+            self._model = load(self._spec, preferred)
+            return self._model
+        model = self._model.inner if isinstance(self._model, Cached) else self._model
+        if isinstance(model, kokoro.Kokoro) and not self._spec.startswith("kokoro:"):
+            return Cached(model.sounding(preferred))
+        return self._model
+
+
 def _automatic(preferred: str) -> Voice:
     if kokoro.installed():
         voice = kokoro.Kokoro(preferred)
@@ -91,7 +117,7 @@ class Cached:
     """A voice that remembers what it said last: greetings and apologies start at once."""
 
     def __init__(self, voice: Voice, seconds: float = _CACHED_S) -> None:
-        self._voice = voice
+        self.inner = voice
         self._seconds = seconds
         self._lock = threading.Lock()
         self._said: OrderedDict[str, Speech] = OrderedDict()
@@ -99,7 +125,7 @@ class Cached:
 
     @property
     def name(self) -> str:
-        return self._voice.name
+        return self.inner.name
 
     def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
         """As the voice does; a text that it said lately costs nothing."""
@@ -108,7 +134,7 @@ class Cached:
             if known is not None:
                 self._said.move_to_end(text)
                 return known
-        said = self._voice.synthesise(text, halt)
+        said = self.inner.synthesise(text, halt)
         with self._lock:
             if text not in self._said:
                 self._said[text] = said

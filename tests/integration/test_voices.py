@@ -14,7 +14,7 @@ from origin.speech.inference import resampled
 from origin.speech.kokoro import Kokoro
 from origin.speech.piper import Piper
 from origin.speech.voice import MILLISECOND, Pcm, Speech, Voice, VoiceError
-from origin.speech.voices import Cached, available, load, speed
+from origin.speech.voices import Cached, Voices, available, load, speed
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +124,31 @@ def test_a_phrase_beyond_the_model_is_refused() -> None:
 def test_what_was_said_lately_is_not_made_again(voice: Voice) -> None:
     cached = Cached(voice)
     assert cached.synthesise("Hello there.") is cached.synthesise("Hello there.")
+
+
+def pitch_hz(pcm: Pcm) -> float:
+    """Median pitch of what is voiced, by autocorrelation of 40 ms windows."""
+    size, low, high = SAMPLE_RATE // 25, SAMPLE_RATE // 320, SAMPLE_RATE // 70
+    found = []
+    for at in range(0, len(pcm) - size - high, size):
+        part = pcm[at : at + size]
+        if np.abs(part).max() < 0.05:
+            continue
+        scores = [float(part @ pcm[at + lag : at + lag + size]) for lag in range(low, high, 4)]
+        found.append(SAMPLE_RATE / (low + 4 * int(np.argmax(scores))))
+    return float(np.median(found))
+
+
+def test_personas_have_voices_of_their_own_and_share_one_model() -> None:
+    voices = Voices("kokoro")
+    woman, man = voices.voice("af_heart"), voices.voice("am_michael")
+    assert (woman.name, man.name) == ("kokoro:af_heart", "kokoro:am_michael")
+    assert voices.voice("am_michael") is man
+    text = "Good evening, and welcome."
+    assert pitch_hz(man.synthesise(text).pcm) < 0.8 * pitch_hz(woman.synthesise(text).pcm)
+    assert Voices("piper").voice("am_michael").name == Voices("piper").voice("af_heart").name
+    with pytest.raises(VoiceError, match="no Kokoro voice"):
+        voices.voice("af_nobody")
 
 
 def test_a_voice_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from origin.avatar.person import shipped
 from origin.dialogue import arithmetic
 from origin.dialogue.brain import Question
 from origin.dialogue.persona import Persona, PersonaError, load
@@ -104,6 +105,24 @@ def test_every_variant_of_the_shipped_persona_can_be_reached() -> None:
     text = resources.files("origin.dialogue").joinpath("personas", "ava.toml").read_text("utf-8")
     offers = {t.get("offers") for t in tomllib.loads(text)["talk"]} - {None}
     assert offers <= {t.topic for t in AVA.talk}
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_person_introduces_itself_and_knows_what_ava_knows(name: str) -> None:
+    persona = load(name)
+    assert persona.face == name
+    assert all(persona.name in text for text in persona.greeting)
+    brain = ScriptedBrain(persona, seed=1)
+    assert persona.name in ask(brain, "Who are you?")
+    jokes = next(talk for talk in persona.talk if talk.topic == "joke")
+    assert ask(brain, "tell me a joke") in jokes.say
+
+
+def test_personas_that_are_like_each_other_are_a_clear_error(tmp_path: Path) -> None:
+    for name, like in (("hen", "egg"), ("egg", "hen")):
+        (tmp_path / f"{name}.toml").write_text(f'name = "{name}"\nlike = "{like}"\n')
+    with pytest.raises(PersonaError, match="steps at most"):
+        load("hen", tmp_path)
 
 
 def test_a_broken_persona_is_a_clear_error(tmp_path: Path) -> None:
