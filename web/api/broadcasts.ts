@@ -59,6 +59,10 @@ export async function listBroadcasts(admin: string | null, signal: AbortSignal):
   return (await call<{ broadcasts: Broadcast[] }>(url, { token: admin, signal })).broadcasts;
 }
 
+export function readBroadcast(id: string): Promise<Broadcast> {
+  return call(path(id));
+}
+
 export function readStats(id: string, admin: string | null, signal: AbortSignal): Promise<BroadcastStats> {
   return call(path(id, "/stats"), { token: admin, signal });
 }
@@ -72,7 +76,7 @@ export function orderCdn(id: string, order: CdnOrder, admin: string): Promise<De
 }
 
 export function createBroadcast(
-  wanted: { id?: string; title: string; public: boolean },
+  wanted: { id?: string; title: string; public: boolean; avatar?: string; open_mic?: boolean },
   admin: string,
 ): Promise<CreatedBroadcast> {
   return call("/api/broadcasts", { method: "POST", body: wanted, token: admin });

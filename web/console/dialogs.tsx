@@ -1,9 +1,10 @@
 /** What the console asks of the operator: the admin token, and a new broadcast. */
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { type CreatedBroadcast, createBroadcast } from "../api/broadcasts.ts";
 import { listNodes } from "../api/nodes.ts";
+import { nameOf, PEOPLE } from "../api/people.ts";
 import { Problem, problemFrom } from "../api/problem.ts";
 import { Notice } from "./notice.tsx";
 import { refresh } from "./overview.ts";
@@ -79,13 +80,15 @@ export function NewBroadcast({ onClose }: { onClose(): void }) {
   const id = useSignal("");
   const title = useSignal("");
   const open = useSignal(true);
+  const person = useSignal("");
   const made = useSignal<CreatedBroadcast | null>(null);
   const failed = useSignal<Problem | null>(null);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     if (!admin.value) return;
     try {
-      const wanted = { title: title.value.trim(), public: open.value };
+      const speaks = person.value === "" ? {} : { avatar: person.value, open_mic: open.value };
+      const wanted = { title: title.value.trim(), public: open.value, ...speaks };
       made.value = await createBroadcast(
         id.value.trim() ? { ...wanted, id: id.value.trim() } : wanted,
         admin.value,
@@ -121,6 +124,25 @@ export function NewBroadcast({ onClose }: { onClose(): void }) {
           />
           <small>The name in addresses. One is made when you leave it empty.</small>
         </label>
+        <fieldset class="people">
+          <legend>Who is seen</legend>
+          <Choice chosen={person} avatar="" name="Camera" title="A camera, OBS or another encoder">
+            <svg viewBox="0 0 24 24" aria-hidden="true">
+              <path d="M3 7h11v10H3zm11 4 7-4v10l-7-4" />
+            </svg>
+          </Choice>
+          {PEOPLE.map(({ avatar, picture }) => (
+            <Choice
+              key={avatar}
+              chosen={person}
+              avatar={avatar}
+              name={nameOf(avatar)}
+              title={`${nameOf(avatar)}, drawn and spoken here`}
+            >
+              <img src={picture} alt="" width="56" height="56" />
+            </Choice>
+          ))}
+        </fieldset>
         <label class="check">
           <input
             type="checkbox"
@@ -143,7 +165,31 @@ export function NewBroadcast({ onClose }: { onClose(): void }) {
   );
 }
 
+interface ChoiceProps {
+  chosen: Signal<string>;
+  avatar: string;
+  name: string;
+  title: string;
+  children: preact.ComponentChildren;
+}
+
+function Choice({ chosen, avatar, name, title, children }: ChoiceProps) {
+  return (
+    <label title={title}>
+      <input
+        type="radio"
+        name="person"
+        checked={chosen.value === avatar}
+        onChange={() => (chosen.value = avatar)}
+      />
+      {children}
+      <span>{name}</span>
+    </label>
+  );
+}
+
 function Made({ broadcast, onClose }: { broadcast: CreatedBroadcast; onClose(): void }) {
+  if (broadcast.avatar) return <Speaking broadcast={broadcast} onClose={onClose} />;
   const camera = `/camera#broadcast=${encodeURIComponent(broadcast.id)}&token=${encodeURIComponent(broadcast.token)}`;
   const whip = new URL(`/whip/${encodeURIComponent(broadcast.id)}`, location.href).href;
   return (
@@ -163,6 +209,28 @@ function Made({ broadcast, onClose }: { broadcast: CreatedBroadcast; onClose(): 
         </button>
         <a class="button primary" href={camera} target="_blank" rel="noreferrer">
           Open the camera page
+        </a>
+      </div>
+    </Dialog>
+  );
+}
+
+function Speaking({ broadcast, onClose }: { broadcast: CreatedBroadcast; onClose(): void }) {
+  const name = nameOf(broadcast.avatar ?? "");
+  return (
+    <Dialog title={`${name} is getting ready`} onClose={onClose}>
+      <p>In some seconds {name} is live, and says hello to the first who watches.</p>
+      <div class="buttons">
+        <button type="button" class="button" onClick={onClose}>
+          Done
+        </button>
+        <a
+          class="button primary"
+          href={`/watch/${encodeURIComponent(broadcast.id)}`}
+          target="_blank"
+          rel="noreferrer"
+        >
+          Watch
         </a>
       </div>
     </Dialog>

@@ -1,10 +1,11 @@
-/** The demo page: Ava, and a conversation with her. */
+/** The demo page: an avatar, and a conversation with it. */
 
 import { signal } from "@preact/signals";
 import { render } from "preact";
 import "../theme/theme.css";
 import "./demo.css";
-import { ask, say } from "../api/broadcasts.ts";
+import { ask, readBroadcast, say } from "../api/broadcasts.ts";
+import { nameOf } from "../api/people.ts";
 import { problemFrom } from "../api/problem.ts";
 import type { AvacastPlayer } from "../player/element.ts";
 import type { Caption } from "../player/playback.ts";
@@ -29,6 +30,7 @@ const player = document.querySelector("avacast-player") as AvacastPlayer;
 const conversation = signal(EMPTY);
 const stats = signal<Stats | null>(null);
 const alive = signal(false);
+const name = signal("Ava");
 let lastId = 0;
 
 player.addEventListener("avacast-caption", (event) => {
@@ -42,10 +44,19 @@ player.addEventListener("avacast-state", (event) => {
   alive.value = (event as CustomEvent<{ alive: boolean }>).detail.alive;
 });
 
+/** Who presents the demo is what its operator chose; until the answer comes, and without one, it is Ava. */
+async function introduce(): Promise<void> {
+  const { avatar } = await readBroadcast(BROADCAST);
+  if (!avatar) return;
+  name.value = nameOf(avatar);
+  document.title = `${name.value}, live · Avacast`;
+  player.setAttribute("aria-label", `${name.value}, live`);
+}
+
 async function send(text: string, way: Way): Promise<void> {
   const id = ++lastId;
   conversation.value = typed(conversation.value, id, text, way);
-  // Typing to her is a gesture: whoever asks wants to hear the answer.
+  // Typing to an avatar is a gesture: whoever asks wants to hear the answer.
   if (player.muted && !player.hasAttribute("muted")) player.muted = false;
   try {
     await (way === "ask" ? ask(BROADCAST, text) : say(BROADCAST, text));
@@ -63,5 +74,6 @@ function sendAgain(message: Message): void {
 
 const mount = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
 render(<Header />, mount("header"));
-render(<Who stats={stats} alive={alive} onDetails={() => player.toggleStats()} />, mount("who"));
-render(<Talk conversation={conversation} onSend={send} onAgain={sendAgain} />, mount("talk"));
+render(<Who name={name} stats={stats} alive={alive} onDetails={() => player.toggleStats()} />, mount("who"));
+render(<Talk name={name} conversation={conversation} onSend={send} onAgain={sendAgain} />, mount("talk"));
+void introduce().catch(() => undefined);

@@ -8,12 +8,13 @@ const IDEAS = ["Who are you?", "How does your picture reach me?", "Tell me somet
 const LONGEST = 2000;
 
 interface Props {
+  name: ReadonlySignal<string>;
   conversation: ReadonlySignal<Conversation>;
   onSend(text: string, way: Way): Promise<void>;
   onAgain(message: Message): void;
 }
 
-export function Talk({ conversation, onSend, onAgain }: Props) {
+export function Talk({ name, conversation, onSend, onAgain }: Props) {
   const way = useSignal<Way>("ask");
   const text = useSignal("");
   const list = useRef<HTMLDivElement>(null);
@@ -39,8 +40,8 @@ export function Talk({ conversation, onSend, onAgain }: Props) {
       <div class="messages" ref={list} role="log" aria-live="polite" aria-label="What was said" tabIndex={0}>
         {messages.length === 0 ? (
           <div class="empty">
-            <h2>Say hello to Ava</h2>
-            <p>Type, and she answers aloud. Or try one of these:</p>
+            <h2>Say hello to {name}</h2>
+            <p>Type, and hear the answer. Or try one of these:</p>
             <div class="ideas">
               {IDEAS.map((idea) => (
                 <button
@@ -56,11 +57,11 @@ export function Talk({ conversation, onSend, onAgain }: Props) {
           </div>
         ) : (
           messages.map((message) => (
-            <Bubble key={message.id} message={message} onAgain={() => onAgain(message)} />
+            <Bubble key={message.id} name={name.value} message={message} onAgain={() => onAgain(message)} />
           ))
         )}
         {thinking && (
-          <div class="bubble ava thinking" role="status" aria-label="Ava is thinking">
+          <div class="bubble ava thinking" role="status" aria-label={`${name} is thinking`}>
             <i />
             <i />
             <i />
@@ -69,9 +70,12 @@ export function Talk({ conversation, onSend, onAgain }: Props) {
       </div>
       <form class="composer" onSubmit={submit}>
         <fieldset class="ways">
-          <legend class="visually-hidden">What Ava does with your words</legend>
+          <legend class="visually-hidden">What {name} does with your words</legend>
           {(["ask", "say"] as const).map((choice) => (
-            <label key={choice} title={choice === "ask" ? "Ava answers" : "Ava speaks your very words"}>
+            <label
+              key={choice}
+              title={choice === "ask" ? `${name} answers` : `${name} speaks your very words`}
+            >
               <input
                 type="radio"
                 name="way"
@@ -90,7 +94,7 @@ export function Talk({ conversation, onSend, onAgain }: Props) {
           class="words"
           value={text.value}
           onInput={(event) => (text.value = event.currentTarget.value)}
-          placeholder={way.value === "ask" ? "Ask Ava something…" : "Words for Ava to speak…"}
+          placeholder={way.value === "ask" ? `Ask ${name} something…` : `Words for ${name} to speak…`}
           maxLength={LONGEST}
           autocomplete="off"
           enterkeyhint="send"
@@ -105,10 +109,10 @@ export function Talk({ conversation, onSend, onAgain }: Props) {
   );
 }
 
-function Bubble({ message, onAgain }: { message: Message; onAgain(): void }) {
+function Bubble({ name, message, onAgain }: { name: string; message: Message; onAgain(): void }) {
   return (
     <div class={`bubble ${message.who} ${message.state}`}>
-      <span class="visually-hidden">{message.who === "ava" ? "Ava: " : "You: "}</span>
+      <span class="visually-hidden">{message.who === "ava" ? `${name}: ` : "You: "}</span>
       {message.text}
       {message.state === "failed" && (
         <p class="why">
