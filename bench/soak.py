@@ -41,6 +41,8 @@ class Reading:
     in_use_kb: float
     """Allocated and not given back."""
     joined: int
+    sessions: int
+    """That the server holds: those too whose viewer has gone without a word, for half a minute."""
     descriptors: int
     latency_ms: float
     connected: int
@@ -92,12 +94,15 @@ class Soak:
         """Reads all figures; the swarm's counts begin anew."""
         async with http.get(f"http://127.0.0.1:{self.server.port}/memory") as answer:
             in_use = int(await answer.text())
+        async with http.get(f"http://127.0.0.1:{self.server.port}/sessions") as answer:
+            sessions = int(await answer.text())
         reports = self.swarm.reports()
         reading = Reading(
             at_s,
             self.server.memory_bytes / 1000,
             in_use / 1000,
             self.joined,
+            sessions,
             self.descriptors,
             percentiles(self.swarm.latencies_ms())[1],
             sum(report["connected"] for report in reports),
@@ -147,7 +152,9 @@ def verdict(readings: list[Reading], viewers: int) -> tuple[list[str], bool]:
     memory = np.array([reading.memory_kb for reading in steady])
     slope = float(np.polyfit(minutes, memory, 1)[0])
     in_use = np.array([reading.in_use_kb * 1000 for reading in steady])
-    per_join = float(np.polyfit([reading.joined for reading in steady], in_use, 1)[0])
+    # more sessions at a time take more, which is no growth: so many bytes each, so many a join, and what is always there
+    held = np.array([(reading.joined, reading.sessions, 1) for reading in steady])
+    per_join, per_session, _ = (float(each) for each in np.linalg.lstsq(held, in_use, rcond=None)[0])
     descriptors = max(reading.descriptors for reading in steady) - min(
         reading.descriptors for reading in steady
     )
@@ -158,7 +165,7 @@ def verdict(readings: list[Reading], viewers: int) -> tuple[list[str], bool]:
     packets = sum(reading.packets + reading.lost for reading in steady)
     lines = [
         f"soak memory: {slope:+.1f} kB/min (vs all of it, {memory.mean():.0f} kB: {slope / memory.mean():+.5f})",
-        f"soak allocations: {per_join:+.1f} bytes a join (vs a viewer, 33,000 bytes: {per_join / 33_000:+.5f})",
+        f"soak allocations: {per_join:+.1f} bytes a join (vs a session, {per_session:.0f} bytes: {per_join / per_session:+.5f})",
         f"soak descriptors: spread {descriptors} (vs {viewers} viewers: {descriptors / viewers:.3f})",
         f"soak latency p95, last quarter: {late:.2f} ms (vs first quarter {early:.2f} ms: {late / early:.2f})",
         f"soak packets lost: {lost} of {packets} (ratio {lost / max(1, packets):.7f})",
