@@ -146,7 +146,7 @@ def up(
 
     async def start() -> Close:
         await whole.start()
-        _welcome(whole, relays)
+        _welcome(whole, relays, person if avatar else "")
         return whole.close
 
     _finish(run, start)
@@ -159,12 +159,11 @@ class _Progress:
         console.print(f"[dim]•[/dim] {step}")
 
 
-def _welcome(whole: Any, relays: int) -> None:
+def _welcome(whole: Any, relays: int, person: str) -> None:
+    greeting = f"and say hello to {person.title()}" if person else "to watch"
     token = whole.admin_token if console.is_terminal else "in the data folder"
     console.print()
-    console.print(
-        f"  [bold green]Avacast is up.[/bold green]  Open [bold]{whole.url}/[/bold] and say hello to Ava."
-    )
+    console.print(f"  [bold green]Avacast is up.[/bold green]  Open [bold]{whole.url}/[/bold] {greeting}.")
     console.print(f"  [dim]console[/dim]  {whole.url}/console   [dim]admin token[/dim] {token}")
     console.print(f"  [dim]API[/dim]      {whole.url}/docs")
     console.print(f"  [dim]HLS[/dim]      http://127.0.0.1:{whole.hls_port}/hls/demo/index.m3u8")

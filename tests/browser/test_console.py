@@ -73,6 +73,27 @@ def test_a_broadcast_is_made_and_ended(up: RunningUp, chromium: Browser) -> None
         expect(made).to_have_count(0, timeout=10_000)
 
 
+def test_an_operator_chooses_who_speaks(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1200, 800)) as console:
+        page = console.page
+        page.get_by_role("button", name="New broadcast").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Title").fill("An evening with Luma")
+        dialog.get_by_label(re.compile("^Id")).fill("luma-live")
+        faces = dialog.locator("fieldset img")
+        expect(faces).to_have_count(5)
+        assert faces.evaluate_all("faces => faces.every(face => face.complete && face.naturalWidth > 0)")
+        dialog.get_by_label("Luma").check()
+        dialog.get_by_role("button", name="Make it").click()
+        expect(dialog.get_by_role("link", name="Watch")).to_have_attribute("href", "/watch/luma-live")
+        dialog.get_by_role("button", name="Done").click()
+        made = page.locator("[data-broadcast=luma-live]")
+        expect(made).to_contain_text("live on origin", timeout=60_000)
+        page.on("dialog", lambda question: question.accept())
+        made.get_by_role("button", name="End").click()
+        expect(made).to_have_count(0, timeout=10_000)
+
+
 def test_a_server_that_is_gone_is_told(up: RunningUp, chromium: Browser) -> None:
     with viewer(chromium, f"{up.url}/console", size=(1200, 800)) as console:
         page = console.page
