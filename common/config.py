@@ -238,6 +238,9 @@ class HlsConfig(Node, Media):
         le=86_400,
         description="Seconds that viewers can go back in a running broadcast, such as 7200; 0 for none.",
     )
+    hls_opus: bool = Field(
+        False, description="Sound is there as Opus too, as it comes, for players that can (not Safari's own)."
+    )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) for HTTPS on the HLS port.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
 

@@ -198,12 +198,23 @@ class HlsNode:
             if self.recorder:
                 shelf = RecordedShelf(shelf, self.recorder, lambda: standby.led is not None)
             replica = Replica(stream, shelf)
-            standby = Standby(replica, self._grid, window_s, ask, broadcast.speech)
+            standby = Standby(
+                replica, self._grid, window_s, ask, broadcast.speech, opus=self._config.hls_opus
+            )
             return standby, replica
         if self.recorder:
             shelf = RecordedShelf(shelf, self.recorder)
         now_ms = self._clock.now_ms()
-        packager = Packager(stream, self._grid, window_s, shelf, ask, now_ms, language=broadcast.speech)
+        packager = Packager(
+            stream,
+            self._grid,
+            window_s,
+            shelf,
+            ask,
+            now_ms,
+            language=broadcast.speech,
+            opus=self._config.hls_opus,
+        )
         return packager, None
 
     def _heard(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Where the segments and parts of sound begin and end: every part of whole AAC frames, no hole, boundaries as the leader set them."""
+"""Where the segments and parts of sound begin and end: every part of whole frames, no hole, boundaries as the leader set them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hls.track import AAC_FRAME, Event, SegmentStart, Track
 
 
 class AudioSegmenter:
-    """AAC frames of 1024 samples at 48 kHz, without a hole. Leads in a broadcast without video, else follows the boundaries of the
-    leader: frames wait until the leader has decided whether a segment ends before them."""
+    """Frames of AAC (1024 samples at 48 kHz) or of Opus, without a hole. Leads in a broadcast without video, else follows the boundaries of
+    the leader: frames wait until the leader has decided whether a segment ends before them."""
 
     def __init__(self, grid: Grid, msn: int | None) -> None:
         """`msn`: number of the first segment when this one leads; None when it follows."""
@@ -19,7 +19,7 @@ class AudioSegmenter:
         self._track = Track(AUDIO_RATE, grid, msn or 0)
         self._part = grid.part_ticks(AUDIO_RATE)
         self._segment = grid.segment_ticks(AUDIO_RATE)
-        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._waiting: deque[tuple[int, bytes, int]] = deque()
         self._boundaries: deque[SegmentStart] = deque()
         self._decided = 0
 
@@ -32,20 +32,19 @@ class AudioSegmenter:
         self.leads = False
         return self._track.msn + (self._track.segment_start is not None)
 
-    def push(self, start: int, data: bytes) -> list[Event]:
-        """Takes the next frame; `start` in samples on the timeline, 1024 after the one before."""
-        self._waiting.append((start, data))
+    def push(self, start: int, data: bytes, samples: int = AAC_FRAME) -> list[Event]:
+        """Takes the next frame; `start` in samples on the timeline, where the one before ends."""
+        self._waiting.append((start, data, samples))
         return self._advance()
 
-    def follow(self, boundary: SegmentStart) -> None:
-        """The leader (at 90 kHz) has begun a segment."""
-        self._boundaries.append(
-            SegmentStart(boundary.msn, scaled(boundary.start, VIDEO_RATE, AUDIO_RATE), boundary.discontinuity)
-        )
+    def follow(self, boundary: SegmentStart, rate: int = VIDEO_RATE) -> None:
+        """The leader, whose clock is `rate`, has begun a segment."""
+        start = scaled(boundary.start, rate, AUDIO_RATE)
+        self._boundaries.append(SegmentStart(boundary.msn, start, boundary.discontinuity))
 
-    def decide(self, until: int) -> list[Event]:
-        """The leader's boundaries before `until` (90 kHz) are known."""
-        self._decided = scaled(until, VIDEO_RATE, AUDIO_RATE)
+    def decide(self, until: int, rate: int = VIDEO_RATE) -> list[Event]:
+        """The leader's boundaries before `until` are known."""
+        self._decided = scaled(until, rate, AUDIO_RATE)
         return self._advance()
 
     def end(self) -> list[Event]:
@@ -56,13 +55,15 @@ class AudioSegmenter:
     def _advance(self) -> list[Event]:
         track = self._track
         while self._waiting and (self.leads or self._waiting[0][0] < self._decided):
-            start, data = self._waiting.popleft()
+            start, data, samples = self._waiting.popleft()
             if self.leads:
                 self._lead(start)
             elif not self._followed(start):
                 continue
-            track.add(Sample(data, AAC_FRAME, key=True))
-            if track.part_length + AAC_FRAME > self._part:
+            if track.part_length + samples > self._part:
+                track.close_part()
+            track.add(Sample(data, samples, key=True))
+            if track.part_length + samples > self._part:
                 track.close_part()
         return track.drain()
 

@@ -54,9 +54,11 @@ class Packager:
         now_ms: float,
         msn: int | None = None,
         language: str | None = None,
+        *,
+        opus: bool = False,
     ) -> None:
         """`msn`: number of the first segment, after the gap segments that lead in; counted from the clock when None. `language` of the
-        captions that are to come; when None, a rendition of them begins with the first."""
+        captions that are to come; when None, a rendition of them begins with the first. `opus`: sound is there as Opus too."""
         self.stream = stream
         self.shape = Shape.GATHERING
         self._grid = grid
@@ -74,6 +76,7 @@ class Packager:
         self._msn = first_msn(round(now_ms)) + LEADING_GAPS if msn is None else msn
         self._layers: Layers | None = None
         self._sound: Sound | None = None
+        self._opus = opus
         self._captions = Captions(grid, window_s, language) if language else None
         shelf.open(stream, part_target_ms=grid.part_ms, target_duration_s=grid.target_duration_s)
 
@@ -203,7 +206,7 @@ class Packager:
 
     def _begin_sound(self, lead_msn: int | None) -> Sound:
         elder = self._layers.elder if self._layers else None
-        self._sound = Sound(self._grid, self._window_s, lead_msn, elder)
+        self._sound = Sound(self._grid, self._window_s, lead_msn, elder, opus=self._opus)
         return self._sound
 
     def _govern(self, layers: Layers, now_ms: float) -> None:

@@ -31,6 +31,8 @@ class Standby:
         window_s: float,
         ask_key_frame: Callable[[], None],
         language: str | None = None,
+        *,
+        opus: bool = False,
     ) -> None:
         self.replica = replica
         self.stream = replica.stream
@@ -39,6 +41,7 @@ class Standby:
         self._window_s = window_s
         self._ask_key_frame = ask_key_frame
         self._language = language
+        self._opus = opus
         self._said: deque[tuple[Caption, float]] = deque(maxlen=_KEPT_CAPTIONS)
         self._leads = False
         self._asked_ms = float("-inf")
@@ -118,6 +121,7 @@ class Standby:
                 self._ask_key_frame,
                 now_ms,
                 language=self._language,
+                opus=self._opus,
             )
         else:
             leader = next(iter(self._videos or self.replica.renditions))
@@ -132,6 +136,7 @@ class Standby:
                 now_ms,
                 msn,
                 self._language or self._shown_language,
+                opus=self._opus,
             )
         for said, heard_ms in self._said:
             packager.caption(said, heard_ms)

@@ -75,11 +75,14 @@ def multivariant(
         lines.append("#EXT-X-INDEPENDENT-SEGMENTS")
     if session:
         lines.append(session)
+    # A group that no variant names is not there.
+    offered = {audio.group for video in videos for audio in _sounds(video, videos, audios) if audio}
     if videos:
         lines += [
             f'#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="{audio.group}",NAME="{audio.name}",LANGUAGE="{audio.language}",'
             f'DEFAULT=YES,AUTOSELECT=YES,CHANNELS="{audio.channels}",URI="{audio.folder}/{playlist}"'
             for audio in audios
+            if audio.group in offered
         ]
     written = ""
     if subtitles:
@@ -122,5 +125,6 @@ def _sounds(
         return (None,)
     if len(videos) == 1:
         return audios
+    audios = [audio for audio in audios if audio.codec.startswith("mp4a")]
     smallest = min(videos, key=lambda one: one.width * one.height)
     return (audios[-1 if video is smallest else 0],)

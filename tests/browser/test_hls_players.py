@@ -172,3 +172,22 @@ def test_ffmpeg_plays_it(broadcast: Broadcast, name: str) -> None:
     rows = [line for line in done.stdout.splitlines() if line and line[0] in "01"]
     assert sum(line[0] == "0" for line in rows) >= 95, done.stderr
     assert sum(line[0] == "1" for line in rows) >= 180, done.stderr
+
+
+def test_opus_plays_as_it_comes(page: Page) -> None:
+    broadcast = Broadcast(opus=True)
+    try:
+        page.goto(broadcast.page(audioPreference={"audioCodec": "opus"}))
+        page.wait_for_function("hls.levels.length > 0 || state.fatal", timeout=40_000)
+        page.evaluate(
+            "hls.nextLevel = hls.levels.findIndex((level) => level.audioCodec.toLowerCase() === 'opus')"
+        )
+        page.wait_for_function(
+            "state.fatal || (hls.audioTracks[hls.audioTrack]?.groupId === 'opus' && video.currentTime > 2)",
+            timeout=40_000,
+        )
+        before = page.evaluate("video.currentTime")
+        page.wait_for_function(f"video.currentTime > {before} + 4 || state.fatal", timeout=40_000)
+        assert page.evaluate("state.fatal") is None, page.evaluate("state.errors")
+    finally:
+        broadcast.close()

@@ -59,7 +59,9 @@ def player_page() -> Iterator[str]:
 class Broadcast:
     """Runs until `close`. `source` are arguments of LiveSource."""
 
-    def __init__(self, part_s: float = 0.32, *, language: str | None = None, **source: Any) -> None:
+    def __init__(
+        self, part_s: float = 0.32, *, language: str | None = None, opus: bool = False, **source: Any
+    ) -> None:
         self.edge = Edge(threads=1)
         self._clock = WallTime()
         self._arguments = source
@@ -75,6 +77,7 @@ class Broadcast:
             lambda: self._source.ask_key_frame(),
             self._clock.now_ms(),
             language=language,
+            opus=opus,
         )
         self.packaging_cpu_s = 0.0
         """CPU time of this thread in the packager."""

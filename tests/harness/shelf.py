@@ -114,6 +114,7 @@ class Live:
         window_s: float = 60,
         delay_ms: float = 30,
         language: str | None = None,
+        opus: bool = False,
     ) -> None:
         self.source = source
         self.shelf = Shelf(source.start_ms)
@@ -122,7 +123,7 @@ class Live:
         self.deaf = False
         """The publisher does not hear key-frame requests."""
         self.packager = Packager(
-            "demo", grid, window_s, self.shelf, self._ask, source.start_ms, language=language
+            "demo", grid, window_s, self.shelf, self._ask, source.start_ms, language=language, opus=opus
         )
 
     def _ask(self) -> None:
