@@ -148,7 +148,7 @@ class LiveSource:
         assert self._x264
         width, height = self.size
         planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
-        ramp = (np.arange(width, dtype=np.uint16) * 255 // width + 5 * self._pictures) % 200
+        ramp = (np.arange(width, dtype=np.uint16) * 255 // width + 5 * self._pictures % 200) % 200
         planes[:height] = ramp.astype(np.uint8)[None, :] + self._noise
         write_clock(planes, round(at_ms) & 0xFFFFFFFF)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
