@@ -178,13 +178,16 @@ def test_opus_plays_as_it_comes(page: Page) -> None:
     broadcast = Broadcast(opus=True)
     try:
         page.goto(broadcast.page(audioPreference={"audioCodec": "opus"}))
-        page.wait_for_function("hls.levels.length > 0 || state.fatal", timeout=40_000)
-        page.evaluate(
-            "hls.nextLevel = hls.levels.findIndex((level) => level.audioCodec.toLowerCase() === 'opus')"
-        )
+        page.wait_for_function("window.hls?.levels.length > 0 || state.fatal", timeout=40_000)
+        # hls.js may go back to another level while it starts: it is asked until it stays.
         page.wait_for_function(
-            "state.fatal || (hls.audioTracks[hls.audioTrack]?.groupId === 'opus' && video.currentTime > 2)",
-            timeout=40_000,
+            """() => {
+                const opus = hls.levels.findIndex((level) => level.audioCodec?.toLowerCase() === "opus");
+                const there = hls.audioTracks[hls.audioTrack]?.groupId === "opus";
+                if (!there && hls.nextLevel !== opus) hls.nextLevel = opus;
+                return state.fatal || (there && video.currentTime > 2);
+            }""",
+            timeout=60_000,
         )
         before = page.evaluate("video.currentTime")
         page.wait_for_function(f"video.currentTime > {before} + 4 || state.fatal", timeout=40_000)
