@@ -18,6 +18,11 @@ def _hide_secrets(_logger: Any, _method: str, event: structlog.types.EventDict) 
     return event
 
 
+def _to_stderr(*_names: Any) -> structlog.PrintLogger:
+    """Writes to what stderr is now: a program that runs a command of ours in itself may have closed the one of before."""
+    return structlog.PrintLogger(sys.stderr)
+
+
 def configure(level: str = "info", *, json: bool | None = None) -> None:
     """Sets up logging for the process: to stderr, coloured on a terminal, JSON lines otherwise (or as `json` says)."""
     as_json = (not sys.stderr.isatty()) if json is None else json
@@ -33,7 +38,7 @@ def configure(level: str = "info", *, json: bool | None = None) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=_to_stderr,
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(level=max(threshold, logging.WARNING), stream=sys.stderr)
