@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Whole processes, sockets, browsers: the one kind of test that a machine which others use too can fail without a fault of ours.
 STORIES = {"integration", "browser", "netem"}
+
+
+# Hypothesis measures time by default: a pause of the machine, or of the garbage collector, is no fault of a property.
+settings.register_profile("avacast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("avacast")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -69,8 +69,10 @@ def test_viewers_seek_back_and_over_a_gap(page: Page, tmp_path: Path) -> None:
 def test_a_recording_is_played_from_its_page(up: RunningUp, chromium: Browser) -> None:
     with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1200, 900)) as console:
         page = console.page
-        row = page.locator("[data-recording]").first
-        expect(row).to_contain_text("demo", timeout=60_000)
+        row = page.locator(
+            "[data-recording]", has=page.get_by_role("rowheader", name="demo", exact=True)
+        ).first
+        expect(row).to_be_visible(timeout=60_000)
         expect(row).to_contain_text("recording")
         row.get_by_role("button", name="Play").click()
         dialog = page.get_by_role("dialog")
