@@ -16,7 +16,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -180,8 +180,16 @@ def _texts(mapping: Mapping[Any, Any]) -> dict[str, str]:
 class Registry:
     """The registry of one process. Every call raises RegistryDown when Redis does not answer."""
 
-    def __init__(self, client: aioredis.Redis, *, namespace: str = "avacast", embedded: bool = False) -> None:
+    def __init__(
+        self,
+        client: aioredis.Redis,
+        *,
+        namespace: str = "avacast",
+        embedded: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._client = client
+        self._clock = clock
         self.namespace = namespace
         self.embedded = embedded
         """In this process: it cannot be down, and nobody shares it."""
@@ -244,7 +252,7 @@ class Registry:
 
     async def take_duty(self, name: str, owner: str, *, ttl_ms: int) -> Duty | None:
         """The duty, taken or kept on, None while another has it."""
-        asked = time.monotonic()
+        asked = self._clock()
         keys = [self._live(f"duty:{name}"), self._live(f"fence:{name}")]
         floor = _padded(int(time.time() * 1000))
         holder, epoch = await self._call(self._take_duty(keys, [owner, ttl_ms, floor]))
@@ -347,7 +355,7 @@ class Registry:
         return f"{self.namespace}:{{b:{broadcast}}}:{name}"
 
     async def _call(self, call: Awaitable[_T]) -> _T:
-        if time.monotonic() < self._rest_until:
+        if self._clock() < self._rest_until:
             if asyncio.iscoroutine(call):
                 call.close()
             raise RegistryDown("Redis does not answer", retry_after_s=_REST_S)
@@ -356,7 +364,7 @@ class Registry:
                 reply = await call
         except (RedisError, OSError, TimeoutError) as error:
             self.up = False
-            self._rest_until = time.monotonic() + _REST_S * (0.5 + random.random())
+            self._rest_until = self._clock() + _REST_S * (0.5 + random.random())
             raise RegistryDown(f"Redis does not answer: {error}", retry_after_s=_REST_S) from error
         self.up = True
         return reply
