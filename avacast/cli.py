@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from avacast import __version__
+from avacast.problems import told
 from common.errors import Problem
 from common.log import configure
 
@@ -178,7 +179,7 @@ def _finish(run: Any, start: Any) -> None:
     try:
         code = run(start)
     except Problem as problem:
-        console.print(f"[red]{problem.detail}[/red]" + (f"\n{problem.hint}" if problem.hint else ""))
+        console.print(told(problem))
         code = 1
     except OSError as error:
         console.print(f"[red]{error.strerror or error}[/red]" + _port_hint(error))
@@ -437,7 +438,7 @@ async def _interruptible(work: Any) -> int:
     except asyncio.CancelledError:
         pass
     except Problem as problem:
-        console.print(f"\n[red]{problem.detail}[/red]" + (f"\n{problem.hint}" if problem.hint else ""))
+        console.print("\n" + told(problem))
         return 1
     except OSError as error:
         console.print(f"\n[red]{error}[/red]")
@@ -511,7 +512,7 @@ def store_init(
     try:
         raise typer.Exit(init(store, cold_days, cold_class, versions=versions, console=console))
     except Problem as problem:
-        console.print(f"[red]{problem.detail}[/red]" + (f"\n{problem.hint}" if problem.hint else ""))
+        console.print(told(problem))
         raise typer.Exit(1) from None
 
 

@@ -9,6 +9,7 @@ import signal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from avacast.problems import told
 from common.errors import Problem
 from hls.check import Recording, check
 from hls.check.player import Report, watch
@@ -36,7 +37,7 @@ def run_check(url: str, seconds: float, *, json: bool, strict: bool, slack_s: fl
                 _watch(url, seconds, slack_s, verify, lambda done_s, _: bar.update(task, completed=done_s))
             )
     except Problem as problem:
-        errors.print(f"[red]{problem.detail}[/red]" + (f"\n{problem.hint}" if problem.hint else ""))
+        errors.print(told(problem))
         return NOTHING_TO_WATCH
     outcomes = check(recording)
     if json:

@@ -78,6 +78,7 @@ class Packager:
         self._sound: Sound | None = None
         self._opus = opus
         self._captions = Captions(grid, window_s, language) if language else None
+        self._session = session_data(grid)
         shelf.open(stream, part_target_ms=grid.part_ms, target_duration_s=grid.target_duration_s)
 
     @property
@@ -278,7 +279,7 @@ class Packager:
                 name,
                 independent=independent,
                 subtitles=subtitles,
-                session=session_data(self._grid),
+                session=self._session,
             )
             for name in ("index.m3u8", "plain.m3u8")
         }

@@ -22,8 +22,9 @@ _PARTS_A_SEGMENT = 16
 """Most parts of a segment, for the sequence numbers of fragments."""
 LEAST_BPS = 8000
 _MUCH_LESS = 0.7
-_KEYS_VARY = 1.25
 """A told bitrate falls only when the measured one falls below this share of it."""
+_KEYS_VARY = 1.25
+"""Headroom of the told bitrate of key frames alone."""
 
 
 @dataclass(frozen=True, slots=True)

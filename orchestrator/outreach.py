@@ -83,14 +83,7 @@ class Outreach:
                 body = await answer.json(content_type=None) if answer.content_length != 0 else {}
                 if answer.status < 400:
                     return body if isinstance(body, dict) else {}
-                told = body if isinstance(body, dict) else {}
-                raise Problem(
-                    str(told.get("detail") or "the origin refused"),
-                    status=answer.status if answer.status < 500 or answer.status == 503 else 502,
-                    code=str(told.get("code") or "origin_failed"),
-                    hint=told.get("hint"),
-                    retry_after_s=told.get("retry_after_s"),
-                )
+                raise _refusal(answer.status, body, "the origin refused", "origin_failed")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unavailable(
                 f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
@@ -118,18 +111,11 @@ class Outreach:
                 if answer.status < 400:
                     return
                 body = await answer.json(content_type=None)
-                told = body if isinstance(body, dict) else {}
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(
                 f"the packager {node.id!r} does not answer", code="packager_unreachable", retry_after_s=2
             ) from error
-        raise Problem(
-            str(told.get("detail") or "the packager refused"),
-            status=answer.status if answer.status < 500 or answer.status == 503 else 502,
-            code=str(told.get("code") or "packager_unreachable"),
-            hint=told.get("hint"),
-            retry_after_s=told.get("retry_after_s"),
-        )
+        raise _refusal(answer.status, body, "the packager refused", "packager_unreachable")
 
     def _ask(self, node: Node, method: str, path: str, query: dict[str, str]) -> Any:
         assert self._http is not None, "start() opens the client before anything is asked"
@@ -210,3 +196,15 @@ class Outreach:
             _log.warning("node:probed", node=node.id, state=state)
             self._hub.feed.publish("node", {"id": node.id, "change": str(state or "gone")})
             self._hub.wake()
+
+
+def _refusal(status: int, body: Any, detail: str, code: str) -> Problem:
+    """What a node has answered, as ours; `detail` and `code` where it gives none."""
+    told = body if isinstance(body, dict) else {}
+    return Problem(
+        str(told.get("detail") or detail),
+        status=status if status < 500 or status == 503 else 502,
+        code=str(told.get("code") or code),
+        hint=told.get("hint"),
+        retry_after_s=told.get("retry_after_s"),
+    )

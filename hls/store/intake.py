@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hls.grid import iso
-from hls.rendition import Snapshot
+from hls.rendition import FMP4, Snapshot
 from hls.store.recording import Recording
 from hls.store.rows import Row, finished
 
-_EMPTY_BYTES = 8
-"""A gap segment holds one empty box: nothing that is kept."""
+_EMPTY_BYTES = len(FMP4.nothing)
+"""A gap segment holds one empty box, or a comment that is shorter: nothing that is kept."""
 _MOST_MISSING = 50_000
 
 

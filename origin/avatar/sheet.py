@@ -92,18 +92,16 @@ def people_sheet() -> Image.Image:
     poses = {name: EXPRESSIONS[name] for name in neutral} | {
         name: Pose(SHAPES[name]) for name in ("aa", "O", "E", "FF")
     }
-    rows = []
+    tiles = []
     for person in shipped():
         renderer = Renderer(load(person), WIDTH, HEIGHT)
         box = renderer.head_box
         middle = box.x + box.width // 2
         frame = Box(middle - 140, 0, 280, 400)
-        tiles = []
         for name, pose in poses.items():
             renderer.cut()
             tiles.append((f"{person}: {name}", crop(to_rgb(renderer.render(pose)), frame)))
-        rows += tiles
-    return grid(rows, len(poses), 0.62)
+    return grid(tiles, len(poses), 0.62)
 
 
 def faces(folder: Path) -> None:

@@ -47,7 +47,7 @@ def available() -> list[Available]:
     ]
 
 
-def load(spec: str = "auto", preferred: str = "af_heart") -> Voice:
+def load(spec: str = "auto", preferred: str = "af_heart") -> Cached:
     """The voice that `spec` names: auto, kokoro, kokoro:VOICE, piper, or the path of a Piper voice (.onnx).
 
     `preferred` is the persona's Kokoro voice. Takes 1-3 s. Raises VoiceError when it cannot be had, saying what to do.
@@ -73,7 +73,7 @@ class Voices:
     def __init__(self, spec: str = "auto") -> None:
         self._spec = spec
         self._lock = threading.Lock()
-        self._model: Voice | None = None
+        self._model: Cached | None = None
         self._known: dict[str, Voice] = {}
 
     def voice(self, preferred: str = "af_heart") -> Voice:
@@ -87,7 +87,7 @@ class Voices:
         if self._model is None:
             self._model = load(self._spec, preferred)
             return self._model
-        model = self._model.inner if isinstance(self._model, Cached) else self._model
+        model = self._model.inner
         if isinstance(model, kokoro.Kokoro) and not self._spec.startswith("kokoro:"):
             return Cached(model.sounding(preferred))
         return self._model

@@ -12,21 +12,6 @@ from origin.avatar.bake.mesh import Recipe
 from origin.avatar.bake.skin import SkinPaint
 from origin.avatar.person import LightRig
 
-
-@dataclass(frozen=True, slots=True)
-class PersonRecipe:
-    """Everything that a bake needs to know of one person."""
-
-    shape: Recipe
-    skin: SkinPaint
-    hair: HairStyle
-    hair_colours: tuple[Colour, Colour]
-    iris_colours: tuple[Colour, Colour]  # outer, inner
-    outfit: Outfit
-    backdrop: Backdrop
-    lights: LightRig
-
-
 DAYLIGHT: Final = LightRig(
     key_dir=(-0.75, 0.62, 0.85),
     key=(2.0, 1.86, 1.68),
@@ -39,6 +24,21 @@ DAYLIGHT: Final = LightRig(
     ambient=((0.28, 0.275, 0.27), (0.10, 0.11, 0.12), (0.08, 0.08, 0.08), (-0.03, -0.03, -0.03)),
     exposure=0.585,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecipe:
+    """Everything that a bake needs to know of one person."""
+
+    shape: Recipe
+    skin: SkinPaint
+    hair: HairStyle
+    hair_colours: tuple[Colour, Colour]
+    iris_colours: tuple[Colour, Colour]  # outer, inner
+    outfit: Outfit
+    backdrop: Backdrop
+    lights: LightRig = DAYLIGHT
+
 
 AVA: Final = PersonRecipe(
     shape=Recipe(
@@ -81,7 +81,6 @@ AVA: Final = PersonRecipe(
     iris_colours=((0.075, 0.085, 0.055), (0.15, 0.11, 0.055)),
     outfit=Shirt((0.045, 0.085, 0.13)),
     backdrop=PanoramaCrop("lobby", (0.53, 0.27), 0.30, 0.60, (0.80, 0.95, 1.20)),
-    lights=DAYLIGHT,
 )
 
 MEI: Final = PersonRecipe(
@@ -119,7 +118,6 @@ MEI: Final = PersonRecipe(
     iris_colours=((0.035, 0.018, 0.010), (0.09, 0.045, 0.02)),
     outfit=Sweater((0.27, 0.10, 0.06)),
     backdrop=Studio(),
-    lights=DAYLIGHT,
 )
 
 BEN: Final = PersonRecipe(
@@ -150,7 +148,6 @@ BEN: Final = PersonRecipe(
     iris_colours=((0.045, 0.022, 0.010), (0.10, 0.05, 0.02)),
     outfit=Jacket((0.022, 0.028, 0.045), Sweater((0.50, 0.50, 0.50), ease=0.035, band=0.07)),
     backdrop=Evening(),
-    lights=DAYLIGHT,
 )
 
 OMAR: Final = PersonRecipe(
@@ -194,7 +191,6 @@ OMAR: Final = PersonRecipe(
     iris_colours=((0.06, 0.09, 0.12), (0.16, 0.18, 0.16)),
     outfit=Shirt((0.22, 0.28, 0.38)),
     backdrop=PanoramaCrop("apartment", (0.44, 0.27), 0.40, 0.55, (0.92, 0.98, 1.05), discs=0),
-    lights=DAYLIGHT,
 )
 
 LUMA: Final = PersonRecipe(
@@ -247,7 +243,6 @@ LUMA: Final = PersonRecipe(
     iris_colours=((0.16, 0.055, 0.012), (0.55, 0.26, 0.05)),
     outfit=Sweater((0.030, 0.055, 0.11)),
     backdrop=Studio((0.10, 0.05, 0.09), (0.34, 0.17, 0.22)),
-    lights=DAYLIGHT,
 )
 
 RECIPES: Final = {"ava": AVA, "ben": BEN, "luma": LUMA, "mei": MEI, "omar": OMAR}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -213,13 +214,14 @@ class Painter:
             dot = np.exp(-((away / rng.uniform(0.008, 0.014)) ** 2))
             self.tint(dot, (0.5, 0.4, 0.38), 0.7)
 
-    def line(self, path: Sequence[tuple[float, float]], width: float) -> Array:
-        """A soft line on both sides of the face, along (x, y) points."""
+    def line(self, path: Sequence[tuple[float, float]], width: float, wobble: Array) -> Array:
+        """A soft line on both sides of the face, along (x, y) points; `wobble` (n,) moves it, so that no hand seems to have drawn it."""
+        side, y = self.side + wobble, self.y + wobble
         nearest = np.full(len(self.points), np.inf)
         for (x0, y0), (x1, y1) in pairwise(path):
             dx, dy = x1 - x0, y1 - y0
-            t = np.clip(((self.side - x0) * dx + (self.y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
-            nearest = np.minimum(nearest, (self.side - x0 - t * dx) ** 2 + (self.y - y0 - t * dy) ** 2)
+            t = np.clip(((side - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy), 0, 1)
+            nearest = np.minimum(nearest, (side - x0 - t * dx) ** 2 + (y - y0 - t * dy) ** 2)
         return np.asarray(np.exp(-nearest / width**2) * self.front)
 
     def lines_of_age(self) -> None:
@@ -229,22 +231,18 @@ class Painter:
             return
         k = self.marks
         ex, ey, my, nose = k.eye_x, k.eye_y, k.mouth_y, float(k.nose[1])
-        wobble = 0.025 * (self.broad - 0.5)
-        self.side, self.y = self.side + wobble, self.y + wobble
-        fold = self.line(
-            [(0.15, nose + 0.03), (0.23, nose - 0.10), (0.30, my + 0.02), (0.31, my - 0.12)], 0.016
-        )
-        bag = self.line([(ex - 0.12, ey - 0.13), (ex, ey - 0.175), (ex + 0.13, ey - 0.13)], 0.016)
+        line = partial(self.line, wobble=0.025 * (self.broad - 0.5))
+        fold = line([(0.15, nose + 0.03), (0.23, nose - 0.10), (0.30, my + 0.02), (0.31, my - 0.12)], 0.016)
+        bag = line([(ex - 0.12, ey - 0.13), (ex, ey - 0.175), (ex + 0.13, ey - 0.13)], 0.016)
         feet = sum(
-            self.line([(ex + 0.17, ey + a), (ex + 0.29, ey + b)], 0.009)
+            line([(ex + 0.17, ey + a), (ex + 0.29, ey + b)], 0.009)
             for a, b in ((0.03, 0.10), (0.0, 0.02), (-0.03, -0.07))
         )
         across = sum(
-            self.line([(0.0, ey + h), (0.2, ey + h + 0.022), (0.42, ey + h - 0.01)], 0.010)
+            line([(0.0, ey + h), (0.2, ey + h + 0.022), (0.42, ey + h - 0.01)], 0.010)
             for h in (0.40, 0.48, 0.56)
         )
-        frown = self.line([(0.055, ey + 0.14), (0.062, ey + 0.25)], 0.012)
-        self.side, self.y = np.abs(self.x), self.points[:, 1]
+        frown = line([(0.055, ey + 0.14), (0.062, ey + 0.25)], 0.012)
         lines = 0.9 * fold + 0.5 * bag + 0.6 * np.asarray(feet) + 0.45 * np.asarray(across) + 0.5 * frown
         lines = lines * depth * (0.55 + 0.9 * self.middle)
         self.height -= 0.010 * lines

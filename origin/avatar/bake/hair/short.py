@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from origin.avatar.bake.hair.scalp import NOWHERE, Flow, Layer, Part, Scalp, dressed, gathered
+from origin.avatar.bake.hair.scalp import NOWHERE, Flow, Layer, Lift, Part, Scalp, dressed, gathered
 from origin.avatar.bake.noise import Array, smoothstep
 from origin.avatar.person import HairGuides
 
@@ -21,6 +21,28 @@ Profile = tuple[Sequence[float], Sequence[float]]
 def at(profile: Profile, points: Array, eye: float) -> Array:
     """A profile's values (n,) at the heights of points (n, 3)."""
     return np.asarray(np.interp(points[:, 1] - eye, *profile))
+
+
+def cropped(
+    scalp: Scalp,
+    layer: Layer,
+    style: Combed | Curls,
+    flow: Flow,
+    rng: np.random.Generator,
+    lift: Lift | None = None,
+) -> Part:
+    """A layer of hair that is as long and as dense as its height on the head says, and is held by nothing."""
+    eye = scalp.marks.eye_y
+    roots = scalp.roots(layer.count, layer.edge, layer.band, rng)
+    if layer.band is None:
+        roots = roots[rng.uniform(0, 1, len(roots)) < at(style.density, roots, eye)]
+    n = len(roots)
+    length = at(style.length, roots, eye) * layer.length * rng.uniform(0.85, 1.1, n)
+    offset = rng.uniform(*layer.offset, n)
+    points, normals = scalp.grow(
+        roots, flow, style.segments, length, offset, NOWHERE, layer.jitter, rng, lift
+    )
+    return dressed(points, normals, layer, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +85,12 @@ class Combed:
 
     def _layer(self, scalp: Scalp, layer: Layer, rng: np.random.Generator) -> Part:
         eye = scalp.marks.eye_y
-        roots = scalp.roots(layer.count, layer.edge, layer.band, rng)
-        if layer.band is None:
-            roots = roots[rng.uniform(0, 1, len(roots)) < at(self.density, roots, eye)]
-        n = len(roots)
-        length = at(self.length, roots, eye) * layer.length * rng.uniform(0.85, 1.1, n)
 
         def lift(p: Array, part: float) -> Array:
             up = smoothstep(eye + 0.45, eye + 0.95, p[:, 1])
             return np.asarray(self.lift * (1 - 0.6 * part) * up + 0.10)
 
-        offset = rng.uniform(*layer.offset, n)
-        points, normals = scalp.grow(
-            roots, self._flow(eye), self.segments, length, offset, NOWHERE, layer.jitter, rng, lift
-        )
-        return dressed(points, normals, layer, rng)
+        return cropped(scalp, layer, self, self._flow(eye), rng, lift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +115,8 @@ class Curls:
         return gathered([self._layer(scalp, layer, rng) for layer in self.layers])
 
     def _layer(self, scalp: Scalp, layer: Layer, rng: np.random.Generator) -> Part:
-        eye = scalp.marks.eye_y
-
         def flow(p: Array, normal: Array, previous: Array | None) -> Array:
             v = normal * 0.55 + rng.normal(0, 1, p.shape) * self.wild
             return np.asarray(v if previous is None else v + previous * 0.3)
 
-        roots = scalp.roots(layer.count, layer.edge, layer.band, rng)
-        roots = roots[rng.uniform(0, 1, len(roots)) < at(self.density, roots, eye)]
-        n = len(roots)
-        length = at(self.length, roots, eye) * layer.length * rng.uniform(0.85, 1.1, n)
-        offset = rng.uniform(*layer.offset, n)
-        points, normals = scalp.grow(roots, flow, self.segments, length, offset, NOWHERE, layer.jitter, rng)
-        return dressed(points, normals, layer, rng)
+        return cropped(scalp, layer, self, flow, rng)
