@@ -14,11 +14,11 @@ from origin.conversation import Conversation
 from origin.dialogue.persona import load as load_persona
 from origin.dialogue.scripted import ScriptedBrain
 from origin.faces import open_renderer
-from origin.speech.kokoro import Kokoro
-from origin.speech.piper import Piper
-from origin.speech.voice import Voice
-from origin.speech.voices import speed
 from origin.stage import Renderer, Stage
+from speech.kokoro import Kokoro
+from speech.piper import Piper
+from speech.voice import Voice
+from speech.voices import speed
 
 FLOOR_S = 0.400
 """Speech to the first packet that shows it."""

@@ -12,7 +12,7 @@ Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 AVATAR_LANGUAGE = "en"
-"""What all voices speak (origin/speech/g2p.py), as BCP 47 names it."""
+"""What all voices speak (speech/g2p.py), as BCP 47 names it."""
 
 
 class Role(enum.StrEnum):

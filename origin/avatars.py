@@ -30,9 +30,9 @@ from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import QueueFull
 from origin.faces import FaceError, open_renderer
 from origin.performer import Caption
-from origin.speech.voice import Voice, VoiceError
-from origin.speech.voices import Voices
 from origin.stage import Output, Renderer, Stage
+from speech.voice import Voice, VoiceError
+from speech.voices import Voices
 
 _log = log("avatars")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from origin.avatar.visemes import SAMPLE_RATE
+from speech.marks import SAMPLE_RATE
 
 FRAME_RATE: Final = 25
 FRAME_SAMPLES: Final = SAMPLE_RATE // FRAME_RATE

@@ -23,9 +23,9 @@ from common.log import log
 from origin.dialogue.brain import Brain, BrainError, Question
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import Kind, Turn, Turns
-from origin.speech.chunks import Chunker
-from origin.speech.pace import Pace
-from origin.speech.voice import Halt, Speech, Voice, VoiceError
+from speech.chunks import Chunker
+from speech.pace import Pace
+from speech.voice import Halt, Speech, Voice, VoiceError
 
 _log = log("conversation")
 

@@ -18,9 +18,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from numpy.typing import NDArray
 
-from origin.avatar.visemes import SAMPLE_RATE
 from origin.clock import FRAME_RATE, PACKET_SAMPLES
-from origin.speech.voice import Pcm
+from speech.marks import SAMPLE_RATE
+from speech.voice import Pcm
 
 GOP_FRAMES: Final = 2 * FRAME_RATE
 I420 = NDArray[np.uint8]

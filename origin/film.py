@@ -21,14 +21,14 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from origin.avatar.visemes import SAMPLE_RATE
 from origin.clock import FRAME_RATE, FRAME_SAMPLES
 from origin.encoder import I420, VideoEncoder, VideoSettings
 from origin.performer import Caption, Performer, Tick
-from origin.speech.chunks import Chunker
-from origin.speech.voice import Voice, WordMark
 from origin.speech_buffer import BufferState
 from origin.stage import Renderer
+from speech.chunks import Chunker
+from speech.marks import SAMPLE_RATE
+from speech.voice import Voice, WordMark
 
 _TAIL_FRAMES = FRAME_RATE // 2
 
@@ -118,7 +118,7 @@ def main() -> None:
     from rich.progress import Progress
 
     from origin.faces import open_renderer
-    from origin.speech.voices import load
+    from speech.voices import load
 
     parser = argparse.ArgumentParser(description="Film an avatar that speaks a text.")
     parser.add_argument("--text", required=True)

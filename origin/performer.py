@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from origin.avatar import Animator, Pose, Presence
 from origin.clock import FRAME_SAMPLES
-from origin.speech.voice import Pcm, Speech
 from origin.speech_buffer import BufferSettings, BufferState, Placed, SpeechBuffer
+from speech.voice import Pcm, Speech
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from typing import Final
 
 import numpy as np
 
-from origin.avatar.visemes import SAMPLE_RATE
-from origin.speech.voice import MILLISECOND, Pcm, Speech
+from speech.marks import SAMPLE_RATE
+from speech.voice import MILLISECOND, Pcm, Speech
 
 CUT_FADE: Final = 10 * MILLISECOND
 """Length of the fade by which interrupted speech ends."""

@@ -19,11 +19,11 @@ from typing import Final, Protocol
 from common import metrics
 from common.log import log
 from origin.avatar import Pose, Presence
-from origin.avatar.visemes import SAMPLE_RATE
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES, Clock, video_rtp_time
 from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings
 from origin.performer import Caption, Performer, Tick
-from origin.speech.voice import Speech
+from speech.marks import SAMPLE_RATE
+from speech.voice import Speech
 
 _log = log("stage")
 

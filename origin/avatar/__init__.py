@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from origin.avatar.animator import Animator, Presence
 from origin.avatar.pose import Pose
-from origin.avatar.visemes import SAMPLE_RATE, VISEMES, VisemeMark
+from speech.marks import SAMPLE_RATE, VISEMES, VisemeMark
 
 __all__ = ["SAMPLE_RATE", "VISEMES", "Animator", "Pose", "Presence", "VisemeMark"]

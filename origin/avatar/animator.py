@@ -18,7 +18,7 @@ from origin.avatar import idle
 from origin.avatar.articulation import MouthTrack, smooth
 from origin.avatar.faceunits import UNIT, UNIT_COUNT
 from origin.avatar.pose import Pose
-from origin.avatar.visemes import SAMPLE_RATE, VisemeMark
+from speech.marks import SAMPLE_RATE, VisemeMark
 
 _MS: Final = SAMPLE_RATE // 1000
 MEMORY: Final = 4 * SAMPLE_RATE

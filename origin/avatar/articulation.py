@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from origin.avatar.faceunits import FACE_UNITS, UNIT_COUNT, Weights, weights
-from origin.avatar.visemes import SAMPLE_RATE, VisemeMark
+from speech.marks import SAMPLE_RATE, VisemeMark
 
 LEAD: Final = SAMPLE_RATE * 40 // 1000
 """Lips lead the sound by 40 ms: at this moment a mouth shows what is heard 1,920 samples later."""

@@ -10,7 +10,7 @@ import math
 from typing import Final
 
 from origin.avatar.articulation import smooth
-from origin.avatar.visemes import SAMPLE_RATE
+from speech.marks import SAMPLE_RATE
 
 _MASK: Final = (1 << 64) - 1
 _MS: Final = SAMPLE_RATE // 1000

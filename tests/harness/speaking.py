@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from origin.avatar.visemes import VisemeMark
-from origin.speech.voice import MILLISECOND, Speech, WordMark
+from speech.marks import VisemeMark
+from speech.voice import MILLISECOND, Speech, WordMark
 
 
 def spoken(text: str, ms: int, level: float = 0.5) -> Speech:

@@ -13,15 +13,15 @@ import av
 import numpy as np
 import pytest
 
-from origin.avatar.visemes import SAMPLE_RATE
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES
 from origin.faces import open_renderer
 from origin.film import Film, film
 from origin.performer import Caption
-from origin.speech.chunks import Chunker
-from origin.speech.piper import Piper
-from origin.speech.voice import Voice
 from origin.stage import Renderer, Stage
+from speech.chunks import Chunker
+from speech.marks import SAMPLE_RATE
+from speech.piper import Piper
+from speech.voice import Voice
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from origin.avatar.visemes import SAMPLE_RATE
-from origin.speech.inference import resampled
-from origin.speech.kokoro import Kokoro
-from origin.speech.piper import Piper
-from origin.speech.voice import MILLISECOND, Pcm, Speech, Voice, VoiceError
-from origin.speech.voices import Cached, Voices, available, load, speed
+from speech.inference import resampled
+from speech.kokoro import Kokoro
+from speech.marks import SAMPLE_RATE
+from speech.piper import Piper
+from speech.voice import MILLISECOND, Pcm, Speech, Voice, VoiceError
+from speech.voices import Cached, Voices, available, load, speed
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from origin.dialogue.brain import BrainError, Question, Speaker
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import QueueFull
 from origin.performer import Performer
-from origin.speech.voice import Halt, Speech, VoiceError
 from origin.speech_buffer import BufferState
+from speech.voice import Halt, Speech, VoiceError
 from tests.harness.speaking import spoken
 
 WORD_MS = 200

@@ -8,8 +8,8 @@ from origin.avatar import Presence
 from origin.avatar.faceunits import UNIT
 from origin.clock import FRAME_SAMPLES, Clock, video_rtp_time
 from origin.performer import Performer, Tick
-from origin.speech.voice import MILLISECOND
 from origin.speech_buffer import BufferState
+from speech.voice import MILLISECOND
 from tests.harness.speaking import spoken
 
 

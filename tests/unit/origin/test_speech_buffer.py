@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from origin.clock import FRAME_SAMPLES
-from origin.speech.voice import MILLISECOND
 from origin.speech_buffer import CUT_FADE, BufferSettings, BufferState, SpeechBuffer
+from speech.voice import MILLISECOND
 from tests.harness.speaking import spoken
 
 LEAD = BufferSettings().lead_ms * MILLISECOND

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from origin.speech.g2p import Pronouncer, ipa, pronouncer
+from speech.g2p import Pronouncer, ipa, pronouncer
 
 SYMBOLS = set(
-    json.loads(resources.files("origin.speech").joinpath("data", "kokoro_symbols.json").read_text("utf-8"))
+    json.loads(resources.files("speech").joinpath("data", "kokoro_symbols.json").read_text("utf-8"))
 )
 
 

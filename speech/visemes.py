@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from origin.avatar.visemes import VisemeMark
-from origin.speech.voice import MILLISECOND, Pcm, PhonemeMark
+from speech.marks import VisemeMark
+from speech.voice import MILLISECOND, Pcm, PhonemeMark
 
 _ONE: Final = {
     **dict.fromkeys("pbm", "PP"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from origin.speech.chunks import FIRST_WORDS, MOST_WORDS, Chunker
+from speech.chunks import FIRST_WORDS, MOST_WORDS, Chunker
 
 
 def chunks(text: str, step: int = 5) -> list[str]:

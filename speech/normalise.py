@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from origin.speech import numbers
-from origin.speech.short_forms import ABBREVIATIONS, MONEY, SCALE, SYMBOLS, UNITS
+from speech import numbers
+from speech.short_forms import ABBREVIATIONS, MONEY, SCALE, SYMBOLS, UNITS
 
 MAX_CHARS: Final = 4_000
 """Longer texts are cut here: a line for an avatar is at most 2,000 characters, a reply is chunked before it gets here."""

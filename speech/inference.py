@@ -13,8 +13,8 @@ import av
 import numpy as np
 import onnxruntime
 
-from origin.avatar.visemes import SAMPLE_RATE
-from origin.speech.voice import Halt, Pcm, VoiceError
+from speech.marks import SAMPLE_RATE
+from speech.voice import Halt, Pcm, VoiceError
 
 _GRAPH: Final = 7
 """Field of ModelProto."""

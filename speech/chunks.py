@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from origin.speech.short_forms import ABBREVIATIONS
+from speech.short_forms import ABBREVIATIONS
 
 FIRST_WORDS: Final = 8
 MOST_WORDS: Final = 32

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from origin.speech.pace import MOST_S, Pace
+from speech.pace import MOST_S, Pace
 
 
 def clause(seconds: float) -> str:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
-from origin.speech.letters import PRIMARY, SECONDARY, VOWELS, LetterTable
-from origin.speech.normalise import Piece, pieces
+from speech.letters import PRIMARY, SECONDARY, VOWELS, LetterTable
+from speech.normalise import Piece, pieces
 
 PUNCTUATION: Final = frozenset(",.!?;:")
 
@@ -44,7 +44,7 @@ class Phrase:
 
 
 def _packed(name: str) -> str:
-    packed = resources.files("origin.speech").joinpath("data", name).read_bytes()
+    packed = resources.files("speech").joinpath("data", name).read_bytes()
     return lzma.decompress(packed).decode()
 
 

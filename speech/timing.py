@@ -13,10 +13,10 @@ from typing import Final
 
 import numpy as np
 
-from origin.speech.g2p import PUNCTUATION, Phrase
-from origin.speech.letters import PRIMARY, SECONDARY
-from origin.speech.visemes import viseme_marks
-from origin.speech.voice import MILLISECOND, Pcm, PhonemeMark, Speech, WordMark
+from speech.g2p import PUNCTUATION, Phrase
+from speech.letters import PRIMARY, SECONDARY
+from speech.visemes import viseme_marks
+from speech.voice import MILLISECOND, Pcm, PhonemeMark, Speech, WordMark
 
 LEAD: Final = 30 * MILLISECOND
 """Silence kept before the first phoneme: enough for a soft onset."""

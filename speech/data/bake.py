@@ -1,6 +1,6 @@
 """Makes the data of this folder from the packages that it comes from; run by hand, its results are committed.
 
-    python origin/speech/data/bake.py MISAKI_DATA KOKORO_VOICES
+    python speech/data/bake.py MISAKI_DATA KOKORO_VOICES
 
 MISAKI_DATA: folder with us_gold.json and us_silver.json (PyPI misaki 0.9.4, Apache-2.0).
 KOKORO_VOICES: folder with af_heart.bin ... (npm kokoro-js 1.2.1, Apache-2.0), float32 [510, 1, 256] each.
@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[2]))
+sys.path.insert(0, str(HERE.parents[1]))
 
-from origin.speech.letters import LetterTable, contexts  # noqa: E402
+from speech.letters import LetterTable, contexts  # noqa: E402
 
 VOICES = ("af_heart", "af_bella", "am_michael", "bf_emma")
 PARTS = {"VERB": "v", "NOUN": "n", "ADJ": "a", "VBD": "d", "ADV": "r", "DT": "t", "None": "-"}

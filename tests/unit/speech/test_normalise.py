@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from origin.speech import numbers
-from origin.speech.normalise import pieces, spoken
+from speech import numbers
+from speech.normalise import pieces, spoken
 
 
 @pytest.mark.parametrize(

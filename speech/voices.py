@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from common.log import log
-from origin.speech import kokoro, piper
-from origin.speech.voice import Halt, Speech, Voice, VoiceError
+from speech import kokoro, piper
+from speech.voice import Halt, Speech, Voice, VoiceError
 
 FAST_ENOUGH: Final = 0.9
 """Most core-seconds per second of speech for which `auto` takes Kokoro."""
