@@ -78,7 +78,8 @@ class Folder(Store):
         found: list[Stored] = []
         try:
             for path in _walk(self.root / top, f"{top}/" if top else "", prefix, after):
-                found.append(Stored(path, (self.root / path).stat().st_size))
+                with contextlib.suppress(FileNotFoundError):  # another packager has just deleted it
+                    found.append(Stored(path, (self.root / path).stat().st_size))
                 if len(found) == limit:
                     break
         except OSError as error:

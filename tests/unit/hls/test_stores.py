@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,18 @@ def test_what_is_put_can_be_read_listed_and_deleted(store: Store, tmp_path: Path
     for call in (store.size, lambda name: next(store.read(name))):
         with pytest.raises(NotStored):
             call("recordings/a/1/v0/1.m4s")
+
+
+def test_a_list_is_made_while_another_deletes(tmp_path: Path) -> None:
+    one, other = Folder(tmp_path), Folder(tmp_path)
+    names = [f"recordings/a/{number:03d}/v0/1.m4s" for number in range(300)]
+    for name in names:
+        put(one, name, b"x")
+    deleting = threading.Thread(target=lambda: [other.delete([name]) for name in names])
+    deleting.start()
+    while found := one.names("recordings/"):
+        assert {stored.name for stored in found} <= set(names)
+    deleting.join()
 
 
 def test_what_is_made_on_the_way_and_fails_leaves_nothing(store: Store) -> None:
