@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class Journal:
     def __init__(self, path: Path, size: int = 0) -> None:
         self.size = size
         self._waiting = bytearray()
+        self._closed = False
+        self._lock = threading.Lock()
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         os.ftruncate(self._fd, size)
 
@@ -55,7 +58,12 @@ class Journal:
 
     def flush(self, *, sync: bool) -> None:
         """Writes what has been noted; with `sync` it is on the disk when this returns. Raises OSError, and keeps the lines for the next
-        time."""
+        time. Nothing when it was closed meanwhile."""
+        with self._lock:
+            if not self._closed:
+                self._flush(sync)
+
+    def _flush(self, sync: bool) -> None:
         try:
             while self._waiting:
                 written = os.pwrite(self._fd, self._waiting, self.size)
@@ -79,4 +87,7 @@ class Journal:
 
     def close(self) -> None:
         """Closes the file; what was not flushed is lost."""
-        os.close(self._fd)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._fd)
