@@ -16,7 +16,7 @@ STAMPS := .build
 MINUTES ?= 10
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-PACKAGES := avacast common sfu speech origin relay hls orchestrator
+PACKAGES := avacast common sfu speech origin relay hls speech_service orchestrator
 RUST := Cargo.toml Cargo.lock $(shell find crates -name '*.rs' -o -name Cargo.toml)
 WEB := $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print)
 

@@ -329,12 +329,67 @@ def hls(
     _role("hls.app", settings, settings.http_port, log_level)
 
 
+SpeechConnections = Annotated[
+    int | None,
+    typer.Option(
+        "--connections", envvar="AVACAST_SPEECH_CONNECTIONS", min=1, help="Most connections at once."
+    ),
+]
+SpeechThreads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        envvar="AVACAST_SPEECH_THREADS",
+        min=0,
+        help="Threads for its work; 0: half of the cores.",
+    ),
+]
+HttpHost = Annotated[
+    str | None,
+    typer.Option(
+        "--http-host",
+        envvar="AVACAST_HTTP_HOST",
+        help="Address to listen on; only this machine when not given.",
+    ),
+]
+
+
+@app.command()
+def tts(
+    http_port: HttpPort = None,
+    http_host: HttpHost = None,
+    voice: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AVACAST_VOICE",
+            help="kokoro, piper, the path of a Piper voice (.onnx), or auto (by speed).",
+        ),
+    ] = None,
+    connections: SpeechConnections = None,
+    threads: SpeechThreads = None,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run text to speech for programs: a WebSocket at /v1/stream/tts, port 8002 (docs/speech-services.md)."""
+    from common.config import TtsConfig
+
+    settings = TtsConfig(
+        **_given(
+            http_port=http_port,
+            http_host=http_host,
+            voice=voice,
+            speech_connections=connections,
+            speech_threads=threads,
+        )
+    )
+    _role("speech_service.tts", settings, settings.http_port, log_level, label="tts")
+
+
 def _list(text: str | None) -> list[str] | None:
     return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
 
 
-def _role(module: str, settings: Any, port: int, log_level: str) -> None:
-    """Starts one role and serves it on its own HTTP port."""
+def _role(module: str, settings: Any, port: int, log_level: str, *, label: str = "") -> None:
+    """Starts one role and serves it on its own HTTP port. `label` is its name where that is not the package's."""
     import importlib
 
     from avacast.pages import add_pages
@@ -342,7 +397,7 @@ def _role(module: str, settings: Any, port: int, log_level: str) -> None:
     from common.http import Site
 
     configure(log_level)
-    role = module.partition(".")[0]
+    role = label or module.partition(".")[0]
     if hasattr(settings, "url"):
         port = port or free_port()
         settings.url = settings.url or f"http://127.0.0.1:{port}"

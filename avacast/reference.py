@@ -10,7 +10,18 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
-from common.config import HlsConfig, Media, Node, OrchestratorConfig, OriginConfig, RelayConfig, Shared
+from common.config import (
+    AsrConfig,
+    HlsConfig,
+    Media,
+    Node,
+    OrchestratorConfig,
+    OriginConfig,
+    RelayConfig,
+    Shared,
+    SpeechInstance,
+    TtsConfig,
+)
 
 _PAGES: tuple[tuple[str, type[BaseSettings], type[BaseSettings] | None], ...] = (
     ("Every role", Shared, None),
@@ -20,6 +31,9 @@ _PAGES: tuple[tuple[str, type[BaseSettings], type[BaseSettings] | None], ...] = 
     ("Relay", RelayConfig, Node),
     ("Packager", HlsConfig, Node),
     ("Orchestrator", OrchestratorConfig, Shared),
+    ("Both speech services", SpeechInstance, None),
+    ("Text to speech", TtsConfig, SpeechInstance),
+    ("Speech to text", AsrConfig, SpeechInstance),
 )
 
 

@@ -245,6 +245,52 @@ class HlsConfig(Node, Media):
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
 
 
+class SpeechInstance(_Settings):
+    """What both speech services have: one instance of several behind a front end."""
+
+    http_host: str = Field(
+        "127.0.0.1", description="Address of the HTTP listener; the front end is on the same machine."
+    )
+    speech_connections: int = Field(
+        50, ge=1, le=10_000, description="Most connections of an instance; one more is answered 503."
+    )
+    speech_threads: int = Field(
+        0, ge=0, le=256, description="Threads for voices or the recogniser; 0 is half of the cores."
+    )
+    speech_idle_s: float = Field(
+        120.0,
+        gt=0,
+        description="Seconds without a message, and with nothing to say, after which a connection is closed.",
+    )
+    speech_stall_s: float = Field(
+        20.0, gt=0, description="Seconds after which a client that does not read is closed."
+    )
+
+
+class TtsConfig(SpeechInstance):
+    """An instance of text to speech."""
+
+    http_port: Port = Field(8002, description="HTTP port: the stream, health, metrics.")
+    voice: str = Field(
+        "auto",
+        description="Model of the voices: kokoro, piper, the path of a Piper voice (.onnx), or auto (by measured speed).",
+    )
+
+
+class AsrConfig(SpeechInstance):
+    """An instance of speech to text."""
+
+    http_port: Port = Field(8001, description="HTTP port: the stream, health, metrics.")
+    compute_type: str = Field(
+        "int8",
+        description="Arithmetic of the recogniser, as CTranslate2 names it: int8 or float32 on CPUs, int8_float16 or float16 on GPUs.",
+    )
+    asr_device: Literal["cpu", "cuda", "auto"] = Field("cpu", description="Where the recogniser computes.")
+    asr_model: Path | None = Field(
+        None, description="Folder of a Whisper model in CTranslate2's format; the shipped one when empty."
+    )
+
+
 class OrchestratorConfig(Shared):
     """The orchestrator: who may, where to, WebRTC or HLS."""
 

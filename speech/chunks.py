@@ -34,6 +34,11 @@ class Chunker:
         self._most = most_words
         self._is_first = True
 
+    @property
+    def held(self) -> int:
+        """Characters that are in no chunk yet."""
+        return len(self._text)
+
     def push(self, text: str) -> list[str]:
         """More text."""
         self._text += text

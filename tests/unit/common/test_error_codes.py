@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-PYTHON = ("avacast", "common", "hls", "orchestrator", "origin", "relay", "sfu")
+PYTHON = ("avacast", "common", "hls", "orchestrator", "origin", "relay", "sfu", "speech_service")
 # Codes that are not literals beside `code=`: aiohttp's statuses, the limits by name, and those of the media core and the edge (in Rust).
 BUILT = {
     "method_not_allowed",
