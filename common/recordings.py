@@ -29,6 +29,12 @@ class RecordingView(BaseModel):
     play: str = Field(description="Path of its multivariant playlist.", max_length=400)
     film: str | None = Field(None, description="Path of the MP4, once there is one.", max_length=400)
     film_bytes: int = Field(0, ge=0)
+    poster: str | None = Field(None, description="Path of a JPEG that stands for it.", max_length=400)
+    storyboard: str | None = Field(
+        None,
+        description="Path of a WebVTT file: which part of which JPEG beside it belongs to which time.",
+        max_length=400,
+    )
 
 
 def place_of(one: RecordingView) -> str:

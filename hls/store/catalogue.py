@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from common.recordings import CATALOGUE, RecordingView, place
+from hls.store.gallery import POSTER, STORYBOARD
 from hls.store.recording import Recording, State, started_of
 from hls.store.store import NotStored, Store, is_word, whole
 
@@ -44,6 +45,8 @@ def entry_of(recording: Recording, paused: str | None = None) -> Entry:
         play=f"{base}/index.m3u8",
         film=f"{base}/{FILM}" if recording.film_bytes else None,
         film_bytes=recording.film_bytes,
+        poster=f"{base}/{POSTER}" if recording.pictured else None,
+        storyboard=f"{base}/{STORYBOARD}" if recording.pictured else None,
     )
     return Entry(recording.catalogue_name, view)
 

@@ -1,6 +1,6 @@
 """From the spool into the store: segments as they come, playlists now and then, and what a recording that has ended is finished with.
 
-segments ─► playlists, film, entry "finishing" ─► entry "finished" ─► nothing of it is kept here"""
+segments ─► playlists, film, poster ─► storyboard ─► entry "finished" ─► nothing of it is kept here"""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final
 from common.log import log
 from hls.store.catalogue import FILM, entry_of
 from hls.store.film import Film
+from hls.store.gallery import POSTER, Gallery, tiles_of
 from hls.store.ongoing import Ongoing
 from hls.store.outbox import Item
 from hls.store.recording import Recording, State
@@ -31,7 +32,9 @@ class _Step(enum.Enum):
 
     SEGMENTS = enum.auto()
     LISTS = enum.auto()
-    """All segments are there; playlists and film are on their way."""
+    """All segments are there; playlists, film and poster are on their way."""
+    STORYBOARD = enum.auto()
+    """So are they, and the storyboard, which came of making the poster, is on its way."""
     ENTRY = enum.auto()
     """So is what says that it is whole."""
 
@@ -43,11 +46,13 @@ class _Way:
     left: dict[str, Item] = field(default_factory=dict)
     """What this step still puts."""
     film: Film | None = None
+    gallery: Gallery | None = None
 
 
 class Publisher:
     """Used under the recorder's lock. `read` gives a file of a recording by its path and name, to any thread; `sent` hears of each
-    item that the store has, from threads of the uploader. `film`: each recording is kept as one MP4 too."""
+    item that the store has, from threads of the uploader. `film`: each recording is kept as one MP4 too. Film and pictures are made on the
+    uploader's threads, one thread each."""
 
     def __init__(
         self,
@@ -111,6 +116,10 @@ class Publisher:
             if way.film:
                 name = f"{recording.path}/{FILM}"
                 items.append(Item(name, Stream(way.film.chunks), content_type(FILM), IMMUTABLE))
+            tiles = tiles_of(recording.scenes())
+            if tiles:
+                way.gallery = Gallery(tiles, partial(self._read, recording.path))
+                items.append(_picture(recording, POSTER, Stream(way.gallery.poster)))
             self._put(way, _Step.LISTS, items)
 
     def forget(self, one: Ongoing) -> None:
@@ -128,14 +137,22 @@ class Publisher:
             self._uploader.add(item)
 
     def _next_step(self, one: Ongoing, way: _Way) -> None:
-        """All that this step puts is there: the entry that says so comes last, then this machine keeps nothing of it."""
-        if way.step is _Step.LISTS:
-            if way.film:
-                one.note({"op": "film", "size": way.film.size_bytes})
-            self._put(way, _Step.ENTRY, [_entry(one.recording, None, State.DONE)])
+        """All that this step puts is there. The entry that says so comes last; then this machine keeps nothing of the recording."""
+        recording = one.recording
+        if way.step is _Step.ENTRY:
+            one.note({"op": "done"})
+            _log.info("recording_stored", broadcast=recording.broadcast, recording=recording.id)
             return
-        one.note({"op": "done"})
-        _log.info("recording_stored", broadcast=one.recording.broadcast, recording=one.recording.id)
+        if way.step is _Step.LISTS and way.film:
+            one.note({"op": "film", "size": way.film.size_bytes})
+        pictures = way.gallery.rest if way.gallery else {}
+        if way.step is _Step.LISTS and pictures:
+            items = [_picture(recording, name, body) for name, body in pictures.items()]
+            self._put(way, _Step.STORYBOARD, items)
+            return
+        if pictures:
+            one.note({"op": "pictures"})
+        self._put(way, _Step.ENTRY, [_entry(recording, None, State.DONE)])
 
     def _film_of(self, recording: Recording) -> Film | None:
         video, sound = recording.pieces("v"), recording.pieces("a")
@@ -149,6 +166,10 @@ def _playlists(recording: Recording, lifetime: str) -> list[Item]:
     texts |= {f"{name}/index.m3u8": recording.stored(name) for name in recording.tracks}
     kind = content_type("index.m3u8")
     return [Item(f"{recording.path}/{name}", text.encode(), kind, lifetime) for name, text in texts.items()]
+
+
+def _picture(recording: Recording, name: str, body: bytes | Stream) -> Item:
+    return Item(f"{recording.path}/{name}", body, content_type(name), FINAL)
 
 
 def _entry(recording: Recording, paused: str | None, state: State | None = None) -> Item:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from common.recordings import place
 from hls.store.film import Piece
+from hls.store.gallery import Scene
 from hls.store.journal import Op
 from hls.store.rows import Row
 from hls.store.store import is_word
@@ -105,6 +106,8 @@ class Recording:
         self.variants: dict[str, str] = {}
         self.unsent = 0
         self.film_bytes = 0
+        self.pictured = False
+        """It has a poster and a storyboard."""
 
     @classmethod
     def opened(cls, op: Op) -> Recording:
@@ -173,6 +176,8 @@ class Recording:
                 self.state = State.ENDED
             case "film":
                 self.film_bytes = int(op["size"])
+            case "pictures":
+                self.pictured = True
             case "done":
                 self.state = State.DONE
             case _:
@@ -226,15 +231,24 @@ class Recording:
 
     def pieces(self, kind: str) -> list[Piece]:
         """The segments of the best rendition of a kind ("v", "a"): of pictures the largest, of sound the AAC with most bits."""
-        best = max(
+        best = self._best(kind)
+        rows = [row for row in self.tracks[best].rows if row.size_bytes] if best else []
+        return [_piece(best, row) for row in rows]
+
+    def scenes(self) -> list[Scene]:
+        """The time line of the best pictures, gaps with it."""
+        best, at, found = self._best("v"), 0.0, []
+        for row in self.tracks[best].rows if best else []:
+            found.append(Scene(at, at + row.duration_s, _piece(best, row) if row.size_bytes else None))
+            at += row.duration_s
+        return found
+
+    def _best(self, kind: str) -> str:
+        return max(
             (name for name, track in self.tracks.items() if name.startswith(kind) and track.size_bytes),
             key=lambda name: (self._pixels(name), "opus" not in name, self.tracks[name].average_bps),
-            default=None,
+            default="",
         )
-        if best is None:
-            return []
-        rows = [row for row in self.tracks[best].rows if row.size_bytes]
-        return [Piece(row.msn, f"{best}/{row.uri}", f"{best}/{row.init}") for row in rows]
 
     def _pixels(self, rendition: str) -> int:
         lines = (line for key, line in self.variants.items() if key.partition("|")[0] == rendition)
@@ -349,6 +363,10 @@ def _lines(rows: list[Row]) -> list[str]:
         lines.append(row.lines(init))
         init = row.init or init
     return lines
+
+
+def _piece(rendition: str, row: Row) -> Piece:
+    return Piece(row.msn, f"{rendition}/{row.uri}", f"{rendition}/{row.init}")
 
 
 def _is_variant(line: str) -> bool:

@@ -69,7 +69,8 @@ def _reached(at: Context, request: web.Request, node: Node, one: RecordingView) 
         base = at.config.cdn_url or at.reach(request, node.report.url)
         return base.rstrip("/") + path
 
-    return one.model_copy(update={"play": whole(one.play), "film": whole(one.film) if one.film else None})
+    paths = ("play", "film", "poster", "storyboard")
+    return one.model_copy(update={name: whole(path) for name in paths if (path := getattr(one, name))})
 
 
 async def _delete(request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from hls.store.recorder import Recorder
 from tests.harness.broadcast import player_page
 from tests.harness.browser import viewer
 from tests.harness.recording import WatchedFolder, broadcast, play
@@ -64,6 +65,40 @@ def test_viewers_seek_back_and_over_a_gap(page: Page, tmp_path: Path) -> None:
         page.evaluate("video.currentTime = 18")
         plays_at(page, 18)
         assert page.evaluate("hls.levels[hls.currentLevel].details.fragments.some(one => one.gap)")
+
+
+def test_a_finished_recording_is_known_by_its_pictures(
+    up: RunningUp, chromium: Browser, tmp_path: Path
+) -> None:
+    # Another packager's, in the store that both share.
+    store = WatchedFolder(up.data / "store")
+    recorder = Recorder(tmp_path / "spool", store, bound_bytes=64 << 20)
+    recorder.start()
+    recorder.opened("taped", 2)
+    play(recorder, broadcast().calls, "taped")
+    store.until(lambda: any(one.view.broadcast == "taped" for one in store.finished))
+    recorder.close(30)
+    with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1200, 900)) as console:
+        page = console.page
+        row = page.locator("[data-recording]", has=page.get_by_role("rowheader", name="taped", exact=True))
+        expect(row).to_contain_text("finished", timeout=60_000)
+        page.wait_for_function(
+            "Array.from(document.querySelectorAll('[data-recording] img')).some(one => one.naturalWidth === 512)"
+        )
+        row.get_by_role("button", name="Play").click()
+        pictures = page.get_by_role("list", name="Go to").get_by_role("button")
+        expect(pictures).to_have_count(11, timeout=60_000)
+        expect(pictures.nth(0)).to_have_css("width", "160px")
+        page.wait_for_function("document.querySelector('dialog video').readyState >= 2", timeout=60_000)
+        pictures.nth(9).click()
+        page.wait_for_function(
+            "(at => at > 17.5 && at < 21.5)(document.querySelector('dialog video').currentTime)",
+            timeout=60_000,
+        )
+        expect(pictures.nth(9).or_(pictures.nth(10)).and_(page.locator("[aria-current=true]"))).to_have_count(
+            1
+        )
+        page.get_by_role("dialog").get_by_role("button", name="Close").click()
 
 
 def test_a_recording_is_played_from_its_page(up: RunningUp, chromium: Browser) -> None:

@@ -18,6 +18,10 @@ export interface Recording {
   play: string;
   film: string | null;
   film_bytes: number;
+  /** A JPEG. */
+  poster: string | null;
+  /** WebVTT: see storyboard.ts. */
+  storyboard: string | null;
 }
 
 export interface RecordingPage {

@@ -1,9 +1,11 @@
 /** Recordings: play, download, delete. Only operators see them, and only where something is recorded. */
 
 import { useSignal } from "@preact/signals";
+import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { type Problem, problemFrom } from "../api/problem.ts";
 import { deleteRecording, listRecordings, type Recording, type RecordingPage } from "../api/recordings.ts";
+import { loadStoryboard, spread, type Tile } from "../api/storyboard.ts";
 import { preloadHls } from "../player/hls.ts";
 import { durationText, sizeText } from "../player/stats.ts";
 import { Notice } from "./notice.tsx";
@@ -11,6 +13,8 @@ import { admin } from "./session.ts";
 
 const EVERY_MS = 5000;
 const MOST = 25;
+/** Pictures below the player. */
+const TILES = 24;
 
 export function Recordings() {
   return admin.value ? <Of token={admin.value} /> : null;
@@ -80,7 +84,12 @@ function Of({ token }: { token: string }) {
           <tbody>
             {rows.map((one) => (
               <tr key={one.id} data-recording={one.id}>
-                <th scope="row">{one.broadcast}</th>
+                <th scope="row">
+                  <span class="recorded">
+                    {one.poster ? <img src={one.poster} alt="" loading="lazy" /> : <span class="blank" />}
+                    {one.broadcast}
+                  </span>
+                </th>
                 <td>{dateText(one)}</td>
                 <td>
                   <State one={one} />
@@ -161,7 +170,8 @@ function Play({ one, onClose }: { one: Recording; onClose(): void }) {
     <dialog ref={dialog} class="play" onClose={onClose} aria-label={`Recording of ${one.broadcast}`}>
       <h2>{one.broadcast}</h2>
       {/* biome-ignore lint/a11y/useMediaCaption: a recording has the captions that it has, in its playlist */}
-      <video ref={video} controls autoPlay playsInline />
+      <video ref={video} controls autoPlay playsInline poster={one.poster ?? undefined} />
+      {one.storyboard && <Storyboard address={one.storyboard} video={video} />}
       {failed.value && <p role="alert">{failed.value}</p>}
       <form method="dialog">
         <button type="submit" class="button small">
@@ -169,6 +179,54 @@ function Play({ one, onClose }: { one: Recording; onClose(): void }) {
         </button>
       </form>
     </dialog>
+  );
+}
+
+function Storyboard({ address, video }: { address: string; video: RefObject<HTMLVideoElement | null> }) {
+  const tiles = useSignal<Tile[]>([]);
+  const now = useSignal(0);
+  useEffect(() => {
+    const ending = new AbortController();
+    loadStoryboard(address, ending.signal).then(
+      (found) => {
+        tiles.value = spread(found, TILES);
+      },
+      () => {}, // the recording plays without it
+    );
+    const element = video.current;
+    const note = (): void => {
+      now.value = element?.currentTime ?? 0;
+    };
+    element?.addEventListener("timeupdate", note);
+    return () => {
+      ending.abort();
+      element?.removeEventListener("timeupdate", note);
+    };
+  }, [address, video, tiles, now]);
+  const go = (tile: Tile): void => {
+    if (video.current) video.current.currentTime = tile.startS;
+  };
+  const at = tiles.value.findLastIndex((one) => one.startS <= now.value);
+  return (
+    <ol class="storyboard" aria-label="Go to">
+      {tiles.value.map((one, index) => (
+        <li key={one.startS}>
+          <button
+            type="button"
+            onClick={() => go(one)}
+            aria-current={index === at}
+            aria-label={durationText(one.startS)}
+            style={{
+              width: `${one.width}px`,
+              height: `${one.height}px`,
+              background: `url("${one.sheet}") -${one.x}px -${one.y}px`,
+            }}
+          >
+            <span>{durationText(one.startS)}</span>
+          </button>
+        </li>
+      ))}
+    </ol>
   );
 }
 
