@@ -17,6 +17,7 @@ from common.log import log
 from hls.check.fragments import BadMedia, boxes
 from hls.fmp4.boxes import box, full_box
 from hls.grid import AUDIO_RATE, VIDEO_RATE
+from hls.store.fragments import child, fragments_of
 from hls.store.store import NotStored, StoreError
 
 _log = log("hls.store")
@@ -24,11 +25,9 @@ _log = log("hls.store")
 Read = Callable[[str], bytes]
 """A file of the recording by its name ("v0/12.m4s"). Raises NotStored, StoreError."""
 
-_NOT_SYNC = 0x10000
 _MATRIX = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 _MOVIE_RATE = VIDEO_RATE
 _UNDETERMINED = 0x55C4
-_SAMPLES_A_FRAGMENT = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +37,6 @@ class Piece:
     msn: int
     file: str
     init: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    duration: int
-    size: int
-    sync: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Fragment:
-    start: int
-    samples: list[_Sample]
-    data: memoryview
 
 
 @dataclass(slots=True)
@@ -146,7 +131,7 @@ class Film:
     def _look(self, track: _Track, piece: Piece, in_band: bool) -> _Chunk | None:
         try:
             entry = self._entry(track, piece.init)
-            fragments = list(_fragments(memoryview(self._read(piece.file))))
+            fragments = list(fragments_of(memoryview(self._read(piece.file))))
         except (NotStored, BadMedia, struct.error, IndexError) as error:
             # A hole, like any other: what is broken now will not be whole the next time.
             _log.warning("film_without_a_segment", file=piece.file, reason=repr(error))
@@ -185,7 +170,7 @@ class Film:
         prefix = track.entries[chunk.entry].prefix if in_band and track.video else b""
         parts: list[bytes | memoryview] = []
         try:
-            fragments = list(_fragments(memoryview(self._read(chunk.piece.file))))
+            fragments = list(fragments_of(memoryview(self._read(chunk.piece.file))))
         except (BadMedia, struct.error, IndexError) as error:
             raise StoreError(f"{chunk.piece.file} cannot be read any more: {error!r}") from error
         for fragment in fragments:
@@ -201,60 +186,8 @@ class Film:
         return b"".join(parts)
 
 
-def _fragments(data: memoryview) -> Iterator[_Fragment]:
-    """The parts of a segment, as hls.fmp4.part writes them: one track, data right behind its moof."""
-    start = 0
-    samples: list[_Sample] = []
-    for kind, payload in boxes(data):
-        if kind == b"moof":
-            start, samples = _moof(payload)
-        elif kind == b"mdat" and samples:
-            size = sum(sample.size for sample in samples)
-            if size > len(payload):
-                raise BadMedia(f"samples of {size} bytes in {len(payload)}")
-            yield _Fragment(start, samples, payload[:size])
-            samples = []
-
-
-def _child(data: memoryview, *path: bytes) -> memoryview:
-    for name in path:
-        found = next((payload for kind, payload in boxes(data) if kind == name), None)
-        if found is None:
-            raise BadMedia(f"a box {name.decode()} is missing")
-        data = found
-    return data
-
-
-def _moof(moof: memoryview) -> tuple[int, list[_Sample]]:
-    traf = _child(moof, b"traf")
-    tfhd, tfdt, trun = (_child(traf, name) for name in (b"tfhd", b"tfdt", b"trun"))
-    (start,) = struct.unpack_from(">Q", tfdt, 4)
-    flags, at = struct.unpack_from(">I", tfhd)[0], 8
-    defaults = {}
-    for bit in (0x08, 0x10, 0x20):
-        if flags & bit:
-            (defaults[bit],) = struct.unpack_from(">I", tfhd, at)
-            at += 4
-    run, count = struct.unpack_from(">II", trun)
-    if count > _SAMPLES_A_FRAGMENT or not run & 0x200:
-        raise BadMedia("a run of samples without their sizes, or of too many")
-    at, samples = 12, []
-    for _ in range(count):
-        duration, size, of_sample = defaults.get(0x08, 0), 0, defaults.get(0x20, 0)
-        if run & 0x100:
-            (duration,) = struct.unpack_from(">I", trun, at)
-            at += 4
-        (size,) = struct.unpack_from(">I", trun, at)
-        at += 4
-        if run & 0x400:
-            (of_sample,) = struct.unpack_from(">I", trun, at)
-            at += 4
-        samples.append(_Sample(duration, size, not of_sample & _NOT_SYNC))
-    return start, samples
-
-
 def _sample_entry(init: memoryview) -> _Entry:
-    stsd = _child(init, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    stsd = child(init, b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
     kind, payload = next(boxes(stsd[8:]), (b"", memoryview(b"")))
     if not kind:
         raise BadMedia("an init section without a sample entry")
@@ -262,7 +195,7 @@ def _sample_entry(init: memoryview) -> _Entry:
     if kind != b"avc1":
         return _Entry(raw, b"", 0, 0)
     width, height = struct.unpack_from(">HH", payload, 24)
-    return _Entry(raw, _parameter_sets(_child(payload[78:], b"avcC")), width, height)
+    return _Entry(raw, _parameter_sets(child(payload[78:], b"avcC")), width, height)
 
 
 def _parameter_sets(config: memoryview) -> bytes:

@@ -16,7 +16,7 @@ from hls.store.film import Film
 from hls.store.gallery import POSTER, Gallery, tiles_of
 from hls.store.ongoing import Ongoing
 from hls.store.outbox import Item
-from hls.store.recording import Recording, State
+from hls.store.recording import KEY_FRAMES, Recording, State
 from hls.store.spool import Spool
 from hls.store.store import BRIEF, FINAL, IMMUTABLE, Store, Stream, content_type
 from hls.store.uploader import Uploader
@@ -163,7 +163,11 @@ class Publisher:
 
 def _playlists(recording: Recording, lifetime: str) -> list[Item]:
     texts = {"index.m3u8": recording.multivariant()}
-    texts |= {f"{name}/index.m3u8": recording.stored(name) for name in recording.tracks}
+    for name in recording.tracks:
+        texts[f"{name}/index.m3u8"] = recording.stored(name)
+        keys = recording.key_frames(name)
+        if keys:
+            texts[f"{name}/{KEY_FRAMES}"] = keys
     kind = content_type("index.m3u8")
     return [Item(f"{recording.path}/{name}", text.encode(), kind, lifetime) for name, text in texts.items()]
 

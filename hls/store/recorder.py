@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import secrets
+import struct
 import threading
 import time
 import zlib
@@ -20,9 +21,11 @@ from pathlib import Path
 
 from common.log import log
 from common.metrics import counter, gauge
+from hls.check.fragments import BadMedia
 from hls.rendition import Snapshot
 from hls.store import journal
 from hls.store.catalogue import Entry, entry_of
+from hls.store.fragments import key_bytes
 from hls.store.inbox import Close, Closed, Flush, Inbox, Indexed, Message, Opened, Sent, Shown
 from hls.store.intake import Finished, Intake, missing
 from hls.store.journal import Journal, Op
@@ -265,7 +268,10 @@ class Recorder:
                 self._send(ongoing, name)
         op = _row_op(one.rendition, row)
         if one.data is not None and self._write(f"{path}/{one.rendition}/{row.uri}", one.data):
-            ongoing.note({**op, "size": len(one.data), "crc": zlib.crc32(one.data)})
+            more = {"size": len(one.data), "crc": zlib.crc32(one.data)}
+            if one.rendition.startswith("v"):
+                more["key"] = _key_bytes(one.data)
+            ongoing.note(op | more)
             self._send(ongoing, f"{one.rendition}/{row.uri}")
             return
         lost = one.data is not None or not row.gap
@@ -471,6 +477,13 @@ class Recorder:
             # An init section: what needs it cannot be played.
             _log.error("recording_lost_an_init_section", recording=one.recording.id, name=name)
             one.note({"op": "sent", "name": name})
+
+
+def _key_bytes(segment: bytes) -> int:
+    try:
+        return key_bytes(memoryview(segment))
+    except (BadMedia, struct.error, IndexError):
+        return 0  # it is kept as it came
 
 
 def _row_op(rendition: str, row: Row) -> Op:

@@ -8,6 +8,7 @@ LIVE until `end` -> ENDED, when everything that will ever belong to it is known 
 from __future__ import annotations
 
 import enum
+import math
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from hls.store.store import is_word
 
 _VERSION = 6
 _DELTA_VERSION = 9
+KEY_FRAMES = "keys.m3u8"
+_KEYS = "#EXT-X-I-FRAME-STREAM-INF:"
 _SKIP_TARGETS = 6
 """CAN-SKIP-UNTIL: "MUST be at least six times the Target Duration"."""
 
@@ -201,6 +204,7 @@ class Recording:
             bool(op.get("discontinuity")),
             bool(op.get("gap")),
             int(op.get("size", 0)),
+            int(op.get("key", 0)),
         )
         track = self.tracks.setdefault(rendition, Track())
         if not is_word(rendition) or row.msn < self.first:
@@ -220,7 +224,7 @@ class Recording:
             return
         found = self.files.pop(f"{rendition}/{row.uri}", None)
         self.unsent -= found is not None and not found.sent
-        track.rows[index] = replace(row, gap=True, size_bytes=0)
+        track.rows[index] = replace(row, gap=True, size_bytes=0, key_bytes=0)
         track.size_bytes -= row.size_bytes
         track.lost += 1
         track.version += 1
@@ -262,13 +266,11 @@ class Recording:
         they have been over the whole recording."""
         folders = dict(re.findall(r'GROUP-ID="([^"]+)"[^\n]*URI="([^"/]+)/', self.index))
         now = _variants(self.index)
-        # Key frames alone are of the live window; they are not recorded.
-        head = [
+        lines = [
             line
             for line in self.index.splitlines()
-            if line and not _is_variant(line) and not line.startswith("#EXT-X-I-FRAME-STREAM-INF:")
+            if line and not _is_variant(line) and not line.startswith(_KEYS)
         ]
-        lines = head
         for key, line in {**now, **self.variants}.items():
             folder, _, group = key.partition("|")
             if folder not in self.tracks:
@@ -279,13 +281,39 @@ class Recording:
             line = re.sub(r"(?<=[:,])BANDWIDTH=\d+", f"BANDWIDTH={peak}", line)
             line = re.sub(r"AVERAGE-BANDWIDTH=\d+", f"AVERAGE-BANDWIDTH={min(average, peak)}", line)
             lines += [line, f"{folder}/index.m3u8"]
+        if playlist == "index.m3u8" and self.state is not State.LIVE:
+            lines += filter(None, map(self._key_frames, self.tracks))
         return "\n".join(lines).replace("/index.m3u8", f"/{playlist}") + "\n"
+
+    def _key_frames(self, rendition: str) -> str:
+        """The line that names its playlist of key frames alone, if it has one; those of the live window were other files."""
+        rows = [row for row in self.tracks[rendition].rows if row.key_bytes]
+        rates = [row.key_bytes * 8 / row.duration_s for row in rows if row.duration_s]
+        described = next(
+            (line for key, line in self.variants.items() if key.partition("|")[0] == rendition), ""
+        )
+        size, codec = (
+            re.search(r"RESOLUTION=\d+x\d+", described),
+            re.search(r'CODECS="(avc1[^",]*)', described),
+        )
+        if not (rates and size and codec):
+            return ""
+        peak, average = math.ceil(max(rates)), math.ceil(sum(rates) / len(rates))
+        bandwidth = f"BANDWIDTH={peak},AVERAGE-BANDWIDTH={average}"
+        return f'{_KEYS}{bandwidth},CODECS="{codec[1]}",{size[0]},URI="{rendition}/{KEY_FRAMES}"'
 
     def media(self, rendition: str) -> str:
         """The media playlist of all segments: an EVENT while the broadcast runs, VOD from its end on."""
         track = self.tracks[rendition]
         kind = "EVENT" if self.state is State.LIVE else "VOD"
         return self._kept(track, kind, lambda: self._list(track.rows, kind))
+
+    def key_frames(self, rendition: str) -> str:
+        """The playlist of key frames alone, of a recording that has ended: pieces of the same segments. Empty when it has none."""
+        if self.state is State.LIVE or not self._key_frames(rendition):
+            return ""
+        track = self.tracks[rendition]
+        return self._kept(track, "keys", lambda: self._list(track.rows, "VOD", keys=True))
 
     def stored(self, rendition: str) -> str:
         """The media playlist as it is kept beside the segments: it ends before the first segment that is not in the store yet."""
@@ -314,13 +342,14 @@ class Recording:
             track.texts[what] = (track.version, text)
         return text
 
-    def _list(self, rows: list[Row], kind: str) -> str:
+    def _list(self, rows: list[Row], kind: str, *, keys: bool = False) -> str:
         head = [
             f"#EXTM3U\n#EXT-X-VERSION:{_VERSION}\n#EXT-X-TARGETDURATION:{self.target_s}\n",
             f"#EXT-X-PLAYLIST-TYPE:{kind}\n#EXT-X-MEDIA-SEQUENCE:{rows[0].msn if rows else self.first}\n",
             "#EXT-X-DISCONTINUITY-SEQUENCE:0\n",
+            "#EXT-X-I-FRAMES-ONLY\n" if keys else "",
         ]
-        return "".join([*head, *_lines(rows), "#EXT-X-ENDLIST\n" if kind == "VOD" else ""])
+        return "".join([*head, *_lines(rows, keys=keys), "#EXT-X-ENDLIST\n" if kind == "VOD" else ""])
 
     def _dvr(self, track: Track, window_s: float, skip: bool) -> str:
         length, begin = 0.0, len(track.rows)
@@ -357,10 +386,10 @@ def started_of(id: str) -> float:
     return datetime.strptime(id.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
-def _lines(rows: list[Row]) -> list[str]:
+def _lines(rows: list[Row], *, keys: bool = False) -> list[str]:
     init, lines = "", []
     for row in rows:
-        lines.append(row.lines(init))
+        lines.append(row.lines(init, keys=keys))
         init = row.init or init
     return lines
 

@@ -23,21 +23,26 @@ class Row:
     discontinuity: bool = False
     gap: bool = False
     size_bytes: int = 0
+    key_bytes: int = 0
+    """So many of its first bytes are the key frame with which it begins."""
 
     @property
     def duration_s(self) -> float:
         return float(self.duration)
 
-    def lines(self, init: str) -> str:
-        """Its lines in a playlist, after a segment whose init section is `init` ("": there is none before)."""
+    def lines(self, init: str, *, keys: bool = False) -> str:
+        """Its lines in a playlist, after a segment whose init section is `init` ("": there is none before); with `keys` in one of key
+        frames alone."""
         text = "#EXT-X-DISCONTINUITY\n" if self.discontinuity else ""
         if self.init and self.init != init:
             text += f'#EXT-X-MAP:URI="{self.init}"\n'
         if self.date:
             text += f"#EXT-X-PROGRAM-DATE-TIME:{self.date}\n"
         text += f"#EXTINF:{self.duration},\n"
-        if self.gap:
+        if self.gap or (keys and not self.key_bytes):
             text += "#EXT-X-GAP\n"
+        elif keys:
+            text += f"#EXT-X-BYTERANGE:{self.key_bytes}@0\n"
         return f"{text}{self.uri}\n"
 
 

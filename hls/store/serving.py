@@ -19,7 +19,7 @@ from common.log import log
 from common.recordings import RecordingList
 from hls.store import catalogue
 from hls.store.recorder import Recorder
-from hls.store.recording import State
+from hls.store.recording import KEY_FRAMES, State
 from hls.store.store import (
     BRIEF,
     FINAL,
@@ -93,7 +93,7 @@ class Serving:
         if rendition and not is_word(rendition):
             raise _unknown("no rendition has this name")
         name = f"{rendition}/{file}" if rendition else file
-        if file in ("index.m3u8", "dvr.m3u8"):
+        if file in ("index.m3u8", "dvr.m3u8", KEY_FRAMES):
             skip = request.query.get("_HLS_skip") in ("YES", "v2")
             found = await asyncio.to_thread(self._made, broadcast, id, rendition, file, skip)
             if found is not None:
@@ -113,6 +113,9 @@ class Serving:
             if recording is None or (rendition and rendition not in recording.tracks):
                 return None
             lifetime = BRIEF if recording.state is State.LIVE else FINAL
+            if file == KEY_FRAMES:
+                keys = recording.key_frames(rendition) if rendition else ""
+                return (keys, lifetime) if keys else None
             if file == "dvr.m3u8":
                 if not self._recorder.dvr_s:
                     return None

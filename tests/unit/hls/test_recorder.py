@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from hls.store.recorder import Recorder
 from hls.store.store import Store, StoreError
+from tests.harness.live_source import read_clock
 from tests.harness.recording import WatchedFolder, broadcast, ending, made_up, play, segment_names
 
 FIRST = 60_000_000
@@ -46,8 +48,8 @@ def whole(store: WatchedFolder) -> Path:
     return store.root / "recordings" / entry.view.broadcast / entry.view.id
 
 
-def media(folder: Path, rendition: str) -> m3u8.M3U8:
-    return m3u8.loads((folder / rendition / "index.m3u8").read_text())
+def media(folder: Path, rendition: str, name: str = "index.m3u8") -> m3u8.M3U8:
+    return m3u8.loads((folder / rendition / name).read_text())
 
 
 def gaps(playlist: m3u8.M3U8) -> list[bool]:
@@ -96,7 +98,29 @@ def test_a_broadcast_becomes_a_recording_that_decodes(tmp_path: Path, store: Wat
     index = m3u8.loads((folder / "index.m3u8").read_text())
     assert [one.uri for one in index.playlists] == ["v0/index.m3u8"] * 2
     assert {one.uri for one in index.media} == {"a128/index.m3u8", "a64/index.m3u8", "captions/index.m3u8"}
-    assert not index.iframe_playlists, "key frames alone are of the live window"
+    [keys] = index.iframe_playlists
+    assert keys.uri == "v0/keys.m3u8" and keys.iframe_stream_info.resolution == (512, 64)
+    listed_keys, video = media(folder, "v0", "keys.m3u8"), media(folder, "v0")
+    assert listed_keys.is_i_frames_only and [one.uri for one in listed_keys.segments] == [
+        one.uri for one in video.segments
+    ]
+    pictures = []
+    for segment in listed_keys.segments:
+        if segment.gap_tag:
+            continue
+        length, _, begin = segment.byterange.partition("@")
+        whole_segment = (folder / "v0" / segment.uri).read_bytes()
+        piece = (folder / "v0" / segment.init_section.uri).read_bytes() + whole_segment[: int(length)]
+        assert begin == "0" and int(length) < len(whole_segment)
+        with av.open(io.BytesIO(piece), format="mp4") as container:
+            [picture] = container.decode(video=0)
+        at_ms = round(segment.program_date_time.timestamp() * 1000)
+        shown = read_clock(picture.to_ndarray(format="gray"))
+        assert picture.key_frame and abs((shown or 0) - (at_ms & 0xFFFFFFFF)) <= 1, (
+            "the picture of that moment"
+        )
+        pictures.append(picture)
+    assert len(pictures) == sum(not gap for gap in gaps(video))
     said = [(folder / "captions" / one.uri).read_text() for one in media(folder, "captions").segments]
     assert sum("This is recorded." in text for text in said) in (3, 4)
     (entry,) = store.finished
