@@ -384,6 +384,42 @@ def tts(
     _role("speech_service.tts", settings, settings.http_port, log_level, label="tts")
 
 
+@app.command()
+def asr(
+    http_port: HttpPort = None,
+    http_host: HttpHost = None,
+    compute_type: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AVACAST_COMPUTE_TYPE",
+            help="The recogniser's arithmetic: int8 or float32 on CPUs, int8_float16 or float16 on GPUs.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(envvar="AVACAST_ASR_DEVICE", help="cpu, cuda or auto.")
+    ] = None,
+    connections: SpeechConnections = None,
+    threads: SpeechThreads = None,
+    log_level: LogLevel = "info",
+) -> None:
+    """Run speech to text for programs: a WebSocket at /v1/stream/asr, port 8001 (docs/speech-services.md)."""
+    from common.config import AsrConfig
+
+    if device not in (None, "cpu", "cuda", "auto"):
+        raise typer.BadParameter(f"a device is cpu, cuda or auto, not {device!r}")
+    settings = AsrConfig(
+        **_given(
+            http_port=http_port,
+            http_host=http_host,
+            compute_type=compute_type,
+            asr_device=device,
+            speech_connections=connections,
+            speech_threads=threads,
+        )
+    )
+    _role("speech_service.asr", settings, settings.http_port, log_level, label="asr")
+
+
 def _list(text: str | None) -> list[str] | None:
     return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
 

@@ -63,7 +63,7 @@ def threads(settings: SpeechInstance) -> int:
 
 
 class Service:
-    """One instance: `app` to be served. `facts` adds to /health what the service knows of its models."""
+    """One instance: `app` to be served. `facts` adds to /health what the service knows of its models; `also` is called at the end."""
 
     def __init__(
         self,
@@ -72,12 +72,14 @@ class Service:
         scheduler: Scheduler,
         make: MakeSession,
         facts: dict[str, Any],
+        also: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.scheduler = scheduler
         self._settings = settings
         self._make = make
         self._facts = facts
+        self._also = also
         self._since = datetime.now(UTC).isoformat(timespec="seconds")
         self._open: dict[str, asyncio.Event] = {}
         self._stopping = False
@@ -109,6 +111,7 @@ class Service:
         """Ends all connections, then the work."""
         await self._shut(self.app)
         self.scheduler.close()
+        self._also()
 
     async def _shut(self, _app: web.Application) -> None:
         """Before the listener closes: every client is told to come again elsewhere."""

@@ -19,21 +19,25 @@ from speech_service.outbox import Outbox, Outgoing
 PIECE_BYTES: Final = 9_600
 """Sound of one binary frame: 200 ms at 24 kHz. An interruption is at most one frame late."""
 MESSAGES_A_S: Final = 200.0
-_BURST: Final = 600.0
+_BURST_S: Final = 3.0
+SOUND_FRAMES_A_S: Final = 2_000.0
+"""Frames of sound beyond this wait: ten times real time in frames of 5 ms."""
+_PAUSE_S: Final = 0.05
 CLOSE_S: Final = 2.0
 """Time for the client to read the reason before the connection is cut."""
 
 
 class MessageRate:
-    """Control messages allowed: MESSAGES_A_S with bursts. Pure."""
+    """Messages allowed: so many a second, and those of three seconds at once. Pure."""
 
-    def __init__(self, now: float) -> None:
-        self._left = _BURST
+    def __init__(self, now: float, a_second: float = MESSAGES_A_S) -> None:
+        self._a_second = a_second
+        self._left = a_second * _BURST_S
         self._at = now
 
     def take(self, now: float) -> bool:
         """One message at `now` (seconds). False when it is one too many."""
-        self._left = min(_BURST, self._left + (now - self._at) * MESSAGES_A_S)
+        self._left = min(self._a_second * _BURST_S, self._left + (now - self._at) * self._a_second)
         self._at = now
         if self._left < 1:
             return False
@@ -62,6 +66,7 @@ class Channel:
         `busy` says whether silence is all right, because something is being made for this client.
         """
         rate = MessageRate(time.monotonic())
+        sound_rate = MessageRate(time.monotonic(), SOUND_FRAMES_A_S)
         while True:
             try:
                 message = await self._ws.receive(timeout=self._idle_s)
@@ -93,6 +98,8 @@ class Channel:
                     code="flooding",
                     hint="put more text into each message",
                 )
+            while message.type is WSMsgType.BINARY and not sound_rate.take(time.monotonic()):  # noqa: ASYNC110 - time itself
+                await asyncio.sleep(_PAUSE_S)
             yield message.data
 
     def tell(self, message: Message, *, tag: int | None = None, at_once: bool = False) -> None:
