@@ -1,7 +1,8 @@
 """Who may do what: bearer tokens of operators, JWTs of viewers, publishers and nodes.
 
 A JWT is signed with the cluster's secret (HS256), lives for a bounded time and names one audience:
-`viewer` (sub = broadcast it may watch), `publisher` (sub = broadcast it may publish), `node` (sub = node id).
+`viewer` (sub = broadcast it may watch), `publisher` (sub = broadcast it may publish), `node` (sub = node id), `ear` (sub = broadcast
+and viewer who may speak to its avatar, `broadcast/viewer`).
 
 HLS of a private broadcast is watched by a path token, `/hls/t/{token}/{broadcast}/...`, which every player passes on by itself.
 """
@@ -25,6 +26,7 @@ class Audience(enum.StrEnum):
     VIEWER = "viewer"
     PUBLISHER = "publisher"
     NODE = "node"
+    EAR = "ear"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,14 @@ class Claims:
     audience: Audience
     subject: str
     expires_at: float
+
+
+def ear_subject(claims: Claims, broadcast: str) -> str:
+    """The viewer that an ear token of `broadcast` is for. Raises Forbidden for another broadcast's."""
+    named, _, viewer = claims.subject.partition("/")
+    if named != broadcast or not viewer:
+        raise Forbidden(f"the token is not for {broadcast!r}", code="wrong_token")
+    return viewer
 
 
 def bearer(authorization: str | None) -> str | None:

@@ -179,6 +179,18 @@ class OriginConfig(Node, Media):
     voice: str = Field(
         "auto", description="Voice of the avatars: kokoro, piper, or auto (by measured speed)."
     )
+    ears: int = Field(
+        4,
+        ge=0,
+        le=64,
+        description="Most viewers whose microphones a broadcast's avatar listens to; 0 for none.",
+    )
+    ears_voiced_ms: int = Field(
+        200, ge=64, le=2000, description="Milliseconds of voice that interrupt the avatar; less is a cough."
+    )
+    ears_compute: Literal["int8", "int8_float32", "float32"] = Field(
+        "int8", description="Numbers with which the recogniser computes."
+    )
     llm_url: str = Field(
         "",
         description="Base URL of an OpenAI-compatible chat endpoint; the scripted persona answers when empty.",

@@ -27,6 +27,19 @@ def parse_broadcast_id(text: str) -> BroadcastId:
     return BroadcastId(text)
 
 
+_PRIVATE = "~"
+
+
+def private_stream() -> str:
+    """A new name of a stream that is nobody's but this node's: no broadcast can have it, so no path can ask for it."""
+    return f"{_PRIVATE}{secrets.token_urlsafe(12)}"
+
+
+def is_private(stream: str) -> bool:
+    """Whether a stream is one of those."""
+    return stream.startswith(_PRIVATE)
+
+
 def parse_token_id(text: str) -> str:
     """A generated id (viewer, session, node): 1-64 of A-Z a-z 0-9 _ -. Raises ValueError."""
     if not _TOKEN.fullmatch(text):

@@ -15,10 +15,12 @@ from common.errors import Problem
 from origin import api
 from origin.avatars import Avatars
 from origin.clock import FRAME_SAMPLES
+from origin.hearing.ears import Ears
 from origin.outlet import SfuOutlet
 from origin.performer import Caption
 from sfu.node import MediaNode
 from sfu.worker import Event, Worker
+from speech.marks import SAMPLE_RATE
 
 _MS = FRAME_SAMPLES // 40
 
@@ -31,6 +33,7 @@ class Origin:
         self.worker = Worker.open(config)
         self._node = MediaNode(config, Role.ORIGIN, self.worker, whip=True, avatar=config.avatar)
         self.avatars: Avatars | None = None
+        self.ears: Ears | None = None
         if config.avatar:
             self.avatars = Avatars(
                 config, SfuOutlet(self.worker), on_caption=self._caption, report=self._threadsafe(report)
@@ -38,6 +41,15 @@ class Origin:
             self.app.add_routes(api.routes(self.avatars, self._node.link.tokens))
             self._node.link.listen(self.avatars.apply)
             self.worker.listen(self._heard)
+            self.ears = Ears(
+                config,
+                self.worker,
+                self.avatars,
+                self._node.link.tokens,
+                self._node.ice,
+                draining=lambda: self._node.link.draining,
+            )
+            self.ears.add_to(self.app)
 
     @property
     def app(self) -> web.Application:
@@ -51,6 +63,8 @@ class Origin:
 
     async def close(self) -> None:
         """Ends avatars, sessions and the core."""
+        if self.ears:
+            await self.ears.close()
         if self.avatars:
             await self.avatars.close()
         await self._node.close()
@@ -73,6 +87,9 @@ class Origin:
         }
         with contextlib.suppress(RuntimeError):  # the loop has ended before the stage
             self._loop.call_soon_threadsafe(self._node.viewers.tell, broadcast, "caption", data)
+            if self.ears:
+                seconds = (caption.end - caption.start) / SAMPLE_RATE
+                self._loop.call_soon_threadsafe(self.ears.avatar_says, broadcast, caption.text, seconds)
 
     def _threadsafe(self, report: Callable[[str], None]) -> Callable[[str], None]:
         """`report` for the threads that prepare: they may outlive the loop."""

@@ -126,6 +126,8 @@ class Conversation:
         self._pace = Pace()
         self._resting = asyncio.Event()
         self._resting.set()
+        self._floor = asyncio.Event()
+        self._floor.set()
         self._task: asyncio.Task[None] | None = None
         self.first_clause_s: list[float] = []
         """Text to first PCM of the last 256 lines."""
@@ -163,13 +165,26 @@ class Conversation:
             with contextlib.suppress(VoiceError):  # then it is not said later either, and that is logged
                 await self._spoken(chunk)
 
-    def interrupt(self) -> str:
-        """Stops speaking within a tick and forgets what waits. Returns what was heard of the line that was being spoken."""
-        heard = self._stage.interrupt(self.turns.interrupt())
+    def interrupt(self, by: str | None = None) -> str:
+        """Stops speaking within a tick and forgets what waits; `by` a visitor, other visitors' lines wait on. Returns what was heard
+        of the line that was being spoken."""
+        heard = self._stage.interrupt(self.turns.interrupt(by))
         self._halt.now()
         self.turns.heard(heard)
         self._interrupted.set()
         return heard
+
+    def listen(self, listening: bool) -> None:
+        """While it listens it begins no line: somebody is speaking to it."""
+        if listening:
+            self._floor.clear()
+        else:
+            self._floor.set()
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is being said, thought of, or waits."""
+        return self._resting.is_set()
 
     async def rest(self) -> None:
         """Waits until all that was queued has been heard."""
@@ -182,11 +197,13 @@ class Conversation:
 
     async def _run(self) -> None:
         while True:
-            turn = self.turns.take()
-            if turn is None:
+            if not self.turns.waiting:
                 self._resting.set()
                 self._wanted.clear()
                 await self._wanted.wait()
+            await self._floor.wait()
+            turn = self.turns.take()
+            if turn is None:
                 continue
             self._interrupted.clear()
             try:

@@ -74,7 +74,7 @@ class MediaNode:
         self.app = application(role.value, self._facts)
         admission = DirectoryAdmission(self.link)
         source: Source | None = self.puller
-        ice = IceServers.configured(config)
+        self.ice = ice = IceServers.configured(config)
         self.whep = Whep(worker, admission=admission, source=source, viewers=self.viewers, ice=ice)
         if serves:
             self.whep.add_to(self.app)

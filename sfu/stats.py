@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from common.directory import StreamReport
+from common.ids import is_private
 from sfu.upstream import Puller
 from sfu.viewers import ViewerRole, Viewers
 from sfu.worker import Worker
@@ -29,6 +30,7 @@ def stream_reports(worker: Worker, viewers: Viewers, puller: Puller | None = Non
             linger_s=pulls[name]["linger_s"] if name in pulls else None,
         )
         for name, one in figures.items()
+        if not is_private(name)
     ]
 
 
@@ -46,6 +48,6 @@ def node_stats(worker: Worker, viewers: Viewers, puller: Puller | None = None) -
         "first_frame": figures["first_frame"],
         "forward": figures["forward"],
         "sound": figures["sound"],
-        "streams": figures["streams"],
+        "streams": {name: one for name, one in figures["streams"].items() if not is_private(name)},
         "pulls": puller.figures() if puller else [],
     }

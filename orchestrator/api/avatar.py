@@ -5,11 +5,14 @@ from __future__ import annotations
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.auth import Audience
 from common.directory import Line
 from common.errors import Conflict, Unavailable
 from common.http import read_model
+from common.ids import new_id
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Handler, Route, context, json
+from orchestrator.api.watching import Id
 
 TAG = "Avatar"
 
@@ -27,6 +30,46 @@ class Taken(BaseModel):
 
     broadcast: str
     origin: str
+
+
+class Speaker(BaseModel):
+    """Who wants to be heard."""
+
+    viewer: Id | None = Field(None, description="The id from the answer of /play; made when missing.")
+
+
+class EarGrant(BaseModel):
+    """Where the avatar's ear is."""
+
+    whip: str = Field(
+        description="POST an offer with one audio track here; a data channel `ears` tells what is understood."
+    )
+    token: str = Field(description="Send it with the offer.")
+    viewer: str
+    expires_s: int = Field(description="Seconds for which the token opens ears.")
+
+
+async def _grant_ear(request: web.Request) -> web.Response:
+    at = context(request)
+    broadcast = at.broadcast(request)
+    limited = at.require_talk(request, broadcast)
+    asked = await read_model(request, Speaker)
+    if limited:
+        await at.limits.hit("talk", broadcast.id, address=at.address(request))
+    if broadcast.avatar is None:
+        raise Conflict(f"the broadcast {broadcast.id!r} has no avatar", code="no_avatar")
+    origin = at.hub.origin_of(broadcast.id)
+    if origin is None:
+        raise Unavailable("no origin runs its avatar", code="no_node", retry_after_s=2)
+    viewer = asked.viewer or new_id("v")
+    return json(
+        EarGrant(
+            whip=at.reach(request, f"{origin.report.url.rstrip('/')}/ears/{broadcast.id}"),
+            token=at.tokens.issue(Audience.EAR, f"{broadcast.id}/{viewer}", ttl_s=_EAR_TOKEN_S),
+            viewer=viewer,
+            expires_s=int(_EAR_TOKEN_S),
+        )
+    )
 
 
 def _forward(verb: str) -> Handler:
@@ -49,6 +92,9 @@ def _forward(verb: str) -> Handler:
     return handler
 
 
+_EAR_TOKEN_S = 300.0
+"""An ear that was opened in time stays open for as long as its viewer stays."""
+
 _PROBLEMS = ("no_avatar", "no_node", "origin_unreachable", "talk_limit")
 
 ROUTES = (
@@ -63,5 +109,9 @@ ROUTES = (
     Route(
         "POST", f"{ONE}/interrupt", _forward("interrupt"), "The avatar stops talking", TAG, Access.TALK,
         answer=Taken, status=202, problems=_PROBLEMS,
+    ),
+    Route(
+        "POST", f"{ONE}/ears", _grant_ear, "Where a viewer's microphone goes, so that the avatar hears it", TAG, Access.TALK,
+        body=Speaker, answer=EarGrant, problems=("no_avatar", "no_node", "talk_limit"),
     ),
 )  # fmt: skip

@@ -8,7 +8,7 @@ is remembered only as far as it got.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -67,10 +67,12 @@ class Turns:
         """The next line; the epoch of the one that is being spoken."""
         return self._waiting.popleft() if self._waiting else None
 
-    def interrupt(self) -> int:
-        """Drops everything that waits or is being spoken; the new epoch."""
-        self._waiting.clear()
+    def interrupt(self, by: str | None = None) -> int:
+        """Drops everything that waits or is being spoken; the new epoch. `by` a visitor: only what it asked itself is dropped of what
+        waits, the others' turns come later."""
         self.epoch += 1
+        kept = () if by is None else [replace(t, epoch=self.epoch) for t in self._waiting if t.asker != by]
+        self._waiting = deque(kept)
         return self.epoch
 
     def stale(self, turn: Turn) -> bool:

@@ -4,93 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import av
 import numpy as np
 import pytest
 from aiortc import RTCDataChannelParameters
 
-import origin.app
 from common.auth import Audience, Tokens
-from common.config import OriginConfig
-from common.http import Site
 from sfu.record import record_file
+from tests.harness.lone_origin import DEMO, SECRET, Running, live, running_origin, until
 from tests.harness.peers import Viewer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-SECRET = "a secret of more than thirty-two characters"
-
-
-@dataclass
-class Running:
-    """An origin that is served. `node` is the header of a node."""
-
-    base: str
-    http: aiohttp.ClientSession
-    started: origin.app.Origin
-    node: dict[str, str]
-    version: int = 0
-
-    async def direct(self, *broadcasts: dict[str, Any]) -> int:
-        """Pushes a directory with these broadcasts."""
-        self.version += 1
-        body = {"version": self.version, "broadcasts": {b["id"]: b for b in broadcasts}}
-        url = f"{self.base}/api/v1/node/directory"
-        async with self.http.post(url, json=body, headers=self.node) as answer:
-            return answer.status
-
-    async def line(self, verb: str, text: str, broadcast: str = "demo") -> tuple[int, dict[str, Any]]:
-        url = f"{self.base}/api/v1/node/{verb}"
-        async with self.http.post(
-            url, json={"broadcast": broadcast, "text": text}, headers=self.node
-        ) as answer:
-            return answer.status, await answer.json()
 
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
-    config = OriginConfig(
-        node_id="origin",
-        data=tmp_path,
-        cluster_secret=SECRET,
-        media_host="127.0.0.1",
-        media_port=0,
-        voice="piper",
-        orchestrators=[],
-    )
-    started = await origin.app.start(config)
-    site = Site(started.app, "127.0.0.1", 0)
-    await site.start()
-    token = Tokens(SECRET).issue(Audience.NODE, "orchestrator", ttl_s=600)
-    async with aiohttp.ClientSession() as http:
-        yield Running(f"http://127.0.0.1:{site.port}", http, started, {"Authorization": f"Bearer {token}"})
-    await site.close()
-    await started.close()
-
-
-DEMO = {"id": "demo", "public": True, "avatar": "ava", "persona": "ava", "viewers": 1}
-
-
-async def until(reached: Callable[[], Awaitable[bool]], limit_s: float = 20.0) -> None:
-    """Asks again and again until it is so: what is asked lives behind HTTP or in threads."""
-    async with asyncio.timeout(limit_s):
-        while not await reached():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-async def live(running: Running) -> None:
-    """Waits until the avatar takes lines."""
-    assert await running.direct(DEMO) == 204
-
-    async def takes_lines() -> bool:
-        return (await running.line("interrupt", "-"))[0] == 202
-
-    await until(takes_lines, 90)
+    async with running_origin(tmp_path) as one:
+        yield one
 
 
 async def test_an_avatar_speaks_to_a_viewer_with_captions(running: Running, tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from origin.conversation import Conversation
 from origin.dialogue.brain import BrainError, Question, Speaker
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import QueueFull
+from origin.hearing.floor import Ask, Floor, Interrupt
 from origin.performer import Performer
 from origin.speech_buffer import BufferState
+from speech.hearing.events import End, Final, SpeechStarted, TurnEnded
 from speech.voice import Halt, Speech, VoiceError
 from tests.harness.speaking import spoken
 
@@ -194,6 +196,67 @@ async def test_twenty_interruptions_in_a_row_and_it_still_speaks(
     talk.say("Still here.")
     await talk.rest()
     assert stage.said[-1] == "Still here."
+
+
+async def test_twenty_voices_in_a_row_interrupt_and_each_is_answered(
+    talk: Conversation, stage: VirtualStage, brain: Thinking
+) -> None:
+    """As a viewer's ear does it: a voice stops the answer within 100 ms of the sample clock, and its question is asked at its end."""
+    floor = Floor()
+
+    async def until(reached: Callable[[], bool]) -> None:
+        while not reached():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    brain.texts = ["This answer is very long. " * 10]
+    talk.ask("Question 0?", "anna")
+    for turn in range(1, 21):
+        await until(lambda: "very" in stage.heard())
+        assert floor.handle("anna", SpeechStarted(turn, 0.0), turn, not talk.resting) == [Interrupt("anna")]
+        talk.listen(floor.taken)
+        talk.interrupt("anna")
+        sounds: list[float] = []
+        for _ in range(2):
+            sounds.append(float(abs(stage.performer.tick().pcm).max()))
+        assert sounds[1] == 0.0, "silent in the second frame: within 80 ms"
+        await until(lambda: talk.resting)
+        floor.handle("anna", TurnEnded(turn, 1.0, 1.4, End.SILENCE), turn + 0.4, False)
+        talk.listen(floor.taken)
+        (asked,) = floor.handle("anna", Final(turn, f"Question {turn}?", (), 0.0, 1.0), turn + 0.4, False)
+        assert isinstance(asked, Ask)
+        talk.ask(asked.text, asked.asker)
+    await talk.rest()
+    assert [q.text for q in brain.asked] == [f"Question {n}?" for n in range(21)]
+    answers = [text for speaker, text in remembered(talk) if speaker is Speaker.AVATAR]
+    assert len(answers) == 21
+    assert all(answer.startswith("This answer is very") for answer in answers)
+    assert all(len(answer) < len(brain.texts[0]) / 4 for answer in answers[:-1]), "only what was heard"
+    assert answers[-1] == brain.texts[0].strip()
+
+
+async def test_nothing_new_is_begun_while_somebody_speaks(talk: Conversation, stage: VirtualStage) -> None:
+    talk.listen(True)
+    talk.say("One two.")
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert stage.said == [] and not talk.resting
+    talk.listen(False)
+    await talk.rest()
+    assert stage.said == ["One two."]
+
+
+async def test_who_interrupts_takes_back_only_what_it_asked_itself(
+    talk: Conversation, brain: Thinking
+) -> None:
+    talk.listen(True)
+    talk.ask("Mine?", "anna")
+    talk.ask("His?", "ben")
+    talk.say("The host's.")
+    talk.interrupt("anna")
+    talk.listen(False)
+    await talk.rest()
+    assert [q.text for q in brain.asked] == ["His?"]
+    assert remembered(talk)[-1] == (Speaker.AVATAR, "The host's.")
 
 
 async def test_a_clause_that_cannot_be_spoken_is_left_out(talk: Conversation, stage: VirtualStage) -> None:
