@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -605,6 +606,111 @@ def store_init(
     except Problem as problem:
         console.print(told(problem))
         raise typer.Exit(1) from None
+
+
+speech_app = typer.Typer(no_args_is_help=True, help="The speech services of this machine, all at once.")
+app.add_typer(speech_app, name="speech")
+
+
+@speech_app.command("up")
+def speech_up(
+    asr: Annotated[
+        int | None,
+        typer.Option(envvar="AVACAST_ASR_INSTANCES", min=0, max=6, help="Instances of speech to text."),
+    ] = None,
+    tts: Annotated[
+        int | None,
+        typer.Option(envvar="AVACAST_TTS_INSTANCES", min=0, max=6, help="Instances of text to speech."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AVACAST_FRONT_HOST", help="Address to listen on; only this machine when not given."
+        ),
+    ] = None,
+    asr_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="AVACAST_ASR_PORT",
+            min=0,
+            max=65535,
+            help="Front end of speech to text; 0: all ports are free ones.",
+        ),
+    ] = None,
+    tts_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="AVACAST_TTS_PORT",
+            min=0,
+            max=65535,
+            help="Front end of text to speech; 0: all ports are free ones.",
+        ),
+    ] = None,
+    cluster_port: Annotated[
+        int | None,
+        typer.Option(
+            envvar="AVACAST_CLUSTER_PORT", min=0, max=65535, help="Health and metrics of the whole."
+        ),
+    ] = None,
+    sticky: Annotated[
+        bool | None,
+        typer.Option("--sticky/--least-connections", help="Choose instances by the clients' addresses."),
+    ] = None,
+    data: Data = Path(".avacast"),
+    log_level: LogLevel = "info",
+) -> None:
+    """Run instances of both services behind nginx, and keep them running until Ctrl-C or `avacast speech down`.
+
+    Instances take their own settings from the environment: AVACAST_VOICE, AVACAST_COMPUTE_TYPE, AVACAST_SPEECH_CONNECTIONS and so on.
+    """
+    configure(log_level)
+    from avacast.process import Close, run
+    from avacast.speech.cluster import CLOSE_S, Cluster
+    from common.config import SpeechClusterConfig
+
+    given = _given(
+        asr_instances=asr,
+        tts_instances=tts,
+        front_host=host,
+        asr_port=asr_port,
+        tts_port=tts_port,
+        cluster_port=cluster_port,
+        sticky=sticky,
+        data=data,
+    )
+    settings = SpeechClusterConfig(**given)
+    if not settings.asr_instances + settings.tts_instances:
+        raise typer.BadParameter("--asr and --tts are both 0: there is nothing to run")
+    cluster = Cluster(settings, _Progress().say)
+
+    async def start() -> Close:
+        await cluster.start()
+        fronts = {
+            front.service: f"ws://127.0.0.1:{front.port}/v1/stream/{front.service}"
+            for front in cluster.fronts
+        }
+        health = f"http://127.0.0.1:{cluster.health_port}"
+        console.print(
+            "\n  [bold green]The speech services are up.[/bold green]  [dim]Ctrl-C ends them.[/dim]"
+        )
+        for service, url in fronts.items():
+            console.print(f"  [dim]{service}[/dim]     {url}")
+        console.print(f"  [dim]health[/dim]  {health}/health   [dim]logs[/dim] {cluster.folder / 'logs'}")
+        print(
+            f"ready {health}/ " + " ".join(f"{service}={url}" for service, url in fronts.items()), flush=True
+        )
+        return cluster.close
+
+    _finish(partial(run, close_s=CLOSE_S), start)
+
+
+@speech_app.command("down")
+def speech_down(data: Data = Path(".avacast")) -> None:
+    """End the cluster of this data folder, from another terminal, or what is left of one that was killed."""
+    from avacast.speech.cluster import down
+
+    found = down(data)
+    console.print(f"ended: {found} processes" if found else "nothing of this data folder runs")
 
 
 @app.command()

@@ -16,12 +16,12 @@ Close = Callable[[], Awaitable[None]]
 Start = Callable[[], Awaitable[Close]]
 
 
-def run(start: Start) -> int:
+def run(start: Start, *, close_s: float = CLOSE_S) -> int:
     """Runs `start`, which returns how to close, until a signal comes; then closes. Returns the exit status."""
-    return asyncio.run(_run(start))
+    return asyncio.run(_run(start, close_s))
 
 
-async def _run(start: Start) -> int:
+async def _run(start: Start, close_s: float) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -32,12 +32,12 @@ async def _run(start: Start) -> int:
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         starting.cancel()
-        await asyncio.wait({starting}, timeout=CLOSE_S)
+        await asyncio.wait({starting}, timeout=close_s)
         return 130
     close = starting.result()
     await stopping
     closing = asyncio.ensure_future(close())
-    done, _ = await asyncio.wait({closing}, timeout=CLOSE_S)
+    done, _ = await asyncio.wait({closing}, timeout=close_s)
     if not done:
         # Whatever hangs is ours to find, not the operator's to wait for: name it and go.
         sys.stderr.write("closing took too long; these were still at work:\n")

@@ -19,6 +19,7 @@ from common.config import (
     OriginConfig,
     RelayConfig,
     Shared,
+    SpeechClusterConfig,
     SpeechInstance,
     TtsConfig,
 )
@@ -34,6 +35,7 @@ _PAGES: tuple[tuple[str, type[BaseSettings], type[BaseSettings] | None], ...] = 
     ("Both speech services", SpeechInstance, None),
     ("Text to speech", TtsConfig, SpeechInstance),
     ("Speech to text", AsrConfig, SpeechInstance),
+    ("Cluster of speech services", SpeechClusterConfig, None),
 )
 
 

@@ -303,6 +303,31 @@ class AsrConfig(SpeechInstance):
     )
 
 
+class SpeechClusterConfig(_Settings):
+    """Several instances of the speech services on one machine behind nginx: `avacast speech up`."""
+
+    data: Path = Field(Path(".avacast"), description="Folder for logs and nginx's files, below `speech`.")
+    asr_instances: int = Field(2, ge=0, le=6, description="Instances of speech to text.")
+    tts_instances: int = Field(2, ge=0, le=6, description="Instances of text to speech.")
+    front_host: str = Field(
+        "127.0.0.1",
+        description="Address that the front ends listen on; 0.0.0.0 for every one of this machine.",
+    )
+    asr_port: Port = Field(
+        8000, description="Port of the front end of speech to text; its instances have 8001, 8011, ..."
+    )
+    tts_port: Port = Field(
+        8003, description="Port of the front end of text to speech; its instances have 8002, 8012, ..."
+    )
+    cluster_port: Port = Field(
+        8004, description="Port of the cluster's own health and metrics, on this machine only."
+    )
+    sticky: bool = Field(
+        False,
+        description="Send each client address to one instance, instead of to the one with the fewest connections.",
+    )
+
+
 class OrchestratorConfig(Shared):
     """The orchestrator: who may, where to, WebRTC or HLS."""
 

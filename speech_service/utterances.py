@@ -22,7 +22,7 @@ MOST_WAITING_CHARACTERS: Final = 20_000
 MOST_UTTERANCES: Final = 32
 MOST_CLAUSE_CHARACTERS: Final = 200
 """A longer clause is cut, whatever it holds: it is one piece of work, for which others wait."""
-_SLICE: Final = 500
+_SLICE: Final = 100
 """Text goes to the chunker in such pieces: each costs as much as what it still holds."""
 _REMEMBERED: Final = 256
 
