@@ -1,6 +1,7 @@
 # The verbs of this project. Each does all its own set-up and is quick the second time.
 #   make demo         everything on this machine, an avatar that talks in the browser
 #   make test         every test        make test-quick   the quick part (under 3 minutes)
+#   make bench-avatar ARGS="--sessions 4 --most"   how many avatars this machine carries
 #   make lint         every linter      make bench        figures, each against something
 #   make fuzz MINUTES=10   hostile bytes for every parser and session   make soak MINUTES=30   hundreds of viewers that come and go
 #   make build        .venv with `avacast` in it          make lock   renew the lock files
@@ -9,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-quick test-rust test-web lint bench fuzz soak lock clean
+.PHONY: help build demo test test-quick test-rust test-web lint bench bench-avatar fuzz soak lock clean
 
 PY := .venv/bin/python
 STAMPS := .build
@@ -94,6 +95,9 @@ lint: build $(STAMPS)/test-packages
 	@cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --quiet -p wire -p sfu -p node
 	@cd web && npm run --silent lint
+
+bench-avatar: build $(STAMPS)/test-packages
+	@$(PY) bench/avatar.py $(ARGS)
 
 bench: build $(STAMPS)/test-packages $(STAMPS)/tools-test
 	@for one in $(filter-out bench/soak.py,$(wildcard bench/*.py)); do $(PY) $$one; done

@@ -173,6 +173,9 @@ class OriginConfig(Node, Media):
     http_port: Port = Field(8081, description="HTTP port: WHIP, WHEP, health.")
     avatar: bool = Field(True, description="Render avatars on this node.")
     avatar_threads: int = Field(1, ge=1, le=2, description="Render threads an avatar.")
+    avatars: int = Field(
+        0, ge=0, description="Most avatars that this node runs; 0: as many as it was measured to carry."
+    )
     tier: Literal["light", "full"] = Field(
         "light", description="The renderer's tier: light for CPUs, full for GPUs."
     )

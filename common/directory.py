@@ -64,6 +64,10 @@ class NodeReport(_Message):
     memory_bytes: int = Field(default=0, ge=0)
     workers: Count = 0
     avatar: bool = False
+    avatars_free: Count | None = None
+    """How many more avatars the node carries, by what it measured; None: it does not know yet."""
+    avatars_refused: list[str] = Field(default_factory=list, max_length=10_000)
+    """Broadcasts whose avatar it was to run and does not carry."""
     streams: list[StreamReport] = Field(default_factory=list, max_length=10_000)
     stats: dict[str, object] = Field(default_factory=dict)
 

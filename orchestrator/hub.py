@@ -445,15 +445,17 @@ class Hub:
             self.deliveries[broadcast.id] = after
 
     def _assign(self, broadcast: Broadcast) -> None:
-        """Every broadcast has an origin as soon as there is one that can run it, and keeps it while that lives."""
+        """Every broadcast has an origin as soon as there is one that can run it, and keeps it while that lives and carries it."""
+        fit = [
+            one for one in self.nodes.of_role(Role.ORIGIN) if one.report.avatar or broadcast.avatar is None
+        ]
+        free = frozenset(one.id for one in fit if _carries(one.report, broadcast))
         current = self.origin_of(broadcast.id)
-        if current is not None:
+        if current is not None and (broadcast.id not in current.report.avatars_refused or not free):
             self._origins[broadcast.id] = current.id
             return
-        able = frozenset(
-            one.id for one in self.nodes.of_role(Role.ORIGIN) if one.report.avatar or broadcast.avatar is None
-        )
-        best = self.nodes.field.place(Request(frozenset({Role.ORIGIN}), only=able), best=1).best
+        only = free or frozenset(one.id for one in fit)  # one that is full says so to who asks
+        best = self.nodes.field.place(Request(frozenset({Role.ORIGIN}), only=only), best=1).best
         if best is None:
             self._origins.pop(broadcast.id, None)
             return
@@ -528,6 +530,13 @@ class Hub:
         for name, audience in self.audiences.items():
             LISTENERS.labels(name, "webrtc").set(audience.webrtc)
             LISTENERS.labels(name, "hls").set(audience.hls)
+
+
+def _carries(report: NodeReport, broadcast: Broadcast) -> bool:
+    """Whether a node that can run the broadcast has room for its avatar."""
+    return broadcast.avatar is None or (
+        report.avatars_free != 0 and broadcast.id not in report.avatars_refused
+    )
 
 
 def _live_streams(report: NodeReport) -> frozenset[str]:

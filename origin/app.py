@@ -18,6 +18,7 @@ from origin.clock import FRAME_SAMPLES
 from origin.hearing.ears import Ears
 from origin.outlet import SfuOutlet
 from origin.performer import Caption
+from sfu.link import Carries
 from sfu.node import MediaNode
 from sfu.worker import Event, Worker
 from speech.marks import SAMPLE_RATE
@@ -40,6 +41,7 @@ class Origin:
             )
             self.app.add_routes(api.routes(self.avatars, self._node.link.tokens))
             self._node.link.listen(self.avatars.apply)
+            self._node.link.carries = self._carries
             self.worker.listen(self._heard)
             self.ears = Ears(
                 config,
@@ -68,6 +70,9 @@ class Origin:
         if self.avatars:
             await self.avatars.close()
         await self._node.close()
+
+    def _carries(self) -> Carries:
+        return Carries(self.avatars.room, self.avatars.refused) if self.avatars else Carries()
 
     def _heard(self, event: Event) -> None:
         if event["type"] == "key_frame_wanted" and self.avatars:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ from common.config import OriginConfig
 from common.directory import Broadcast, Directory
 from common.errors import NotFound, TooMany, Unavailable
 from common.log import log
+from origin.avatar import Pose
+from origin.batch import Crew
 from origin.conversation import Conversation
 from origin.dialogue import openai
 from origin.dialogue.brain import Brain
@@ -28,6 +31,7 @@ from origin.dialogue.persona import load as load_persona
 from origin.dialogue.persona import shipped as personas
 from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import QueueFull
+from origin.encoder import VideoEncoder
 from origin.faces import FaceError, open_renderer
 from origin.performer import Caption
 from origin.stage import Output, Renderer, Stage
@@ -44,6 +48,14 @@ Report = Callable[[str], None]
 _TICK_S = 1.0
 _RETRY_S = 10.0
 """An avatar that could not be started is tried again after this."""
+_TRIAL_FRAMES = 4
+"""Frames drawn and encoded when a renderer is ready, to know what one costs here."""
+
+
+class AvatarsFull(Unavailable):
+    """This node carries no more avatars."""
+
+    code = "avatars_full"
 
 
 _GREET_AGAIN_S = 60.0
@@ -95,6 +107,8 @@ class Avatars:
         self._avatars: dict[str, Avatar] = {}
         self._wanted: dict[str, Broadcast] = {}
         self._changed = asyncio.Event()
+        cores = len(os.sched_getaffinity(0))
+        self.crew = Crew(max(1, cores // config.avatar_threads), most=config.avatars)
         self._voices = Voices(config.voice)
         self._voice: Voice | None = None
         self._first_renderer: tuple[str, Renderer] | None = None
@@ -103,6 +117,8 @@ class Avatars:
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
         """Broadcast -> why its avatar cannot run."""
+        self._refused: dict[str, str] = {}
+        """Broadcast -> why this node does not carry its avatar."""
 
     def start(self) -> None:
         """Begins to prepare, and to follow what is applied."""
@@ -118,6 +134,7 @@ class Avatars:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for broadcast in list(self._avatars):
             await self._end(broadcast)
+        self.crew.close()
         self._voice_thread.shutdown(wait=False, cancel_futures=True)
         self._face_thread.shutdown(wait=False, cancel_futures=True)
 
@@ -135,6 +152,16 @@ class Avatars:
         return list(self._avatars)
 
     @property
+    def room(self) -> int | None:
+        """How many more avatars this node carries; None until a renderer has been measured."""
+        return None if self.crew.budget.cost_s is None else self.crew.room()
+
+    @property
+    def refused(self) -> list[str]:
+        """The broadcasts whose avatar this node was to run and does not carry."""
+        return list(self._refused)
+
+    @property
     def voice_name(self) -> str:
         """The voice that speaks, empty while it is being loaded."""
         return self._voice.name if self._voice else ""
@@ -145,6 +172,8 @@ class Avatars:
         if found is not None:
             return found
         if broadcast in self._wanted:
+            if broadcast in self._refused:
+                raise AvatarsFull(self._refused[broadcast], retry_after_s=_RETRY_S)
             if broadcast in self._problems:
                 raise Unavailable(self._problems[broadcast], code="avatar_failed", retry_after_s=_RETRY_S)
             raise Unavailable(
@@ -179,9 +208,11 @@ class Avatars:
                 await self._end(broadcast)
             for broadcast in [b for b in self._wanted if b not in self._avatars]:
                 await self._try(broadcast)
-            self._problems = {b: why for b, why in self._problems.items() if b in self._wanted}
+            for reasons in (self._problems, self._refused):
+                for gone in reasons.keys() - self._wanted.keys():
+                    del reasons[gone]
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_RETRY_S if self._problems else None):
+                async with asyncio.timeout(_RETRY_S if self._problems or self._refused else None):
                     await self._changed.wait()
 
     async def _try(self, broadcast: str) -> None:
@@ -189,6 +220,11 @@ class Avatars:
         try:
             await self._begin(self._wanted[broadcast])
             self._problems.pop(broadcast, None)
+            self._refused.pop(broadcast, None)
+        except AvatarsFull as full:
+            if broadcast not in self._refused:
+                _log.warning("avatar:refused", broadcast=broadcast, reason=str(full))
+            self._refused[broadcast] = str(full)
         except (FaceError, PersonaError, VoiceError) as error:
             self._problems[broadcast] = str(error)
             _log.error("avatar:cannot_start", broadcast=broadcast, reason=str(error))
@@ -214,14 +250,33 @@ class Avatars:
             self._report("renderer ready")
 
     def _renderer(self, face: str) -> Renderer:
-        return open_renderer(
+        renderer = open_renderer(
             face,
             tier=self._config.tier,
             threads=self._config.avatar_threads,
             progress=lambda what, share: self._report(f"{what} {share:.0%}"),
         )
+        if self.crew.budget.cost_s is None:
+            self.crew.budget.measured(trial(renderer))
+        return renderer
+
+    def _admit(self, broadcast: str) -> None:
+        """Raises AvatarsFull when this node does not carry one more."""
+        if self.crew.room() > 0:
+            return
+        live, cost_ms = len(self._avatars), (self.crew.budget.cost_s or 0.0) * 1000
+        why = (
+            f"{self._config.avatars} are allowed"
+            if self._config.avatars and live >= self._config.avatars
+            else f"a frame takes {cost_ms:.1f} ms on {self.crew.budget.lanes} threads"
+        )
+        raise AvatarsFull(
+            f"this node runs {live} avatars and carries no more ({why}), so not that of {broadcast!r}",
+            hint="add an origin, end a broadcast, or raise AVACAST_AVATARS where it is set",
+        )
 
     async def _begin(self, broadcast: Broadcast) -> None:
+        self._admit(broadcast.id)
         loop = asyncio.get_running_loop()
         named = broadcast.persona or (broadcast.avatar if broadcast.avatar in personas() else None)
         persona = load_persona(named, self._config.data / "personas")
@@ -239,6 +294,7 @@ class Avatars:
             renderer,
             output,
             seed=zlib.crc32(name.encode()),
+            crew=self.crew,
             on_caption=lambda caption: self._on_caption(name, caption),
         )
         conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._voice_thread)
@@ -274,11 +330,20 @@ class Avatars:
                     continue
                 _QUALITY.labels(name).set(avatar.stage.quality())
                 viewers = self._outlet.subscribers(name) + avatar.broadcast.viewers
-                avatar.stage.watched(viewers > 0)
+                avatar.stage.watched(viewers > 0, viewers)
                 arrived, avatar.watched = bool(viewers) and not avatar.watched, viewers > 0
                 if arrived and time.monotonic() - avatar.greeted_at > _GREET_AGAIN_S and avatar.stage.quiet:
                     avatar.greeted_at = time.monotonic()
                     avatar.conversation.greet()
+
+
+def trial(renderer: Renderer) -> float:
+    """CPU seconds that a frame takes here, drawn and encoded, in the calling thread."""
+    encoder = VideoEncoder()
+    began_s = time.thread_time()
+    for frame in range(_TRIAL_FRAMES):
+        encoder.encode(renderer.render(Pose()), frame)
+    return (time.thread_time() - began_s) / _TRIAL_FRAMES
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ and when one is asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
@@ -23,6 +23,8 @@ from speech.marks import SAMPLE_RATE
 from speech.voice import Pcm
 
 GOP_FRAMES: Final = 2 * FRAME_RATE
+SETTLED_PACKETS: Final = SAMPLE_RATE // PACKET_SAMPLES
+"""Packets of silence after which they are all the same."""
 I420 = NDArray[np.uint8]
 
 
@@ -37,6 +39,10 @@ class VideoSettings:
     preset: str = "superfast"
     gop_frames: int = GOP_FRAMES
 
+    def thrifty(self) -> VideoSettings:
+        """The same for a machine that is overloaded: about 0.6 of the time a picture, with fewer details and at most 0.7 of the bits."""
+        return replace(self, preset="ultrafast", crf=self.crf + 6, bitrate_bps=self.bitrate_bps * 7 // 10)
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
@@ -45,6 +51,11 @@ class EncodedFrame:
     frame: int
     data: bytes
     key_frame: bool
+
+
+def picture_of(picture: I420) -> av.VideoFrame:
+    """A copy of the picture as encoders take it: it stays when the renderer draws the next one."""
+    return av.VideoFrame.from_ndarray(picture, format="yuv420p")
 
 
 class VideoEncoder:
@@ -76,10 +87,14 @@ class VideoEncoder:
         self._context = context
         self._last_key: int | None = None
 
-    def encode(self, picture: I420, frame: int, *, key_frame: bool = False) -> EncodedFrame:
-        """`picture` (height * 3 // 2, width) as frame number `frame`; numbers grow, with gaps where frames were left out."""
-        due = self._last_key is None or frame - self._last_key >= self.settings.gop_frames
-        video = av.VideoFrame.from_ndarray(picture, format="yuv420p")
+    def key_due(self, frame: int) -> bool:
+        """Whether frame `frame` will be a key frame, as the first one and the next after a group of pictures."""
+        return self._last_key is None or frame - self._last_key >= self.settings.gop_frames
+
+    def encode(self, picture: I420 | av.VideoFrame, frame: int, *, key_frame: bool = False) -> EncodedFrame:
+        """`picture` (height * 3 // 2, width, or a `picture_of`) as frame number `frame`. Numbers grow, and may have gaps."""
+        due = self.key_due(frame)
+        video = picture if isinstance(picture, av.VideoFrame) else picture_of(picture)
         video.pts = frame
         video.time_base = Fraction(1, FRAME_RATE)
         video.pict_type = PictureType.I if key_frame or due else PictureType.NONE
@@ -116,15 +131,25 @@ class AudioEncoder:
         }
         context.open()
         self._context = context
+        self._silent = 0
+        self._silence = b""
 
     def encode(self, pcm: Pcm, sample: int) -> bytes:
-        """`pcm` (960 samples whose first is `sample`) as one Opus packet."""
+        """`pcm` (960 samples whose first is `sample`) as one Opus packet.
+
+        After a second of silence its packet is sent again instead of made again: encoder and decoder have settled by then.
+        """
         if pcm.size != PACKET_SAMPLES:
             raise ValueError(f"an Opus packet holds {PACKET_SAMPLES} samples, not {pcm.size}")
+        self._silent = 0 if pcm.any() else self._silent + 1
+        if self._silent > SETTLED_PACKETS:
+            return self._silence
         frame = av.AudioFrame.from_ndarray(
             np.clip(pcm, -1.0, 1.0).reshape(1, -1), format="flt", layout="mono"
         )
         frame.sample_rate = SAMPLE_RATE
         frame.pts = sample
         frame.time_base = Fraction(1, SAMPLE_RATE)
-        return b"".join(bytes(p) for p in self._context.encode(frame))
+        packet = b"".join(bytes(p) for p in self._context.encode(frame))
+        self._silence = packet
+        return packet

@@ -48,6 +48,7 @@ class Performer:
         self.buffer = SpeechBuffer(settings)
         self._resting = Presence.IDLE
         self._captions: list[Caption] = []
+        self._pose = self.animator.pose(FRAME_SAMPLES // 2)
 
     @property
     def frame(self) -> int:
@@ -88,8 +89,8 @@ class Performer:
             if self.silent:
                 self._present(presence)
 
-    def tick(self) -> Tick:
-        """The next frame."""
+    def tick(self, *, seen: bool = True) -> Tick:
+        """The next frame. Its pose is that of the last one that was `seen` if this one is not."""
         frame, start = self.frame, self.buffer.position
         block = self.buffer.read(FRAME_SAMPLES)
         for p in block.placed:
@@ -102,10 +103,12 @@ class Performer:
             self.animator.state(self._resting, start)
         begun = [c for c in self._captions if c.start < self.buffer.position]
         self._captions = [c for c in self._captions if c.start >= self.buffer.position]
+        if seen:
+            self._pose = self.animator.pose(start + FRAME_SAMPLES // 2)
         return Tick(
             frame=frame,
             pcm=block.pcm,
-            pose=self.animator.pose(start + FRAME_SAMPLES // 2),
+            pose=self._pose,
             state=block.state,
             placed=block.placed,
             captions=begun,

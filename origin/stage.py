@@ -1,39 +1,41 @@
 """One avatar live: a performer on the wall clock, drawn, encoded and handed to the SFU core.
 
-Two threads. The *pacer* keeps time: at each tick it takes 40 ms of sound and the pose from the performer, sends the sound
-(two packets, 20 ms apart) and hands the pose on. The *painter* draws, encodes and sends the picture. When the painter is
-late the newest pose wins and older ones are left out: the picture shows a frame longer, the sound and the clock go on.
-Nobody watching for 30 s: five pictures a second, which keeps the packet cache of the core warm at a fifth of the cost;
-the first viewer who comes brings back full rate.
+The stage's own thread, the *pacer*, keeps time: at each tick it takes 40 ms of sound and the pose from the performer, sends the sound
+(two packets, 20 ms apart) and hands the pose to the *crew* (origin/batch), which draws, encodes and sends the picture, for all
+avatars of the machine. When the crew is late the newest poses win and older ones are left out: the picture shows a frame longer,
+the sound and the clock go on.
+Nobody watching for 30 s: five pictures a second, of which one is drawn and the others repeat it. That keeps the packet cache of the
+core warm at a twelfth of the cost; the first viewer who comes brings back full rate.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+import av
+
 from common import metrics
 from common.log import log
 from origin.avatar import Pose, Presence
+from origin.batch import Crew, Measures, Priority, Seat
+from origin.batch.crew import PERIOD_NS, prefer_this_thread
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES, Clock, video_rtp_time
-from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings
+from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings, picture_of
 from origin.performer import Caption, Performer, Tick
 from speech.marks import SAMPLE_RATE
 from speech.voice import Speech
 
 _log = log("stage")
 
-QUEUE_FRAMES: Final = 2
-"""Poses that wait for the painter; above it the oldest is left out."""
 REST_AFTER_S: Final = 30.0
 REST_EVERY: Final = 5
-"""At rest one frame in five is drawn."""
+"""At rest one frame in five is sent."""
+REST_DRAWN: Final = 25
+"""Of those, each that many frames one is drawn anew."""
 _PACER_NICENESS: Final = -10
-_PAINTER_NICENESS: Final = -5
 
 _FRAMES = metrics.counter("avatar_frames_total", "Frames by what became of them", ("outcome",))
 _SECONDS = metrics.histogram(
@@ -69,7 +71,7 @@ class Output(Protocol):
 class Stage:
     """A live avatar. `start` and `close` from one thread; the rest from any.
 
-    `on_caption` is called in the pacer's thread when a clause begins to be heard.
+    `crew` draws it; one of its own when None. `on_caption` is called in the pacer's thread when a clause begins to be heard.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Stage:
         *,
         seed: int = 1,
         video: VideoSettings | None = None,
+        crew: Crew | None = None,
         on_caption: Callable[[Caption], None] | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -91,14 +94,22 @@ class Stage:
         self._now_ns = clock_ns
         self._performer = Performer(seed)
         self._lock = threading.Lock()
-        self._poses: list[tuple[int, Pose, int]] = []
-        self._pose_ready = threading.Condition()
+        self._crew = crew or Crew(1, encoders=1, clock_ns=clock_ns)
+        self._owns_crew = crew is None
+        self._seat: Seat | None = None
+        self._encoder: VideoEncoder | None = None
+        self._picture: av.VideoFrame | None = None
+        """The last that was drawn."""
+        self._thrifty = False
+        self._measures = Measures()
+        self._broken = False
         self._ended = threading.Event()
         self._quiet = threading.Event()
         self._quiet.set()
         self._key_wanted = threading.Event()
         self._watched_at = self._now_ns()
         self._watched = True
+        self._viewers = 0
         self._pushed: dict[int, int] = {}
         self._shown: list[tuple[int, int]] = []
         self.latencies_s: list[float] = []
@@ -106,31 +117,30 @@ class Stage:
         self.frames_sent = 0
         self.frames_left_out = 0
         self._judged = (0, 0)
-        self._threads = [
-            threading.Thread(target=self._guarded(self._pace), name=f"pacer-{name}", daemon=True),
-            threading.Thread(target=self._guarded(self._paint), name=f"painter-{name}", daemon=True),
-        ]
+        self._pacer = threading.Thread(target=self._guarded, name=f"pacer-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begins; the first frame is due at once."""
+        """Begins; the first frame is due within 40 ms, when the crew has time for it."""
         _STREAMS.inc()
-        self._clock = Clock(self._now_ns())
-        for thread in self._threads:
-            thread.start()
+        self._seat = seat = self._crew.join(self)
+        now = self._now_ns()
+        self._clock = Clock(now + (seat.phase_ns - now) % PERIOD_NS)
+        self._pacer.start()
 
     def close(self) -> None:
-        """Ends both threads and waits for them (at most a frame)."""
+        """Ends it and waits for what is being drawn (at most a frame)."""
         self._ended.set()
-        with self._pose_ready:
-            self._pose_ready.notify_all()
-        for thread in self._threads:
-            thread.join(2.0)
+        self._pacer.join(2.0)
+        if self._seat is not None:
+            self._seat.leave()
+        if self._owns_crew:
+            self._crew.close()
         _STREAMS.dec()
 
     @property
     def failed(self) -> bool:
-        """Whether a thread ended with an error (it is logged)."""
-        return self._ended.is_set() is False and not all(t.is_alive() for t in self._threads)
+        """Whether pacing, drawing or encoding ended with an error (it is logged)."""
+        return not self._ended.is_set() and (self._broken or not self._pacer.is_alive())
 
     @property
     def epoch(self) -> int:
@@ -163,7 +173,9 @@ class Stage:
             heard = self._performer.interrupt(epoch)
             self._pushed.clear()
             self._quiet.set()
-            return heard
+        if self._seat is not None:
+            self._seat.supersede(epoch)
+        return heard
 
     def heard(self) -> str:
         """What of the current line has been heard by now."""
@@ -202,23 +214,55 @@ class Stage:
         """The next picture is a key frame."""
         self._key_wanted.set()
 
-    def watched(self, by_anyone: bool) -> None:
-        """Tells whether somebody watches; called each second or so."""
-        self._watched = by_anyone
+    def watched(self, by_anyone: bool, viewers: int = 0) -> None:
+        """Tells whether somebody watches, and how many; called each second or so."""
+        self._watched, self._viewers = by_anyone, viewers
         if by_anyone:
             self._watched_at = self._now_ns()
 
-    def _guarded(self, work: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
-            try:
-                work()
-            except Exception as error:
-                _log.error("stage:failed", stage=self.name, thread=work.__name__, exc_info=error)
+    # What the crew calls (batch.Work).
 
-        return run
+    def draw(self, frame: int, content: Pose | None) -> av.VideoFrame:
+        """Draws a pose; None: the last picture again."""
+        if content is not None or self._picture is None:
+            self._picture = picture_of(self._renderer.render(content or Pose()))
+        return self._picture
 
-    def _pace(self) -> None:
-        _prefer_this_thread(_PACER_NICENESS)
+    def send(self, frame: int, picture: av.VideoFrame, due_ns: int) -> None:
+        """Encodes a picture and hands it to the output."""
+        if self._ended.is_set():
+            return
+        thrifty = self._measures.thrifty
+        if self._encoder is None or (thrifty != self._thrifty and self._encoder.key_due(frame)):
+            settings = self._video_settings
+            self._encoder, self._thrifty = VideoEncoder(settings.thrifty() if thrifty else settings), thrifty
+        wanted = self._key_wanted.is_set()
+        self._key_wanted.clear()
+        encoded = self._encoder.encode(picture, frame, key_frame=wanted)
+        self._output.video(encoded.data, video_rtp_time(frame), encoded.key_frame)
+        self.frames_sent += 1
+        _FRAMES.labels("sent").inc()
+        self._measure(frame, due_ns)
+
+    def left_out(self, frames: int) -> None:
+        """So many frames will not be drawn: they were late, or of a line that was interrupted."""
+        self.frames_left_out += frames
+        _FRAMES.labels("left_out").inc(frames)
+
+    def broke(self, error: BaseException) -> None:
+        """Drawing or encoding failed for good."""
+        self._broken = True
+        _log.error("stage:failed", stage=self.name, exc_info=error)
+
+    def _guarded(self) -> None:
+        try:
+            assert self._seat is not None, "start() took it"
+            self._pace(self._seat)
+        except Exception as error:
+            self.broke(error)
+
+    def _pace(self, seat: Seat) -> None:
+        prefer_this_thread(_PACER_NICENESS)
         audio = AudioEncoder()
         while not self._ended.is_set():
             with self._lock:
@@ -227,18 +271,31 @@ class Stage:
             if self._ended.is_set():
                 return
             with self._lock:
-                tick = self._performer.tick()
+                every, anew = self._rhythm(seat)
+                sent, drawn = frame % every == 0, frame % anew == 0
+                tick = self._performer.tick(seen=drawn)
                 self._note(tick)
+                epoch = self._performer.buffer.epoch
             start = tick.frame * FRAME_SAMPLES
             self._output.audio(audio.encode(tick.pcm[:PACKET_SAMPLES], start), start)
-            if self._drawn(tick):
-                self._hand_over(tick)
+            if sent:
+                due = self._clock.due_ns(start)
+                seat.push(frame, tick.pose if drawn else None, due, epoch=epoch, every=every)
             for caption in tick.captions:
                 if self._on_caption:
                     self._on_caption(caption)
             middle = start + PACKET_SAMPLES
             self._sleep_until(self._clock.due_ns(middle))
             self._output.audio(audio.encode(tick.pcm[PACKET_SAMPLES:], middle), middle)
+
+    def _rhythm(self, seat: Seat) -> tuple[int, int]:
+        """One frame in how many is sent, and one in how many is drawn anew."""
+        measures = self._measures = seat.measures
+        silent = self._performer.silent and self._performer.buffer.level == 0
+        seat.prefer(Priority(not silent, self._viewers))
+        idle_ns = self._now_ns() - self._watched_at
+        alone = not self._watched and (measures.rest or idle_ns > REST_AFTER_S * 1e9)
+        return (REST_EVERY, REST_DRAWN) if alone and silent else (measures.every, measures.every)
 
     def _note(self, tick: Tick) -> None:
         if tick.underrun:
@@ -250,39 +307,6 @@ class Stage:
                 self._shown.append((placed.at // FRAME_SAMPLES, pushed))
         if self._performer.silent:
             self._quiet.set()
-
-    def _drawn(self, tick: Tick) -> bool:
-        idle_ns = self._now_ns() - self._watched_at
-        resting = not self._watched and idle_ns > REST_AFTER_S * 1e9 and self._performer.silent
-        return not resting or tick.frame % REST_EVERY == 0
-
-    def _hand_over(self, tick: Tick) -> None:
-        with self._pose_ready:
-            self._poses.append((tick.frame, tick.pose, self._clock.due_ns(tick.frame * FRAME_SAMPLES)))
-            while len(self._poses) > QUEUE_FRAMES:
-                self._poses.pop(0)
-                self.frames_left_out += 1
-                _FRAMES.labels("left_out").inc()
-            self._pose_ready.notify()
-
-    def _paint(self) -> None:
-        _prefer_this_thread(_PAINTER_NICENESS)
-        encoder = VideoEncoder(self._video_settings)
-        while True:
-            with self._pose_ready:
-                while not self._poses and not self._ended.is_set():
-                    self._pose_ready.wait()
-                if self._ended.is_set():
-                    return
-                frame, pose, due = self._poses.pop(0)
-            picture = self._renderer.render(pose)
-            wanted = self._key_wanted.is_set()
-            self._key_wanted.clear()
-            encoded = encoder.encode(picture, frame, key_frame=wanted)
-            self._output.video(encoded.data, video_rtp_time(frame), encoded.key_frame)
-            self.frames_sent += 1
-            _FRAMES.labels("sent").inc()
-            self._measure(frame, due)
 
     def _measure(self, frame: int, due: int) -> None:
         now = self._now_ns()
@@ -297,9 +321,3 @@ class Stage:
         left = due_ns - self._now_ns()
         if left > 0:
             self._ended.wait(left / 1e9)
-
-
-def _prefer_this_thread(niceness: int) -> None:
-    """Lets the calling thread run before those that can wait (Linux: niceness is per thread; root or CAP_SYS_NICE only)."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

@@ -10,6 +10,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import aiohttp
 import psutil
@@ -38,6 +39,14 @@ Streams = Callable[[], list[StreamReport]]
 Figures = Callable[[], dict[str, object]]
 
 
+@dataclass(frozen=True, slots=True)
+class Carries:
+    """The avatars of a node: how many more it carries (None: not known yet), and broadcasts that it refused."""
+
+    free: int | None = None
+    refused: list[str] = field(default_factory=list)
+
+
 class Link:
     """Registers the node, heartbeats, applies directories. `directory` is the newest one."""
 
@@ -61,6 +70,8 @@ class Link:
         self._stats = stats
         self._workers = workers
         self._avatar = avatar
+        self.carries: Callable[[], Carries] = Carries
+        """What is told of the avatars that the node carries."""
         self._epoch = time.time_ns() // 1_000_000
         self._listeners: list[Listener] = []
         self._process = psutil.Process()
@@ -159,6 +170,7 @@ class Link:
     def report(self) -> NodeReport:
         """The node as it is now."""
         cores = psutil.cpu_count() or 1
+        carries = self.carries()
         return NodeReport(
             id=self.node_id,
             role=self.role,
@@ -172,6 +184,8 @@ class Link:
             memory_bytes=self._process.memory_info().rss,
             workers=self._workers,
             avatar=self._avatar,
+            avatars_free=carries.free,
+            avatars_refused=carries.refused,
             streams=self._streams(),
             stats=self._stats(),
         )

@@ -1,4 +1,4 @@
-"""What a talking avatar costs and how late it is: `python bench/speech.py`. One line a figure, about 40 s.
+"""What a talking avatar costs and how late it is: `python bench/conversation.py`. One line a figure, about 40 s.
 
 CPU is the process's own (threads' time), so that other work on the machine changes it little; latencies are wall time.
 """
