@@ -7,6 +7,7 @@ import fractions
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
+from aiortc.rtp import RtcpSrPacket
 
 from sfu.resource import Resource, offer
 
@@ -129,6 +131,23 @@ class Channel:
         return self._messages.qsize()
 
 
+@dataclass
+class SenderTime:
+    """From the times of decoded frames, which begin at 0, to the sender's clock."""
+
+    rate: int
+    first: int | None = None
+    report: tuple[float, int] | None = None
+    """NTP seconds, and the RTP time that is the same moment."""
+
+    def seconds(self, pts: int) -> float:
+        """NTP seconds of a frame."""
+        assert self.first is not None and self.report is not None, "nothing was reported yet"
+        ntp_s, rtp = self.report
+        since = (self.first + pts - rtp + (1 << 31)) % (1 << 32) - (1 << 31)
+        return ntp_s + since / self.rate
+
+
 class Publisher:
     """A WHIP publisher. Use as a context: it has the answer on entry and DELETEs on exit (unless `vanish` was called)."""
 
@@ -221,6 +240,32 @@ class Viewer:
         if self.resource is not None:
             await self.resource.end(self._http)
         await self.peer.close()
+
+    def follow_times(self) -> dict[str, SenderTime]:
+        """The sender's clock for each kind, from its first packet and its newest report; complete when both are there. To be called before
+        any media has come."""
+        times: dict[str, SenderTime] = {}
+
+        def hear(receiver: Any, time: SenderTime) -> None:
+            rtp, rtcp = receiver._handle_rtp_packet, receiver._handle_rtcp_packet
+
+            async def heard(packet: Any, arrival_time_ms: int) -> None:
+                if time.first is None:
+                    time.first = packet.timestamp
+                await rtp(packet, arrival_time_ms=arrival_time_ms)
+
+            async def told(packet: Any) -> None:
+                if isinstance(packet, RtcpSrPacket):
+                    info = packet.sender_info
+                    time.report = info.ntp_timestamp / (1 << 32), info.rtp_timestamp
+                await rtcp(packet)
+
+            receiver._handle_rtp_packet, receiver._handle_rtcp_packet = heard, told
+
+        for transceiver in self.peer.getTransceivers():
+            rate = 90_000 if transceiver.kind == "video" else 48_000
+            hear(transceiver.receiver, times.setdefault(transceiver.kind, SenderTime(rate)))
+        return times
 
     def track(self, kind: str) -> Any:
         """The receiving track of a kind."""

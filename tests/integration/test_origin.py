@@ -15,6 +15,7 @@ from aiortc import RTCDataChannelParameters
 
 from common.auth import Audience, Tokens
 from sfu.record import record_file
+from tests.harness.lips import MOUTH, lag_s
 from tests.harness.lone_origin import DEMO, SECRET, Running, live, running_origin, until
 from tests.harness.peers import Viewer
 
@@ -59,6 +60,51 @@ async def test_an_avatar_speaks_to_a_viewer_with_captions(running: Running, tmp_
     assert pictures[0].shape == (480, 854) and len(pictures) > 40
     assert np.abs(pcm).max() > 0.1, "the voice is heard"
     assert np.abs(pictures[-1].astype(int) - pictures[0]).max() > 20, "the picture lives"
+
+
+async def test_a_viewer_hears_what_the_lips_say_within_45_ms(running: Running) -> None:
+    await live(running)
+    seen: list[tuple[int, float]] = []
+    heard: list[tuple[int, Any]] = []
+    async with Viewer(running.http, f"{running.base}/whep/demo") as viewer:
+        times = viewer.follow_times()
+
+        async def watch() -> None:
+            while True:
+                frame = await viewer.track("video").recv()
+                seen.append((frame.pts, float(frame.to_ndarray(format="gray")[MOUTH].mean())))
+
+        async def listen() -> None:
+            while True:
+                frame = await viewer.track("audio").recv()
+                heard.append((frame.pts, frame.to_ndarray().reshape(-1, 2).mean(axis=1) / 32_768))
+
+        async with asyncio.TaskGroup() as both:
+            tasks = [both.create_task(watch()), both.create_task(listen())]
+            assert (await running.line("say", "Papa, mama. Bob may pay a map. Papa, mama. Baba, map."))[
+                0
+            ] == 202
+
+            async def over() -> bool:
+                loud = [index for index, (_, pcm) in enumerate(heard) if np.abs(pcm).max() > 0.05]
+                reported = all(one.report for one in times.values())
+                return reported and len(loud) > 100 and len(heard) - loud[-1] > 50
+
+            await until(over, 60)
+            for task in tasks:
+                task.cancel()
+
+    # Both on the clock of the sender's reports: what a browser goes by when it plays them together.
+    pictures = np.array([times["video"].seconds(pts) for pts, _ in seen]) + 0.5 / 25
+    starts = [times["audio"].seconds(pts) for pts, _ in heard]
+    samples = np.concatenate(
+        [at + np.arange(pcm.size) / 48_000 for at, (_, pcm) in zip(starts, heard, strict=True)]
+    )
+    power = np.concatenate([pcm for _, pcm in heard]) ** 2
+    lag, fit = lag_s(pictures, -np.array([dark for _, dark in seen]), samples, power)
+    print(f"the picture comes {lag * 1000:.0f} ms after the sound, correlation {fit:.2f}")
+    assert fit > 0.5, "the mouth follows the sound"
+    assert abs(lag) <= 0.045, f"the picture is {lag * 1000:.0f} ms after the sound"
 
 
 async def test_what_is_spoken_comes_as_captions_on_data_channels_ordered_and_unordered(

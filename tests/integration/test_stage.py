@@ -22,12 +22,11 @@ from speech.chunks import Chunker
 from speech.marks import SAMPLE_RATE
 from speech.piper import Piper
 from speech.voice import Voice
+from tests.harness.lips import MOUTH, lag_s
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 LINE = "Hello everybody, papa and mama. One, two, three."
-MOUTH = (slice(225, 305), slice(380, 470))
-"""Rows and columns of the luma plane around ava's mouth at 854x480."""
 
 
 @dataclass
@@ -206,18 +205,12 @@ def test_lips_open_with_the_sound_within_45_ms(filmed: tuple[Film, Path]) -> Non
         mouth = np.array([f.to_ndarray(format="gray")[MOUTH].mean() for f in file.decode(video=0)])
     with av.open(str(out)) as file:
         pcm = np.concatenate([f.to_ndarray().reshape(-1) for f in file.decode(audio=0)])
-    step = SAMPLE_RATE // 200
-    ticks = np.arange(0, len(mouth) * FRAME_SAMPLES, step)
-    opening = -np.interp(ticks, (np.arange(len(mouth)) + 0.5) * FRAME_SAMPLES, mouth)
-    power = np.convolve(pcm**2, np.ones(4 * step) / (4 * step), "same")
-    loudness = np.sqrt(np.interp(ticks, np.arange(power.size), power))
-    reach = 40
-    inner = slice(reach, -reach)
-    fit = [
-        np.corrcoef(opening[inner], np.roll(loudness, shift)[inner])[0, 1]
-        for shift in range(-reach, reach + 1)
-    ]
-    lag_ms = (int(np.argmax(fit)) - reach) * 5
-    assert max(fit) > 0.5, "the mouth follows the sound"
-    assert -45 <= lag_ms <= 45, f"the picture is {lag_ms} ms after the sound"
+    lag, fit = lag_s(
+        (np.arange(len(mouth)) + 0.5) / FRAME_RATE,
+        -mouth,
+        np.arange(pcm.size) / SAMPLE_RATE,
+        pcm.astype(float) ** 2,
+    )
+    assert fit > 0.5, "the mouth follows the sound"
+    assert abs(lag) <= 0.045, f"the picture is {lag * 1000:.0f} ms after the sound"
     assert FRAME_RATE == 25
