@@ -10,6 +10,8 @@ MOUTH = (slice(225, 305), slice(380, 470))
 _STEP_S = 0.005
 _REACH_S = 0.3
 _SMOOTH_S = 0.02
+_AROUND_S = 0.5
+"""Rest that counts, before and after what is said."""
 
 Times = NDArray[np.float64]
 
@@ -21,7 +23,9 @@ def lag_s(
 
     `darkness` of the mouth at the times `opening_at`, `power` of the sound at `sound_at`: seconds of one clock, growing.
     """
-    begin, end = max(opening_at[0], sound_at[0]), min(opening_at[-1], sound_at[-1])
+    loud = sound_at[power > power.max() / 100]
+    begin = max(opening_at[0], sound_at[0], loud[0] - _AROUND_S)
+    end = min(opening_at[-1], sound_at[-1], loud[-1] + _AROUND_S)
     at = np.arange(begin, end, _STEP_S)
     opening = np.interp(at, opening_at, darkness)
     width = max(1, round(_SMOOTH_S / float(np.median(np.diff(sound_at)))))

@@ -105,13 +105,14 @@
     probe.before = {};
   };
   const sample = (video, now) => {
-    const entry = { atMs: now, level: probe.level() };
+    const entry = { atMs: now, level: probe.level(), dark: {} };
     for (const [name, area] of Object.entries(probe.areas)) {
       const values = grey(video, area);
       const before = probe.before[name];
       let change = 0;
       if (before) for (let i = 0; i < values.length; i++) change += Math.abs(values[i] - before[i]);
       entry[name] = change / values.length;
+      entry.dark[name] = 255 - values.reduce((sum, value) => sum + value, 0) / values.length;
       probe.before[name] = values;
     }
     probe.samples.push(entry);
