@@ -1,4 +1,5 @@
-"""What a person in a browser gets from the demo: time to the first picture, pictures a second, latency, the switch to HLS and back.
+"""What a person in a browser gets from the demo: time to the first picture, pictures a second, lips against sound, latency, the switch to
+HLS and back.
 
     python bench/browser.py [--visits 8] [--seconds 10]
 
@@ -15,15 +16,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.harness.browser import Operator, launch, viewer
+from tests.harness.lips import lag_s
 from tests.harness.up import RunningUp, start_up
 
 FIRST_PICTURE_MS = 500
 HLS_LATENCY_MS = 3000
 GAP_MS = 1000
 RATE = 25
+LIPS_MS = 45
+LEVEL_S = 0.043
+"""The sound that one level is of."""
 
 
 def figure(name: str, value: float, unit: str, against: str, reference: float) -> None:
@@ -72,6 +78,23 @@ def steady(up: RunningUp, browser: Browser, seconds: float) -> None:
         figure("longest stop of the picture, to HLS and back", page.gap_ms(), "ms", "floor", GAP_MS)
 
 
+def lips(up: RunningUp, browser: Browser) -> None:
+    """Lips against sound as they are presented: the mouth's darkness in painted frames, the level of the 43 ms of sound before them."""
+    with viewer(browser, f"{up.url}/", size=(1100, 700)) as page:
+        page.first_picture()
+        page.watch_for(8)
+        page.say("demo", "Papa, mama. Bob may pay a map. Papa, mama. Baba, map. Papa may map a baba for Bob.")
+        heard = "probe.samples.filter(one => one.level > 0.02).length > 100"
+        ended = "probe.samples.slice(-50).every(one => one.level < 0.005)"
+        samples = page.sample(0, until=f"{heard} && {ended}")
+    at = np.array([one["atMs"] for one in samples]) / 1000
+    dark = np.array([one["dark"]["mouth"] for one in samples])
+    power = np.array([one["level"] for one in samples]) ** 2
+    lag, fit = lag_s(at, dark, at - LEVEL_S / 2, power)
+    print(f"lips and sound in Chromium follow each other with a correlation of {fit:.2f}")
+    figure("picture after sound, as presented", abs(lag) * 1000, "ms", "floor", LIPS_MS)
+
+
 def main() -> None:
     """Measures."""
     parser = argparse.ArgumentParser(
@@ -85,6 +108,7 @@ def main() -> None:
         try:
             browser = launch(playwright)
             first_picture(up, browser, options.visits)
+            lips(up, browser)
             steady(up, browser, options.seconds)
             browser.close()
         finally:

@@ -111,13 +111,14 @@ class Viewer:
         """Root mean square of what the picture on screen sounds like now; a full sine is 0.7."""
         return float(self.page.evaluate("probe.level()"))
 
-    def sample(self, seconds: float, *, until: str | None = None) -> list[dict[str, float]]:
-        """One sample a frame: `atMs`, `level`, and `mouth`, the mean change of its grey values since the frame before."""
+    def sample(self, seconds: float, *, until: str | None = None) -> list[dict[str, Any]]:
+        """One sample a frame: `atMs`, `level`, `mouth`: the mean change of its grey values since the frame before, and `dark.mouth`:
+        how dark it is (0-255)."""
         self.page.evaluate("areas => probe.startSampling(areas)", {"mouth": MOUTH})
         if until is not None:
             self.wait_until(until, 40)
         self.watch_for(seconds)
-        samples: list[dict[str, float]] = self.page.evaluate("probe.takeSamples()")
+        samples: list[dict[str, Any]] = self.page.evaluate("probe.takeSamples()")
         return samples
 
     def ask(self, text: str) -> None:
