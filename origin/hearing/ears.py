@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import numpy as np
 from aiohttp import web
 
 from common import metrics
@@ -45,6 +46,7 @@ from sfu.worker import Event as CoreEvent
 from sfu.worker import Worker
 from speech.hearing import events as heard
 from speech.hearing.endpoint import Endpointing
+from speech.hearing.events import RATE
 from speech.hearing.hearing import Hearing
 from speech.hearing.vad import Silero
 from speech.hearing.whisper import Recogniser, Whisper
@@ -140,6 +142,7 @@ class Ears:
         self._sound_thread = ThreadPoolExecutor(1, "ears")
         self._recogniser_thread = ThreadPoolExecutor(1, "recogniser")
         self._closing: set[asyncio.Task[None]] = set()
+        self._warmed = False
         worker.listen(self._told)
 
     def add_to(self, app: web.Application) -> None:
@@ -193,7 +196,9 @@ class Ears:
             silero = await loop.run_in_executor(self._sound_thread, self._models.silero)
         except VoiceError as error:
             raise NotFound(f"this node cannot hear: {error}", code="no_ears", hint="type instead") from error
-        loop.run_in_executor(self._recogniser_thread, self._warm)
+        if not self._warmed:
+            self._warmed = True
+            loop.run_in_executor(self._recogniser_thread, self._warm)
         self._avatars.avatar(broadcast)
         mine = [one for one in self._sessions.values() if one.broadcast == broadcast]
         replaced = next((one for one in mine if one.viewer == viewer), None)
@@ -228,7 +233,7 @@ class Ears:
 
     def _warm(self) -> None:
         with contextlib.suppress(Exception):  # told where somebody is waiting for it: at the first reading
-            self._models.recogniser()
+            self._models.recogniser().transcribe(np.zeros(RATE, np.float32))
 
     def _session(self, request: web.Request) -> _Session:
         one = self._sessions.get(session_of(request))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +45,10 @@ def executable() -> str:
     return found
 
 
-def launch(playwright: Playwright, *, without: str = "") -> Browser:
-    """Starts the browser, `without` one of its arguments. It dies with `playwright`."""
+def launch(playwright: Playwright, *, without: str = "", extra: Sequence[str] = ()) -> Browser:
+    """Starts the browser, `without` one of its arguments and with `extra` ones. It dies with `playwright`."""
     return playwright.chromium.launch(
-        executable_path=executable(), args=[one for one in ARGUMENTS if one != without]
+        executable_path=executable(), args=[*(one for one in ARGUMENTS if one != without), *extra]
     )
 
 

@@ -95,3 +95,8 @@ export function say(id: string, text: string): Promise<unknown> {
 export function ask(id: string, text: string): Promise<unknown> {
   return call(path(id, "/ask"), { method: "POST", body: { text } });
 }
+
+/** Where this viewer's microphone goes: a WHIP endpoint and the token for it. */
+export function openEar(id: string): Promise<{ whip: string; token: string }> {
+  return call(path(id, "/ears"), { method: "POST", body: {} });
+}

@@ -54,6 +54,16 @@ export function withdrawn(conversation: Conversation, id: number): Conversation 
   return { ...conversation, messages: conversation.messages.filter((message) => message.id !== id) };
 }
 
+/** What was spoken and understood is as if it had been typed and sent. */
+export function understood(
+  conversation: Conversation,
+  id: number,
+  text: string,
+  nowMs: number,
+): Conversation {
+  return delivered(typed(conversation, id, text, "ask"), id, nowMs);
+}
+
 /** A caption becomes a new message of the avatar, or the next sentence of the one it is saying. */
 export function heard(conversation: Conversation, id: number, caption: Caption): Conversation {
   const last = conversation.messages.at(-1);

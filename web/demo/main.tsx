@@ -18,9 +18,11 @@ import {
   type Message,
   refused,
   typed,
+  understood,
   type Way,
   withdrawn,
 } from "./conversation.ts";
+import { Ear, type Heard, type Microphone } from "./ear.ts";
 import { Talk } from "./talk.tsx";
 import { Who } from "./who.tsx";
 
@@ -31,6 +33,11 @@ const conversation = signal(EMPTY);
 const stats = signal<Stats | null>(null);
 const alive = signal(false);
 const name = signal("Ava");
+const microphone = signal<Microphone>({ state: "off" });
+const level = signal(0);
+const partial = signal<string | null>(null);
+const note = signal("");
+let ear: Ear | null = null;
 let lastId = 0;
 
 player.addEventListener("avacast-caption", (event) => {
@@ -72,8 +79,63 @@ function sendAgain(message: Message): void {
   void send(message.text, message.way);
 }
 
+function pressMicrophone(): void {
+  if (ear) {
+    ear.stop();
+    return;
+  }
+  // Whoever speaks wants to hear the answer.
+  if (player.muted && !player.hasAttribute("muted")) player.muted = false;
+  note.value = "";
+  ear = new Ear(
+    (now) => {
+      microphone.value = now;
+      if (now.state !== "off" && now.state !== "failed") return;
+      ear = null;
+      partial.value = null;
+    },
+    takeHeard,
+    (loudness) => {
+      level.value = loudness;
+    },
+  );
+  void ear.start(BROADCAST);
+}
+
+function takeHeard(heard: Heard): void {
+  switch (heard.event) {
+    case "started":
+      note.value = "";
+      partial.value = "";
+      return;
+    case "partial":
+      partial.value = heard.text;
+      return;
+    case "ended":
+      return;
+    case "final":
+      partial.value = null;
+      conversation.value = understood(conversation.value, ++lastId, heard.text, Date.now());
+      return;
+    case "refused":
+      conversation.value = refused(conversation.value, lastId, heard.text);
+      return;
+    case "unclear":
+      partial.value = null;
+      note.value = "I did not catch that. Please say it again.";
+  }
+}
+
 const mount = (id: string): HTMLElement => document.getElementById(id) as HTMLElement;
 render(<Header />, mount("header"));
 render(<Who name={name} stats={stats} alive={alive} onDetails={() => player.toggleStats()} />, mount("who"));
-render(<Talk name={name} conversation={conversation} onSend={send} onAgain={sendAgain} />, mount("talk"));
+render(
+  <Talk
+    {...{ name, conversation, microphone, level, partial, note }}
+    onSend={send}
+    onAgain={sendAgain}
+    onMicrophone={pressMicrophone}
+  />,
+  mount("talk"),
+);
 void introduce().catch(() => undefined);

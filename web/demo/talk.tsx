@@ -3,6 +3,8 @@
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Conversation, Message, Way } from "./conversation.ts";
+import type { Microphone } from "./ear.ts";
+import { MicrophoneButton, MicrophoneStatus } from "./microphone.tsx";
 
 const IDEAS = ["Who are you?", "How does your picture reach me?", "Tell me something nice."];
 const LONGEST = 2000;
@@ -10,11 +12,18 @@ const LONGEST = 2000;
 interface Props {
   name: ReadonlySignal<string>;
   conversation: ReadonlySignal<Conversation>;
+  microphone: ReadonlySignal<Microphone>;
+  level: ReadonlySignal<number>;
+  /** What has been understood of what is being said. */
+  partial: ReadonlySignal<string | null>;
+  note: ReadonlySignal<string>;
   onSend(text: string, way: Way): Promise<void>;
   onAgain(message: Message): void;
+  onMicrophone(): void;
 }
 
-export function Talk({ name, conversation, onSend, onAgain }: Props) {
+export function Talk(props: Props) {
+  const { name, conversation, microphone, level, partial, note, onSend, onAgain, onMicrophone } = props;
   const way = useSignal<Way>("ask");
   const text = useSignal("");
   const list = useRef<HTMLDivElement>(null);
@@ -24,7 +33,7 @@ export function Talk({ name, conversation, onSend, onAgain }: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: scrolls when what is listed changes
   useEffect(() => {
     list.current?.scrollTo({ top: list.current.scrollHeight, behavior: "smooth" });
-  }, [conversation.value, thinking]);
+  }, [conversation.value, thinking, partial.value]);
 
   const submit = (event: Event) => {
     event.preventDefault();
@@ -38,10 +47,10 @@ export function Talk({ name, conversation, onSend, onAgain }: Props) {
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by key */}
       <div class="messages" ref={list} role="log" aria-live="polite" aria-label="What was said" tabIndex={0}>
-        {messages.length === 0 ? (
+        {messages.length === 0 && partial.value === null ? (
           <div class="empty">
             <h2>Say hello to {name}</h2>
-            <p>Type, and hear the answer. Or try one of these:</p>
+            <p>Speak or type, and hear the answer. Or try one of these:</p>
             <div class="ideas">
               {IDEAS.map((idea) => (
                 <button
@@ -60,7 +69,13 @@ export function Talk({ name, conversation, onSend, onAgain }: Props) {
             <Bubble key={message.id} name={name.value} message={message} onAgain={() => onAgain(message)} />
           ))
         )}
-        {thinking && (
+        {partial.value !== null && (
+          <div class="bubble you partial" aria-live="off">
+            <span class="visually-hidden">You are saying: </span>
+            {partial.value || "…"}
+          </div>
+        )}
+        {thinking && partial.value === null && (
           <div class="bubble ava thinking" role="status" aria-label={`${name} is thinking`}>
             <i />
             <i />
@@ -68,6 +83,7 @@ export function Talk({ name, conversation, onSend, onAgain }: Props) {
           </div>
         )}
       </div>
+      <MicrophoneStatus name={name} microphone={microphone} note={note} />
       <form class="composer" onSubmit={submit}>
         <fieldset class="ways">
           <legend class="visually-hidden">What {name} does with your words</legend>
@@ -99,6 +115,7 @@ export function Talk({ name, conversation, onSend, onAgain }: Props) {
           autocomplete="off"
           enterkeyhint="send"
         />
+        <MicrophoneButton name={name} microphone={microphone} level={level} onPress={onMicrophone} />
         <button type="submit" class="send" disabled={text.value.trim() === ""} aria-label="Send">
           <svg viewBox="0 0 24 24" aria-hidden="true">
             <path d="M12 19V5m-6 6 6-6 6 6" />
