@@ -35,6 +35,15 @@ backend second {
     .probe = alive;
 }
 
+# The same packagers' control port (AVACAST_HTTP_PORT), which has their recordings.
+backend recorder {
+    .host = "127.0.0.1";
+    .port = "8080";
+    .connect_timeout = 2s;
+    .first_byte_timeout = 30s;
+    .between_bytes_timeout = 30s;
+}
+
 sub vcl_recv {
     if (req.restarts > 0) {
         # The token is good: now what the viewer wants.
@@ -49,8 +58,12 @@ sub vcl_recv {
         return (synth(405));
     }
     # Letters, digits, - _ . and / are all that our names have.
-    if (req.url !~ "^/hls/[A-Za-z0-9_-][A-Za-z0-9_./-]{0,400}(\?|$)") {
+    if (req.url !~ "^/(hls|recordings)/[A-Za-z0-9_-][A-Za-z0-9_./-]{0,400}(\?|$)") {
         return (synth(404));
+    }
+    # A whole film is too much for the memory: it is passed through, in the ranges that are asked for.
+    if (req.url ~ "^/recordings/[A-Za-z0-9_./-]+/recording\.mp4(\?|$)") {
+        return (pass);
     }
     # The directives, once each and in one order; nothing else of a query. What the packager is asked is the key, letter by letter.
     set req.http.X-Query = "";
@@ -93,6 +106,10 @@ sub vcl_hash {
 
 sub vcl_backend_fetch {
     unset bereq.http.X-Wanted;
+    if (bereq.url ~ "^/recordings/") {
+        set bereq.backend = recorder;
+        return (fetch);
+    }
     set bereq.backend = first;
     if (bereq.retries > 0 || !std.healthy(first)) {
         set bereq.backend = second;
@@ -156,7 +173,7 @@ sub vcl_synth {
         set resp.http.Allow = "GET, HEAD, OPTIONS";
         set resp.body = {"{"type":"about:blank","title":"Method Not Allowed","code":"method_not_allowed","detail":"only GET, HEAD and OPTIONS","status":405}"};
     } else {
-        set resp.body = {"{"type":"about:blank","title":"Not Found","code":"hls_not_found","detail":"nothing but /hls/ is here","status":404}"};
+        set resp.body = {"{"type":"about:blank","title":"Not Found","code":"hls_not_found","detail":"nothing but /hls/ and /recordings/ is here","status":404}"};
     }
     return (deliver);
 }

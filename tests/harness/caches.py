@@ -39,7 +39,9 @@ def _replaced(text: str, *pairs: tuple[str, str]) -> str:
     return text
 
 
-def nginx_config(folder: Path, port: int, packagers: Sequence[int], certificate: Certificate | None) -> str:
+def nginx_config(
+    folder: Path, port: int, packagers: Sequence[int], recorder: int, certificate: Certificate | None
+) -> str:
     """infra/cdn/nginx.conf with what its head says is to be changed, inside of the least main configuration."""
     servers = "\n".join(
         f"    server 127.0.0.1:{port} max_fails=1 fail_timeout=5s{' backup' if index else ''};"
@@ -54,6 +56,7 @@ def nginx_config(folder: Path, port: int, packagers: Sequence[int], certificate:
     site = _replaced(
         (INFRA / "nginx.conf").read_text(),
         ("    server 127.0.0.1:8088 max_fails=1 fail_timeout=5s;", servers),
+        ("    server 127.0.0.1:8080 max_fails=1 fail_timeout=5s;", f"    server 127.0.0.1:{recorder};"),
         ("/var/cache/nginx/avacast", str(folder / "cache")),
         ("/var/log/nginx/avacast.log", str(folder / "access.log")),
         ("/var/log/nginx/avacast.error.log", str(folder / "site.error.log")),
@@ -72,38 +75,49 @@ def nginx_config(folder: Path, port: int, packagers: Sequence[int], certificate:
     )
 
 
-def varnish_config(packagers: Sequence[int]) -> str:
+def varnish_config(packagers: Sequence[int], recorder: int) -> str:
     """infra/cdn/varnish.vcl before these packagers."""
-    text = (INFRA / "varnish.vcl").read_text()
+    text = _replaced((INFRA / "varnish.vcl").read_text(), ('.port = "8080"', f'.port = "{recorder}"'))
     before, first, second = text.split('.port = "8088"')
     return f'{before}.port = "{packagers[0]}"{first}.port = "{packagers[-1]}"{second}'
 
 
 def _prepare(
-    kind: str, folder: Path, port: int, packagers: Sequence[int], certificate: Certificate | None
+    kind: str,
+    folder: Path,
+    port: int,
+    packagers: Sequence[int],
+    recorder: int,
+    certificate: Certificate | None,
 ) -> list[str]:
     """Writes the configuration into a new folder; the command that runs it."""
     folder.mkdir()
     folder.chmod(0o755)
     if kind == "nginx":
-        (folder / "nginx.conf").write_text(nginx_config(folder, port, packagers, certificate))
+        (folder / "nginx.conf").write_text(nginx_config(folder, port, packagers, recorder, certificate))
         return ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    (folder / "site.vcl").write_text(varnish_config(packagers))
+    (folder / "site.vcl").write_text(varnish_config(packagers, recorder))
     listen = ["-a", f"127.0.0.1:{port}", "-T", "none", "-n", str(folder / "work")]
     return ["varnishd", "-F", "-j", "none", *listen, "-f", str(folder / "site.vcl"), "-s", "malloc,64m"]
 
 
 @asynccontextmanager
 async def cache(
-    kind: str, folder: Path, packagers: Sequence[int], *, certificate: Certificate | None = None
+    kind: str,
+    folder: Path,
+    packagers: Sequence[int],
+    *,
+    recorder: int | None = None,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[Cache]:
-    """`nginx` or `varnish` before the packagers at these ports; the first answers while it can. nginx with a certificate (chain, key)
+    """`nginx` or `varnish` before the packagers at these ports; the first answers while it can. `recorder`: the control port of
+    those with recordings. nginx with a certificate (chain, key)
     speaks TLS and HTTP/2. Skips where it is not installed."""
     program = {"nginx": "nginx", "varnish": "varnishd"}[kind]
     if shutil.which(program) is None:
         pytest.skip(f"needs {program}: bash infra/setup/tools.sh test")
     port = free_port()
-    command = _prepare(kind, folder, port, packagers, certificate)
+    command = _prepare(kind, folder, port, packagers, recorder or packagers[0], certificate)
     with (folder / "output.log").open("wb") as output:
         process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)
     try:

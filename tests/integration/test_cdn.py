@@ -20,6 +20,8 @@ from tests.harness.caches import cache
 from tests.harness.hls_viewers import played
 from tests.harness.media_server import media_server
 from tests.harness.packaging import encoder, packaging
+from tests.harness.recording import WatchedFolder, broadcast
+from tests.harness.recordings_site import recordings_site
 
 LIVE = b"#EXTM3U\n" + b"#EXT-X-SOMETHING:1\n" * 150
 MEDIA = bytes(range(256)) * 40
@@ -61,6 +63,49 @@ async def test_a_viewer_more_costs_the_packager_nothing(kind: str, tmp_path: Pat
             async with http.get(f"http://127.0.0.1:{packager.node.hls_port}{target}") as reply:
                 assert hashlib.sha256(await reply.read()).hexdigest() == met["digests"][target], target
         assert len(media) == 2 * (12 + 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_recordings_are_kept_and_a_film_is_read_from_its_middle(kind: str, tmp_path: Path) -> None:
+    store = WatchedFolder(tmp_path / "store")
+    with recordings_site(tmp_path / "spool", store, broadcast().calls, dvr_s=60) as (base, _):
+        await asyncio.to_thread(store.until, lambda: bool(store.finished))
+        (entry,) = store.finished
+        port = URL(base).port
+        assert port is not None and entry.view.film and entry.view.poster
+        async with (
+            cache(kind, tmp_path / kind, [free_port()], recorder=port) as front,
+            aiohttp.ClientSession(auto_decompress=False) as http,
+        ):
+
+            async def get(
+                path: str, status: int = 200, **headers: str
+            ) -> tuple[bytes, str, aiohttp.ClientResponse]:
+                async with http.get(f"{front.url}{path}", headers=headers) as reply:
+                    assert reply.status == status, await reply.text()
+                    return await reply.read(), reply.headers.get("X-Cache", ""), reply
+
+            path = entry.view.play.removesuffix("index.m3u8")
+            _, _, playlist = await get(entry.view.play)
+            assert playlist.headers["Access-Control-Allow-Origin"] == "*"
+            assert playlist.headers["Cache-Control"] == "public, max-age=60"
+            text, _, _ = await get(f"{path}v0/index.m3u8", **{"Accept-Encoding": "identity"})
+            segment = next(line for line in text.decode().splitlines() if line.endswith(".m4s"))
+            first, _, _ = await get(f"{path}v0/{segment}")
+            again, hit, _ = await get(f"{path}v0/{segment}?anything=else")
+            assert first == again == (store.root / f"{path}v0/{segment}".lstrip("/")).read_bytes()
+            assert hit == "HIT", "a name of ours is one object, whatever else is asked"
+            film = (store.root / entry.view.film.lstrip("/")).read_bytes()
+            middle = len(film) // 2
+            piece, _, reply = await get(entry.view.film, 206, Range=f"bytes={middle}-{middle + 999}")
+            assert piece == film[middle : middle + 1000]
+            assert reply.headers["Content-Range"] == f"bytes {middle}-{middle + 999}/{len(film)}"
+            whole, _, _ = await get(entry.view.film)
+            assert whole == film
+            poster, _, reply = await get(entry.view.poster)
+            assert reply.content_type == "image/jpeg" and poster[:2] == b"\xff\xd8"
+            await get(f"{path}..%2f..%2fcatalogue", 404)
+            await get("/recordings/demo/nobody/index.m3u8", 404)
 
 
 @pytest.fixture

@@ -67,13 +67,17 @@ def test_cloudfront_waits_longer_than_a_reload_is_held_and_asks_through_one_shie
     for origin in distribution["Origins"]:
         assert LONGEST_HOLD_S < origin["CustomOriginConfig"]["OriginReadTimeout"] <= 60
         assert origin["OriginShield"]["Enabled"] is True
-    [group] = distribution["OriginGroups"]["Items"]
-    members = [one["OriginId"] for one in group["Members"]["Items"]]
+    groups = distribution["OriginGroups"]["Items"]
+    members = [one["OriginId"] for group in groups for one in group["Members"]["Items"]]
     assert members == [origin["Id"] for origin in distribution["Origins"]]
-    assert group["Members"]["Quantity"] == len(members)
-    codes = group["FailoverCriteria"]["StatusCodes"]
-    assert codes["Quantity"] == len(codes["Items"]) and 404 in codes["Items"]
-    assert distribution["DefaultCacheBehavior"]["TargetOriginId"] == group["Id"]
+    for group in groups:
+        assert group["Members"]["Quantity"] == len(group["Members"]["Items"]) == 2
+        codes = group["FailoverCriteria"]["StatusCodes"]
+        assert codes["Quantity"] == len(codes["Items"]) and 404 in codes["Items"]
+    [recordings] = distribution["CacheBehaviors"]
+    asked = [distribution["DefaultCacheBehavior"]["TargetOriginId"], recordings["TargetOriginId"]]
+    assert asked == [group["Id"] for group in groups]
+    assert recordings["PathPattern"] == "/recordings/*"
 
 
 def test_cloudfront_refers_only_to_what_it_declares() -> None:
