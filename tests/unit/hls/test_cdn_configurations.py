@@ -130,7 +130,7 @@ def test_nginx_and_varnish_wait_longer_than_a_reload_is_held() -> None:
         assert found and all(int(seconds) > LONGEST_HOLD_S for seconds in found), name
     varnish = (INFRA / "varnish.vcl").read_text()
     waits = re.findall(r"\.(?:first_byte|between_bytes)_timeout = (\d+)s;", varnish)
-    assert len(waits) == 4 and all(int(seconds) > LONGEST_HOLD_S for seconds in waits)
+    assert len(waits) == 6 and all(int(seconds) > LONGEST_HOLD_S for seconds in waits)
 
 
 def test_every_configuration_knows_all_directives() -> None:
