@@ -77,13 +77,14 @@ class Outreach:
     async def send_line(self, node: Node, verb: str, line: Line) -> dict[str, Any]:
         """Says, asks or interrupts on the origin that runs the avatar. Raises what the origin answers, or Unavailable."""
         try:
-            async with self._post(
-                node, f"api/v1/node/{verb}", line.model_dump_json().encode(), _LINE_S
+            body = line.model_dump_json().encode()
+            async with self._request(
+                "POST", node, f"api/v1/node/{verb}", body=body, limit_s=_LINE_S
             ) as answer:
-                body = await answer.json(content_type=None) if answer.content_length != 0 else {}
+                told = await answer.json(content_type=None) if answer.content_length != 0 else {}
                 if answer.status < 400:
-                    return body if isinstance(body, dict) else {}
-                raise _refusal(answer.status, body, "the origin refused", "origin_failed")
+                    return told if isinstance(told, dict) else {}
+                raise _refusal(answer.status, told, "the origin refused", "origin_failed")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise Unavailable(
                 f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
@@ -92,8 +93,9 @@ class Outreach:
     async def recordings(self, node: Node, limit: int, after: str) -> RecordingList | None:
         """A page of a packager's recordings; empty when it keeps none, None when it does not answer."""
         try:
-            async with self._ask(
-                node, "GET", "api/recordings", {"limit": str(limit), "after": after}
+            query = {"limit": str(limit), "after": after}
+            async with self._request(
+                "GET", node, "api/recordings", query=query, limit_s=_RECORDINGS_S
             ) as answer:
                 if answer.status == 404:
                     return RecordingList(recordings=[])
@@ -107,7 +109,7 @@ class Outreach:
         """Deletes a recording at a packager. Raises what it answers, or Unavailable."""
         path = f"api/recordings/{quote(broadcast, safe='')}/{quote(id, safe='')}"
         try:
-            async with self._ask(node, "DELETE", path, {}) as answer:
+            async with self._request("DELETE", node, path, limit_s=_RECORDINGS_S) as answer:
                 if answer.status < 400:
                     return
                 body = await answer.json(content_type=None)
@@ -117,24 +119,27 @@ class Outreach:
             ) from error
         raise _refusal(answer.status, body, "the packager refused", "packager_unreachable")
 
-    def _ask(self, node: Node, method: str, path: str, query: dict[str, str]) -> Any:
+    def _request(
+        self,
+        method: str,
+        node: Node,
+        path: str,
+        *,
+        limit_s: float,
+        query: dict[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Any:
+        """A request with a token of ours; `path` is written as it goes out, `body` is JSON."""
         assert self._http is not None, "start() opens the client before anything is asked"
         token = self._tokens.issue(Audience.NODE, node.id, ttl_s=_TOKEN_S)
+        headers = {"Authorization": f"Bearer {token}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         return self._http.request(
             method,
             URL(f"{node.report.url.rstrip('/')}/{path}", encoded=True).with_query(query),
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=aiohttp.ClientTimeout(total=_RECORDINGS_S),
-            allow_redirects=False,
-        )
-
-    def _post(self, node: Node, path: str, body: bytes, limit_s: float) -> Any:
-        assert self._http is not None, "start() opens the client before anything is sent"
-        token = self._tokens.issue(Audience.NODE, node.id, ttl_s=_TOKEN_S)
-        return self._http.post(
-            f"{node.report.url.rstrip('/')}/{path}",
             data=body,
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+            headers=headers,
             timeout=aiohttp.ClientTimeout(total=limit_s),
             allow_redirects=False,
         )
@@ -158,7 +163,8 @@ class Outreach:
     async def _push(self, node: Node, body: bytes) -> None:
         async with self._slots:
             try:
-                async with self._post(node, "api/v1/node/directory", body, _PUSH_S) as answer:
+                path = "api/v1/node/directory"
+                async with self._request("POST", node, path, body=body, limit_s=_PUSH_S) as answer:
                     outcome = "taken" if answer.status < 400 else "refused"
             except (aiohttp.ClientError, TimeoutError, OSError):
                 outcome = "failed"
