@@ -288,7 +288,8 @@ class TtsConfig(SpeechInstance):
     http_port: Port = Field(8002, description="HTTP port: the stream, health, metrics.")
     voice: str = Field(
         "auto",
-        description="Model of the voices: kokoro, piper, the path of a Piper voice (.onnx), or auto (by measured speed).",
+        description="Model of the voices: kokoro, piper, the path of a Piper voice (.onnx), or auto: kokoro where its first sound"
+        " comes within 0.5 s, else piper.",
     )
 
 

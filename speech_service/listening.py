@@ -96,12 +96,14 @@ class Listening:
     async def work(self) -> None:
         while True:
             self._changed.clear()
-            if self._reading is None and (job := self._hearing.poll_job()) is not None:
-                self._read(job)
-            elif self._reading is not None and self._reading[1].done():
+            if self._reading is not None and self._reading[1].done():
                 self._take_reading(*self._reading)
-            elif self._waiting and (self._reading is None or self._lead_bytes < LEAD_S * 2 * self._rate):
-                await self._push(self._next_piece())
+            elif self._waiting and self._lead_bytes < LEAD_S * 2 * self._rate:
+                await self._push(self._next_piece())  # first: what follows may make a reading needless
+            elif self._reading is None and (job := self._hearing.poll_job()) is not None:
+                self._read(job)
+            elif self._reading is None and self._waiting:
+                self._lead_bytes = 0
             elif self._finishing and not self._waiting and self._reading is None:
                 await self._finish()
                 return

@@ -1,23 +1,35 @@
-"""The voices of one instance: one model in memory, and every voice that it can sound like."""
+"""The voices of one instance: one model in memory, and every voice that it can sound like.
+
+`auto` takes Kokoro only where a first clause of it is made within FIRST_AUDIO_S: programs wait for the first sound, and nothing is rendered
+meanwhile that would hide it. Elsewhere it takes the light voice; docs/decisions.md has the figures.
+"""
 
 from __future__ import annotations
 
 import threading
+from typing import Final
 
-from speech import kokoro
+from common.log import log
+from speech import kokoro, piper
 from speech.voice import Voice
-from speech.voices import Cached, load
+from speech.voices import Cached, load, speed
 from speech_service.endings import Broken
+
+_log = log("speech")
+
+FIRST_AUDIO_S: Final = 0.5
+_FIRST_CLAUSE_S: Final = 2.0
+"""Speech of a first clause: up to eight words."""
 
 
 class Speakers:
-    """Loads the model of `spec` (as `speech.voices.load` takes it) and says one short clause, so that the first client does not wait.
+    """Loads the model of `spec` (auto, or as `speech.voices.load` takes it) and says one short clause: the first client does not wait.
 
-    Takes 1-4 s. Raises VoiceError when there is no such voice.
+    Takes 1-6 s. Raises VoiceError when there is no such voice.
     """
 
     def __init__(self, spec: str) -> None:
-        first = load(spec)
+        first = _loaded(spec)
         first.synthesise("Ready.")
         self._lock = threading.Lock()
         self._voices: dict[str, Voice] = {first.name: first}
@@ -49,3 +61,15 @@ class Speakers:
                 assert isinstance(self._model, kokoro.Kokoro), "other models have one voice"
                 self._voices[known] = Cached(self._model.sounding(known.partition(":")[2]))
             return self._voices[known]
+
+
+def _loaded(spec: str) -> Cached:
+    """The model of `spec`; for auto the one that is fast enough here."""
+    first = load(spec)
+    if spec != "auto" or not isinstance(first.inner, kokoro.Kokoro) or not piper.installed():
+        return first
+    first_audio_s = speed(first.inner) * _FIRST_CLAUSE_S
+    _log.info(
+        "voice:measured", voice=first.name, first_audio_s=round(first_audio_s, 2), limit_s=FIRST_AUDIO_S
+    )
+    return first if first_audio_s <= FIRST_AUDIO_S else load("piper")
