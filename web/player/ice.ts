@@ -1,5 +1,7 @@
 /** STUN and TURN servers that nodes tell by Link headers (RFC 9725 4.6), kept for the connections that follow. */
 
+import { linksOf } from "./links.ts";
+
 /** So many are taken: browsers slow down with more. */
 const MOST = 8;
 
@@ -19,14 +21,12 @@ export function learn(header: string): void {
   if (told.length > 0) servers = told;
 }
 
-/** The servers of a Link header (RFC 8288). What is no STUN or TURN URL, or TURN without credentials, is passed over. */
+/** The servers of a Link header. What is no STUN or TURN URL, or TURN without credentials, is passed over. */
 export function iceServersOf(header: string): RTCIceServer[] {
   const found: RTCIceServer[] = [];
-  for (const [, url = "", rest = ""] of header.matchAll(/<([^>]*)>((?:[^,<"]|"[^"]*")*)/g)) {
-    const value = (name: string) => new RegExp(`;\\s*${name}\\s*=\\s*"([^"]*)"`, "i").exec(rest)?.[1];
-    if (!(value("rel") ?? "").split(/\s+/).includes("ice-server") || !/^(stuns?|turns?):[^\s]+$/.test(url))
-      continue;
-    const [username, credential] = [value("username"), value("credential")];
+  for (const { url, rel, parameters } of linksOf(header)) {
+    if (!rel.includes("ice-server") || !/^(stuns?|turns?):[^\s]+$/.test(url)) continue;
+    const [username, credential] = [parameters.get("username"), parameters.get("credential")];
     if (!url.startsWith("turn")) found.push({ urls: url });
     else if (username && credential) found.push({ urls: url, username, credential });
   }

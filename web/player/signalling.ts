@@ -2,6 +2,7 @@
 
 import { Problem, problemFrom, problemOf } from "../api/problem.ts";
 import { learn } from "./ice.ts";
+import { linkOf } from "./links.ts";
 
 /** One session on a node, as its POST answered. */
 export interface Resource {
@@ -52,15 +53,6 @@ export async function exchange(
 /** Ends a session. Works while the page goes away; a failure does not matter, the server expires it. */
 export function release(url: string, token: string | null): void {
   fetch(url, { method: "DELETE", headers: bearer(token), keepalive: true }).catch(() => undefined);
-}
-
-/** The target of the first link with this relation (RFC 8288), absolute. */
-export function linkOf(header: string, relation: string, base: string): string | null {
-  for (const match of header.matchAll(/<([^>]*)>([^,<]*(?:"[^"]*"[^,<]*)*)/g)) {
-    const rel = /;\s*rel\s*=\s*"?([^";]+)"?/i.exec(match[2] ?? "")?.[1] ?? "";
-    if (rel.split(/\s+/).includes(relation)) return new URL(match[1] ?? "", base).href;
-  }
-  return null;
 }
 
 export interface ServerEvent {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { EventStream, linkOf, type ServerEvent } from "../player/signalling.ts";
+import { linkOf } from "../player/links.ts";
+import { EventStream, type ServerEvent } from "../player/signalling.ts";
 
 const EVENTS = "urn:ietf:params:whep:ext:core:server-sent-events";
 
