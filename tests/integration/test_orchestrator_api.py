@@ -9,15 +9,17 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from common.auth import Audience
+from common.auth import Audience, Tokens, ear_subject
 from common.directory import Role
+from common.errors import Forbidden
 from orchestrator.app import ROUTES
-from tests.harness.cluster import Nodes, Running, admin, eventually, nodes, orchestrator, token
+from tests.harness.cluster import SECRET, Nodes, Running, admin, eventually, nodes, orchestrator, token
 
 
 @pytest.fixture
@@ -322,6 +324,27 @@ async def test_words_reach_the_origin_that_runs_the_avatar(hub: Running, cluster
     ]
     assert origin.lines[0][1].text == "Hello"
     assert await refused(hub, "POST", "/api/broadcasts/demo/say", json={"text": "x"}) == (401, "unauthorized")
+
+
+async def test_an_ear_is_granted_to_who_may_talk_and_for_one_viewer(hub: Running, cluster: Nodes) -> None:
+    made = await make(hub, open_mic=False)
+    where = "/api/broadcasts/demo/ears"
+    assert await refused(hub, "POST", where, json={}) == (401, "unauthorized")
+    publisher = {"Authorization": f"Bearer {made['token']}"}
+    assert (await hub.call("POST", where, json={}, headers=publisher))[0] == 503, "no origin is there"
+    origin = await cluster.start("o1", Role.ORIGIN, hub, avatar=True)
+    grant = await hub.ok("POST", where, json={"viewer": "v_anna"}, headers=publisher)
+    assert grant["whip"].endswith("/ears/demo") and grant["viewer"] == "v_anna"
+    assert urlsplit(grant["whip"]).port == urlsplit(origin.report.url).port, "at the origin itself"
+    claims = Tokens(SECRET).verify(grant["token"], Audience.EAR)
+    assert ear_subject(claims, "demo") == "v_anna"
+    with pytest.raises(Forbidden):
+        ear_subject(claims, "other")
+    other = await hub.ok("POST", where, json={}, headers=publisher)
+    assert other["viewer"] not in ("", "v_anna")
+    assert (await hub.call("POST", where, json={"viewer": "a/b"}, headers=publisher))[0] == 422
+    await make(hub, id="film", avatar=None)
+    assert await refused(hub, "POST", "/api/broadcasts/film/ears", json={}) == (409, "no_avatar")
 
 
 @pytest.mark.parametrize("text", ["", "x" * 2001, None, 5])
