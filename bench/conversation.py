@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 
+from origin.booth import Booth
 from origin.conversation import Conversation
 from origin.dialogue.persona import load as load_persona
 from origin.dialogue.scripted import ScriptedBrain
@@ -100,17 +100,18 @@ async def talk(renderer: Renderer, name: str, voice: Voice) -> None:
     """Latency of lines through the whole conversation: text, voice, stage, packets."""
     stage = Stage(f"bench-{name}", renderer, Counted())
     persona = load_persona("ava")
-    with ThreadPoolExecutor(1) as thread:
-        conversation = Conversation("bench", stage, voice, ScriptedBrain(persona), persona, thread)
-        stage.start()
-        conversation.start()
-        cpu, began = time.process_time(), time.perf_counter()
-        for text in LINES:
-            conversation.say(text)
-        await conversation.rest()
-        used = (time.process_time() - cpu) / (time.perf_counter() - began)
-        await conversation.close()
-        stage.close()
+    booth = Booth()
+    conversation = Conversation("bench", stage, voice, ScriptedBrain(persona), persona, booth)
+    stage.start()
+    conversation.start()
+    cpu, began = time.process_time(), time.perf_counter()
+    for text in LINES:
+        conversation.say(text)
+    await conversation.rest()
+    used = (time.process_time() - cpu) / (time.perf_counter() - began)
+    await conversation.close()
+    stage.close()
+    booth.close()
     first = sorted(conversation.first_clause_s)
     packet = sorted(stage.latencies_s)
     line(

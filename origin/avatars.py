@@ -23,6 +23,7 @@ from common.errors import NotFound, TooMany, Unavailable
 from common.log import log
 from origin.avatar import Pose
 from origin.batch import Crew
+from origin.booth import Booth
 from origin.conversation import Conversation
 from origin.dialogue import openai
 from origin.dialogue.brain import Brain
@@ -112,7 +113,7 @@ class Avatars:
         self._voices = Voices(config.voice)
         self._voice: Voice | None = None
         self._first_renderer: tuple[str, Renderer] | None = None
-        self._voice_thread = ThreadPoolExecutor(1, "voice")
+        self._booth = Booth()
         self._face_thread = ThreadPoolExecutor(1, "face")
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
@@ -135,7 +136,7 @@ class Avatars:
         for broadcast in list(self._avatars):
             await self._end(broadcast)
         self.crew.close()
-        self._voice_thread.shutdown(wait=False, cancel_futures=True)
+        self._booth.close()
         self._face_thread.shutdown(wait=False, cancel_futures=True)
 
     def apply(self, directory: Directory) -> None:
@@ -235,7 +236,7 @@ class Avatars:
     async def _prepare(self) -> None:
         """Loads the voice and warms the renderer, side by side."""
         loop = asyncio.get_running_loop()
-        voice = loop.run_in_executor(self._voice_thread, self._voices.voice)
+        voice = asyncio.ensure_future(self._booth.run(self._voices.voice))
         face = loop.run_in_executor(self._face_thread, self._renderer, "ava")
         for work in (voice, face):
             try:
@@ -280,7 +281,7 @@ class Avatars:
         loop = asyncio.get_running_loop()
         named = broadcast.persona or (broadcast.avatar if broadcast.avatar in personas() else None)
         persona = load_persona(named, self._config.data / "personas")
-        voice = await loop.run_in_executor(self._voice_thread, self._voices.voice, persona.voice)
+        voice = await self._booth.run(lambda: self._voices.voice(persona.voice))
         self._voice = self._voice or voice
         face = broadcast.avatar or persona.face
         if self._first_renderer is not None and self._first_renderer[0] == face:
@@ -297,7 +298,7 @@ class Avatars:
             crew=self.crew,
             on_caption=lambda caption: self._on_caption(name, caption),
         )
-        conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._voice_thread)
+        conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._booth)
         stage.start()
         conversation.start()
         self._avatars[name] = Avatar(broadcast, stage, conversation)

@@ -4,7 +4,7 @@
 
 One task does it all, one turn at a time. While a clause is heard the next ones are made, at most AHEAD_S ahead: an
 interruption throws little away. A line begins as soon as the voice can keep up with its listener (speech/pace.py). A brain
-that fails or hangs gets a spoken apology; a voice that fails is logged and the clause left out.
+that fails or hangs gets a spoken apology; a voice that fails or hangs is logged and the clause left out.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final, Protocol
 
 from common import metrics
 from common.log import log
+from origin.booth import Booth
 from origin.dialogue.brain import Brain, BrainError, Question
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import Kind, Turn, Turns
@@ -96,7 +96,7 @@ class _Clauses:
 
 
 class Conversation:
-    """Runs on one event loop. `voice_thread` has one worker: the voices of this process take turns on it."""
+    """Runs on one event loop. In the `booth` the voices of this process take turns."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Conversation:
         voice: Voice,
         brain: Brain,
         persona: Persona,
-        voice_thread: ThreadPoolExecutor,
+        booth: Booth,
         *,
         now: Callable[[], datetime] = datetime.now,
         seed: int | None = None,
@@ -116,7 +116,7 @@ class Conversation:
         self._voice = voice
         self._brain = brain
         self._persona = persona
-        self._voice_thread = voice_thread
+        self._booth = booth
         self._now = now
         self._random = random.Random(seed)
         self._greeting = self._random.choice(persona.greeting) if persona.greeting else ""
@@ -264,9 +264,7 @@ class Conversation:
     async def _spoken(self, clause: str) -> Speech:
         """`clause` by the voice; an interruption ends it half way."""
         self._halt = Halt()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._voice_thread, self._voice.synthesise, clause, self._halt
-        )
+        return await self._booth.spoken(self._voice, clause, self._halt)
 
     async def _think(self, turn: Turn, clauses: _Clauses) -> None:
         """Puts the clauses of a line together as its text comes."""

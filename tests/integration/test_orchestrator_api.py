@@ -20,6 +20,7 @@ from common.directory import Role
 from common.errors import Forbidden
 from orchestrator.app import ROUTES
 from tests.harness.cluster import SECRET, Nodes, Running, admin, eventually, nodes, orchestrator, token
+from tests.harness.lone_origin import until
 
 
 @pytest.fixture
@@ -281,6 +282,34 @@ async def test_without_a_node_the_answer_is_503_with_a_time_to_come_again(
     await full.beat()
     _, body, _ = await hub.call("GET", "/api/broadcasts/demo/play")
     assert "o1 is full" in body["detail"]
+
+
+async def test_an_avatar_goes_where_there_is_room_and_away_from_who_refuses_it(
+    hub: Running, cluster: Nodes
+) -> None:
+    one = await cluster.start("o1", Role.ORIGIN, hub, avatar=True, avatars_free=0)
+    two = await cluster.start("o2", Role.ORIGIN, hub, avatar=True, avatars_free=2)
+    made = await make(hub, open_mic=False)
+    publisher = {"Authorization": f"Bearer {made['token']}"}
+
+    async def runs_it() -> str:
+        answer = await hub.ok("POST", "/api/broadcasts/demo/say", json={"text": "Hello"}, headers=publisher)
+        return str(answer["origin"])
+
+    assert await runs_it() == "o2"
+    one.report.avatars_free = 1
+    await one.beat()
+    assert await runs_it() == "o2", "it stays while nobody refuses it"
+    two.report.avatars_free, two.report.avatars_refused = 0, ["demo"]
+    await two.beat()
+
+    async def moved() -> bool:
+        return await runs_it() == "o1"
+
+    await until(moved)
+    one.report.avatars_free, one.report.avatars_refused = 0, ["demo"]
+    await one.beat()
+    assert await runs_it() == "o1", "nobody has room: it stays, and its origin says why"
 
 
 async def test_what_does_not_exist_is_said_to_be_unknown(hub: Running) -> None:

@@ -181,6 +181,33 @@ async def test_an_avatar_that_cannot_run_says_why(running: Running) -> None:
     assert told[0] == 503 and told[1]["code"] == "avatar_failed" and "nobody" in told[1]["detail"]
 
 
+async def test_an_origin_refuses_the_avatar_that_it_does_not_carry(tmp_path: Path) -> None:
+    async with running_origin(tmp_path, avatars=1) as one:
+        second = {**DEMO, "id": "second"}
+        assert await one.direct(DEMO, second) == 204
+
+        async def code(broadcast: str) -> str:
+            return str((await one.line("say", "Hello", broadcast))[1].get("code", "taken"))
+
+        async def decided() -> bool:
+            return "avatar_preparing" not in [await code("demo"), await code("second")]
+
+        await until(decided, 120)
+        assert [await code("demo"), await code("second")] == ["taken", "avatars_full"]
+        status, told = await one.line("say", "Hello", "second")
+        assert status == 503 and "1 are allowed" in told["detail"] and told["retry_after_s"] > 0
+        report = one.started._node.link.report()
+        assert (report.avatars_free, report.avatars_refused) == (0, ["second"])
+        assert await one.direct(second) == 204
+
+        async def carried() -> bool:
+            return await code("second") == "taken"
+
+        await until(carried, 120)
+        report = one.started._node.link.report()
+        assert (report.avatars_free, report.avatars_refused) == (0, [])
+
+
 async def test_an_avatar_ends_with_its_broadcast(running: Running) -> None:
     await live(running)
     assert running.started.worker.live("demo")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import pytest
 
 from origin import conversation as subject
+from origin.booth import Booth
 from origin.conversation import Conversation
 from origin.dialogue.brain import BrainError, Question, Speaker
 from origin.dialogue.persona import Persona
@@ -113,13 +113,14 @@ async def stage() -> AsyncIterator[VirtualStage]:
 
 @pytest.fixture
 async def talk(stage: VirtualStage, brain: Thinking) -> AsyncIterator[Conversation]:
-    with ThreadPoolExecutor(1) as thread:
-        conversation = Conversation(
-            "test", stage, WordVoice(), brain, PERSONA, thread, now=lambda: datetime(2026, 1, 1), seed=1
-        )
-        conversation.start()
-        yield conversation
-        await conversation.close()
+    booth = Booth()
+    conversation = Conversation(
+        "test", stage, WordVoice(), brain, PERSONA, booth, now=lambda: datetime(2026, 1, 1), seed=1
+    )
+    conversation.start()
+    yield conversation
+    await conversation.close()
+    booth.close()
 
 
 def remembered(talk: Conversation) -> list[tuple[Speaker, str]]:
