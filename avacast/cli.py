@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,24 @@ import typer
 from rich.console import Console
 
 from avacast import __version__
+from avacast.options import (
+    Data,
+    HttpPort,
+    LogLevel,
+    MediaPort,
+    Orchestrators,
+    Progress,
+    PublicIp,
+    Region,
+    Url,
+    console,
+    finish,
+    given,
+    listed,
+    run_role,
+)
 from avacast.problems import told
+from avacast.speech.commands import asr, speech_app, tts
 from common.errors import Problem
 from common.log import configure
 
@@ -26,45 +42,6 @@ app = typer.Typer(
     "an [bold]orchestrator[/bold], [bold]origin[/bold]s, [bold]relay[/bold]s, [bold]hls[/bold] packagers.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console(stderr=True, highlight=False)
-
-Port = typer.Option(min=0, max=65535)
-Data = Annotated[Path, typer.Option(envvar="AVACAST_DATA", help="Folder for keys, databases and caches.")]
-HttpPort = Annotated[
-    int | None,
-    typer.Option(
-        "--http-port", envvar="AVACAST_HTTP_PORT", min=0, max=65535, help="HTTP port; 0 takes a free one."
-    ),
-]
-MediaPort = Annotated[
-    int | None,
-    typer.Option(
-        "--media-port", envvar="AVACAST_MEDIA_PORT", min=0, max=65535, help="UDP and TCP port for media."
-    ),
-]
-PublicIp = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--public-ip",
-        help="Address that viewers reach this node at, or stun:HOST:PORT to learn it; repeat it for several."
-        " Also AVACAST_PUBLIC_IP, with commas.",
-    ),
-]
-Region = Annotated[
-    str | None, typer.Option(envvar="AVACAST_REGION", help="Region of this node, such as eu-west-1.")
-]
-Orchestrators = Annotated[
-    str | None,
-    typer.Option(
-        "--orchestrators", envvar="AVACAST_ORCHESTRATORS", help="URLs of the orchestrators, comma separated."
-    ),
-]
-Url = Annotated[
-    str | None, typer.Option("--url", envvar="AVACAST_URL", help="URL that others reach this node at.")
-]
-LogLevel = Annotated[
-    str, typer.Option("--log-level", envvar="AVACAST_LOG_LEVEL", help="debug, info, warning or error.")
-]
 
 
 def _version(wanted: bool) -> None:
@@ -144,21 +121,14 @@ def up(
         person,
         public_ip=tuple(public_ip or ()),
     )
-    whole = Up(options, _Progress().say)
+    whole = Up(options, Progress().say)
 
     async def start() -> Close:
         await whole.start()
         _welcome(whole, relays, person if avatar else "")
         return whole.close
 
-    _finish(run, start)
-
-
-class _Progress:
-    """Steps of a start-up: a line each, so that a log keeps them and a person sees that it moves."""
-
-    def say(self, step: str) -> None:
-        console.print(f"[dim]•[/dim] {step}")
+    finish(run, start)
 
 
 def _welcome(whole: Any, relays: int, person: str) -> None:
@@ -174,31 +144,6 @@ def _welcome(whole: Any, relays: int, person: str) -> None:
     )
     console.print("  [dim]Ctrl-C ends it.[/dim]")
     print(f"ready {whole.url}/ hls=http://127.0.0.1:{whole.hls_port} media={whole.media_port}", flush=True)
-
-
-def _finish(run: Any, start: Any) -> None:
-    try:
-        code = run(start)
-    except Problem as problem:
-        console.print(told(problem))
-        code = 1
-    except OSError as error:
-        console.print(f"[red]{error.strerror or error}[/red]" + _port_hint(error))
-        code = 1
-    raise typer.Exit(code)
-
-
-def _port_hint(error: OSError) -> str:
-    return (
-        "\nAnother program has that port: choose others with --http-port, --hls-port and --media-port."
-        if error.errno == 98
-        else ""
-    )
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that were given: the others come from the environment, then from their defaults."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 @app.command()
@@ -223,7 +168,7 @@ def orchestrator(
     from common.config import OrchestratorConfig
 
     settings = OrchestratorConfig(
-        **_given(
+        **given(
             http_port=http_port,
             data=data,
             admin_token=admin_token,
@@ -232,7 +177,7 @@ def orchestrator(
             hls_url=hls_url,
         )
     )
-    _role("orchestrator.app", settings, settings.http_port, log_level)
+    run_role("orchestrator.app", settings, settings.http_port, log_level)
 
 
 @app.command()
@@ -253,18 +198,18 @@ def origin(
     from common.config import OriginConfig
 
     settings = OriginConfig(
-        **_given(
+        **given(
             http_port=http_port,
             media_port=media_port,
             public_ip=public_ip or None,
             region=region,
-            orchestrators=_list(orchestrators),
+            orchestrators=listed(orchestrators),
             url=url,
             data=data,
             avatar=avatar,
         )
     )
-    _role("origin.app", settings, settings.http_port, log_level)
+    run_role("origin.app", settings, settings.http_port, log_level)
 
 
 @app.command()
@@ -285,18 +230,18 @@ def relay(
     from common.config import RelayConfig
 
     settings = RelayConfig(
-        **_given(
+        **given(
             http_port=http_port,
             media_port=media_port,
             public_ip=public_ip or None,
             region=region,
-            orchestrators=_list(orchestrators),
+            orchestrators=listed(orchestrators),
             url=url,
             upstream=upstream,
             data=data,
         )
     )
-    _role("relay.app", settings, settings.http_port, log_level)
+    run_role("relay.app", settings, settings.http_port, log_level)
 
 
 @app.command()
@@ -317,148 +262,22 @@ def hls(
     from common.config import HlsConfig
 
     settings = HlsConfig(
-        **_given(
+        **given(
             http_port=http_port,
             hls_port=hls_port,
             media_port=media_port,
             region=region,
-            orchestrators=_list(orchestrators),
+            orchestrators=listed(orchestrators),
             url=url,
             data=data,
         )
     )
-    _role("hls.app", settings, settings.http_port, log_level)
+    run_role("hls.app", settings, settings.http_port, log_level)
 
 
-SpeechConnections = Annotated[
-    int | None,
-    typer.Option(
-        "--connections", envvar="AVACAST_SPEECH_CONNECTIONS", min=1, help="Most connections at once."
-    ),
-]
-SpeechThreads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        envvar="AVACAST_SPEECH_THREADS",
-        min=0,
-        help="Threads for its work; 0: half of the cores.",
-    ),
-]
-HttpHost = Annotated[
-    str | None,
-    typer.Option(
-        "--http-host",
-        envvar="AVACAST_HTTP_HOST",
-        help="Address to listen on; only this machine when not given.",
-    ),
-]
-
-
-@app.command()
-def tts(
-    http_port: HttpPort = None,
-    http_host: HttpHost = None,
-    voice: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AVACAST_VOICE",
-            help="kokoro, piper, the path of a Piper voice (.onnx), or auto (by speed).",
-        ),
-    ] = None,
-    connections: SpeechConnections = None,
-    threads: SpeechThreads = None,
-    log_level: LogLevel = "info",
-) -> None:
-    """Run text to speech for programs: a WebSocket at /v1/stream/tts, port 8002 (docs/speech-services.md)."""
-    from common.config import TtsConfig
-
-    settings = TtsConfig(
-        **_given(
-            http_port=http_port,
-            http_host=http_host,
-            voice=voice,
-            speech_connections=connections,
-            speech_threads=threads,
-        )
-    )
-    _role("speech_service.tts", settings, settings.http_port, log_level, label="tts")
-
-
-@app.command()
-def asr(
-    http_port: HttpPort = None,
-    http_host: HttpHost = None,
-    compute_type: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AVACAST_COMPUTE_TYPE",
-            help="The recogniser's arithmetic: int8 or float32 on CPUs, int8_float16 or float16 on GPUs.",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(envvar="AVACAST_ASR_DEVICE", help="cpu, cuda or auto.")
-    ] = None,
-    connections: SpeechConnections = None,
-    threads: SpeechThreads = None,
-    log_level: LogLevel = "info",
-) -> None:
-    """Run speech to text for programs: a WebSocket at /v1/stream/asr, port 8001 (docs/speech-services.md)."""
-    from common.config import AsrConfig
-
-    if device not in (None, "cpu", "cuda", "auto"):
-        raise typer.BadParameter(f"a device is cpu, cuda or auto, not {device!r}")
-    settings = AsrConfig(
-        **_given(
-            http_port=http_port,
-            http_host=http_host,
-            compute_type=compute_type,
-            asr_device=device,
-            speech_connections=connections,
-            speech_threads=threads,
-        )
-    )
-    _role("speech_service.asr", settings, settings.http_port, log_level, label="asr")
-
-
-def _list(text: str | None) -> list[str] | None:
-    return None if text is None else [one.strip() for one in text.split(",") if one.strip()]
-
-
-def _role(module: str, settings: Any, port: int, log_level: str, *, label: str = "") -> None:
-    """Starts one role and serves it on its own HTTP port. `label` is its name where that is not the package's."""
-    import importlib
-
-    from avacast.pages import add_pages
-    from avacast.process import Close, free_port, run
-    from common.http import Site
-
-    configure(log_level)
-    role = label or module.partition(".")[0]
-    if hasattr(settings, "url"):
-        port = port or free_port()
-        settings.url = settings.url or f"http://127.0.0.1:{port}"
-
-    async def start() -> Close:
-        handle = await importlib.import_module(module).start(settings)
-        try:
-            if role == "orchestrator":
-                add_pages(handle.app)
-            site = Site(handle.app, settings.http_host, port)
-            await site.start()
-        except BaseException:
-            await handle.close()
-            raise
-
-        async def close() -> None:
-            await site.close()
-            await handle.close()
-
-        console.print(f"[green]{role}[/green] at http://127.0.0.1:{site.port}  [dim]Ctrl-C ends it.[/dim]")
-        print(f"ready http://127.0.0.1:{site.port}/", flush=True)
-        return close
-
-    _finish(run, start)
+app.command()(tts)
+app.command()(asr)
+app.add_typer(speech_app, name="speech")
 
 
 @app.command()
@@ -606,111 +425,6 @@ def store_init(
     except Problem as problem:
         console.print(told(problem))
         raise typer.Exit(1) from None
-
-
-speech_app = typer.Typer(no_args_is_help=True, help="The speech services of this machine, all at once.")
-app.add_typer(speech_app, name="speech")
-
-
-@speech_app.command("up")
-def speech_up(
-    asr: Annotated[
-        int | None,
-        typer.Option(envvar="AVACAST_ASR_INSTANCES", min=0, max=6, help="Instances of speech to text."),
-    ] = None,
-    tts: Annotated[
-        int | None,
-        typer.Option(envvar="AVACAST_TTS_INSTANCES", min=0, max=6, help="Instances of text to speech."),
-    ] = None,
-    host: Annotated[
-        str | None,
-        typer.Option(
-            envvar="AVACAST_FRONT_HOST", help="Address to listen on; only this machine when not given."
-        ),
-    ] = None,
-    asr_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="AVACAST_ASR_PORT",
-            min=0,
-            max=65535,
-            help="Front end of speech to text; 0: all ports are free ones.",
-        ),
-    ] = None,
-    tts_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="AVACAST_TTS_PORT",
-            min=0,
-            max=65535,
-            help="Front end of text to speech; 0: all ports are free ones.",
-        ),
-    ] = None,
-    cluster_port: Annotated[
-        int | None,
-        typer.Option(
-            envvar="AVACAST_CLUSTER_PORT", min=0, max=65535, help="Health and metrics of the whole."
-        ),
-    ] = None,
-    sticky: Annotated[
-        bool | None,
-        typer.Option("--sticky/--least-connections", help="Choose instances by the clients' addresses."),
-    ] = None,
-    data: Data = Path(".avacast"),
-    log_level: LogLevel = "info",
-) -> None:
-    """Run instances of both services behind nginx, and keep them running until Ctrl-C or `avacast speech down`.
-
-    Instances take their own settings from the environment: AVACAST_VOICE, AVACAST_COMPUTE_TYPE, AVACAST_SPEECH_CONNECTIONS and so on.
-    """
-    configure(log_level)
-    from avacast.process import Close, run
-    from avacast.speech.cluster import CLOSE_S, Cluster
-    from common.config import SpeechClusterConfig
-
-    given = _given(
-        asr_instances=asr,
-        tts_instances=tts,
-        front_host=host,
-        asr_port=asr_port,
-        tts_port=tts_port,
-        cluster_port=cluster_port,
-        sticky=sticky,
-        data=data,
-    )
-    settings = SpeechClusterConfig(**given)
-    if not settings.asr_instances + settings.tts_instances:
-        raise typer.BadParameter("--asr and --tts are both 0: there is nothing to run")
-    cluster = Cluster(settings, _Progress().say)
-
-    async def start() -> Close:
-        await cluster.start()
-        fronts = {
-            front.service: f"ws://127.0.0.1:{front.port}/v1/stream/{front.service}"
-            for front in cluster.fronts
-        }
-        health = f"http://127.0.0.1:{cluster.health_port}"
-        console.print(
-            "\n  [bold green]The speech services are up.[/bold green]  [dim]Ctrl-C ends them.[/dim]"
-        )
-        for service, url in fronts.items():
-            console.print(f"  [dim]{service}[/dim]     {url}")
-        console.print(f"  [dim]health[/dim]  {health}/health   [dim]logs[/dim] {cluster.folder / 'logs'}")
-        print(
-            f"ready {health}/ " + " ".join(f"{service}={url}" for service, url in fronts.items()), flush=True
-        )
-        return cluster.close
-
-    _finish(partial(run, close_s=CLOSE_S), start)
-
-
-@speech_app.command("down")
-def speech_down(data: Data = Path(".avacast")) -> None:
-    """End the cluster of this data folder, from another terminal, or what is left of one that was killed."""
-    from avacast.speech.cluster import down
-
-    found = down(data)
-    console.print(f"ended: {found} processes" if found else "nothing of this data folder runs")
 
 
 @app.command()
