@@ -360,6 +360,67 @@ async def _interruptible(work: Any) -> int:
     return 0
 
 
+@app.command()
+def render(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The film: .mp4, .webm, or .mov (lossless and large).")
+    ],
+    text: Annotated[str | None, typer.Option("--text", help="What to say.")] = None,
+    text_file: Annotated[
+        Path | None, typer.Option("--text-file", exists=True, dir_okay=False, help="A file that holds it.")
+    ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            "--audio",
+            exists=True,
+            dir_okay=False,
+            help="Somebody's speech (.wav, .mp3, ...): lips follow it.",
+        ),
+    ] = None,
+    person: Annotated[str, typer.Option(help="ava, ben, luma, mei or omar.")] = "ava",
+    voice: Annotated[
+        str,
+        typer.Option(
+            help="auto, kokoro:VOICE, piper or the path of a Piper voice; auto takes the person's own."
+        ),
+    ] = "auto",
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT, such as 1280x720 or 480x854.")] = "854x480",
+    tier: Annotated[
+        str, typer.Option(help="light, or full: finer hair and shadows, fifty times slower.")
+    ] = "light",
+    background: Annotated[str, typer.Option(help="keep, #RRGGBB, or transparent (.webm or .mov).")] = "keep",
+    captions: Annotated[Path | None, typer.Option(help="WebVTT file to write as well.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="Another seed, other blinks and glances.")
+    ] = 1,
+    start_silence: Annotated[
+        float, typer.Option(min=0, max=60, help="Seconds of rest before the speech.")
+    ] = 0.5,
+    threads: Annotated[int, typer.Option(min=1, max=2, help="Threads that draw.")] = 1,
+) -> None:
+    """Film an avatar: a text or a recording into a file. The same command goes on with a film that was interrupted."""
+    configure("warning")
+    from avacast.render import Wish, run_render
+
+    wish = Wish(
+        out,
+        text,
+        text_file,
+        audio,
+        person,
+        voice,
+        size,
+        tier,
+        background,
+        captions,
+        seed,
+        start_silence,
+        threads,
+    )
+    raise typer.Exit(run_render(wish, console))
+
+
 @app.command("hls-check")
 def hls_check(
     url: Annotated[

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from origin.encoder import VideoSettings
-from origin.stage import Renderer
+from origin.avatar.background import Background, Behind
+
+if TYPE_CHECKING:  # its libraries are an extra
+    from origin.avatar.renderer import Renderer
 
 Progress = Callable[[str, float], None]
 """What is being done, and which share of it (0-1) is."""
@@ -21,18 +23,18 @@ def open_renderer(
     *,
     tier: Literal["light", "full"] = "light",
     threads: int = 1,
-    video: VideoSettings | None = None,
+    size: tuple[int, int] = (854, 480),
+    background: Background = Behind.SET,
     progress: Progress = lambda _what, _share: None,
 ) -> Renderer:
-    """A renderer of `face` at the size of `video`. The first one compiles its kernels (about 3 s once a machine). Raises FaceError."""
-    size = video or VideoSettings()
+    """A renderer of `face` at `size` (width, height). The first one compiles its kernels (about 3 s once a machine). Raises FaceError."""
     try:
         from origin.avatar.person import load
         from origin.avatar.renderer import Renderer as AvatarRenderer
     except ImportError as error:
         raise FaceError(f"the renderer cannot be loaded ({error}): pip install 'avacast[origin]'") from error
     try:
-        renderer = AvatarRenderer(load(face), size.width, size.height, tier=tier, threads=threads)
+        renderer = AvatarRenderer(load(face), *size, tier=tier, threads=threads, background=background)
         renderer.warm(progress)
     except (ValueError, OSError, RuntimeError) as error:
         raise FaceError(f"the face {face!r} cannot be drawn: {error}") from error

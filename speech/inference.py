@@ -43,6 +43,11 @@ def session(model: bytes, output: str) -> onnxruntime.InferenceSession:
         raise VoiceError(f"not a voice model with the inner value {output!r}: {error}") from error
 
 
+def seed(number: int) -> None:
+    """Voices that are loaded from now on draw the same noise in the same order, so that they speak a text alike each time."""
+    onnxruntime.set_seed(number)
+
+
 def outputs(voice: onnxruntime.InferenceSession, feed: dict[str, Any], halt: Halt | None = None) -> list[Any]:
     """Runs the model. VoiceError when it refuses its input, or when `halt` ended it.
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from origin.avatar.camera import FRAME_HEIGHT, frame_height
 from origin.avatar.fullpicture import to_i420
 from origin.avatar.layers import NODE, Layers
 from origin.avatar.person import Floats
@@ -29,10 +30,11 @@ class Phase:
     luma: NDArray[np.uint8]
     chroma: NDArray[np.uint8]  # (2, rows / 2, width / 2)
     boxed: NDArray[np.uint8]  # (rows within the box, box width, 3)
+    matte: NDArray[np.uint8] | None = None  # coverage from `top` down, when nothing is behind the person
 
 
-def phases(layers: Layers, noise: Floats) -> list[Phase]:
-    """All phases, from out to in. `noise` is the picture's grain (height, width)."""
+def phases(layers: Layers, noise: Floats, cover: Floats | None = None) -> list[Phase]:
+    """All phases, from out to in. `noise` is the picture's grain (height, width), `cover` the coverage of the fixed picture."""
     height, width, _ = layers.fixed.shape
     lift = np.repeat(np.repeat(layers.lift, NODE, 0), NODE, 1)
     lift = np.pad(lift, ((0, height - lift.shape[0]), (0, width - lift.shape[1])), mode="edge")
@@ -43,12 +45,17 @@ def phases(layers: Layers, noise: Floats) -> list[Phase]:
     columns = np.arange(width)[None]
     box = layers.box
     inside = slice(max(top - box.y, 0), box.height)
+    rise = RISE * height * FRAME_HEIGHT / frame_height(width, height)
+    if cover is not None:
+        picture = np.dstack([picture, cover])
     made = []
     for k in range(PHASES):
-        source = np.minimum(rows + lift * (RISE * height * k / (PHASES - 1)), height - 1)
+        source = np.minimum(rows + lift * (rise * k / (PHASES - 1)), height - 1)
         upper = np.minimum(source.astype(int), height - 2)
         part = (source - upper)[..., None]
         moved = picture[upper, columns] * (1 - part) + picture[upper + 1, columns] * part
+        matte = None if cover is None else np.round(moved[..., 3] * 255).astype(np.uint8)
+        moved = moved[..., :3]
         i420 = to_i420(moved.astype(np.float32), noise[top:])
         count = height - top
         first = box.y + inside.start - top
@@ -59,6 +66,7 @@ def phases(layers: Layers, noise: Floats) -> list[Phase]:
                 i420[:count],
                 i420[count:].reshape(2, count // 2, width // 2),
                 np.round(boxed * 255).astype(np.uint8),
+                matte,
             )
         )
     return made

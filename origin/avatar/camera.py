@@ -14,6 +14,10 @@ NEAR: Final = 11.0
 FAR: Final = 19.0
 FRAME_HEIGHT: Final = 3.55
 """Height of the picture at the head's distance, decimetres."""
+FRAME_WIDTH: Final = 2.45
+"""Least width of it: the widest hair with a margin for turns. A narrow picture shows more above and below instead."""
+TALLEST: Final = 4.0
+"""Most of it in height: clothes end 2.5 under the eyes."""
 
 
 def unit(vector: object) -> Array:
@@ -44,11 +48,16 @@ class Camera:
         return np.stack([x * samples, y * samples, depth], 1)
 
 
+def frame_height(width: int, height: int) -> float:
+    """How much a picture of this size shows from top to bottom at the head's distance, decimetres."""
+    return max(FRAME_HEIGHT, min(TALLEST, FRAME_WIDTH * height / width))
+
+
 def portrait_camera(eye_y: float, width: int, height: int) -> Camera:
-    """The standard framing of a person whose eyes are at height `eye_y`."""
+    """The standard framing of a person whose eyes are at height `eye_y`: head and shoulders."""
     position = np.array([0.25, eye_y - 0.28, 15.5])
     target = np.array([0.0, eye_y - 0.42, 0.3])
     forward = unit(target - position)
     right = unit(np.cross(forward, [0.0, 1.0, 0.0]))
-    focal = height / FRAME_HEIGHT * (position[2] - 0.9)
+    focal = height / frame_height(width, height) * (position[2] - 0.9)
     return Camera(position, forward, right, np.cross(right, forward), float(focal), width, height)

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import warp as wp
 from numpy.typing import NDArray
+from PIL import Image
 
 from origin.avatar.arrays import floats, ints, triples, vec, vectors
 from origin.avatar.camera import Camera, portrait_camera, unit
@@ -63,6 +64,21 @@ def vignette(width: int, height: int) -> Floats:
     return (1 - 0.42 * fall).astype(np.float32)
 
 
+def fitted(picture: Floats, width: int, height: int) -> Floats:
+    """The middle of a set picture (h, w, 3), not squeezed, as large as the frame (height, width, 3)."""
+    h, w, _ = picture.shape
+    if (h, w) == (height, width):
+        return picture
+    step = min(w / width, h / height)
+    left, top = (w - step * width) / 2, (h - step * height) / 2
+    box = (left, top, left + step * width, top + step * height)
+    layers = [
+        Image.fromarray(np.ascontiguousarray(layer)).resize((width, height), Image.Resampling.BICUBIC, box)
+        for layer in np.moveaxis(picture, 2, 0)
+    ]
+    return np.stack([np.asarray(layer, np.float32) for layer in layers], 2).clip(0)
+
+
 def rings(weld: Ints, triangles: Ints) -> tuple[Ints, Ints]:
     """Triangles round each vertex, shared by all vertices that are welded: (start (n + 1,), triangle numbers)."""
     pairs = np.unique(np.stack([weld[triangles].ravel(), np.repeat(np.arange(len(triangles)), 3)], 1), axis=0)
@@ -101,9 +117,8 @@ class FullTier:
         self.camera = portrait_camera(avatar.traits.eye_left[1], width, height)
         self.lights = lights_of(avatar, self.camera)
         self.vignette = vignette(width, height)[y : y + self.height, x : x + self.width]
-        set_height, set_width, _ = avatar.backdrop.shape
-        sx, sy = set_width / width, set_height / height
-        self._set_frame = wp.vec4(x * sx, y * sy, sx / samples, sy / samples)
+        self._set = fitted(avatar.backdrop, width, height)
+        self._set_frame = wp.vec4(x, y, 1 / samples, 1 / samples)
         with wp.ScopedDevice(device):
             self._upload()
 
@@ -144,7 +159,7 @@ class FullTier:
         self._surface = vectors(self.avatar.surface, wp.vec4)
         self._relief = vectors(self.avatar.relief, wp.vec4)
         self._strands = vectors(atlas(), wp.vec4)
-        self._backdrop = vectors(self.avatar.backdrop)
+        self._backdrop = vectors(self._set)
         self._harmonics = vectors(self.avatar.traits.lights.ambient)
         self._weights = wp.zeros(52, dtype=float)
         self._head = wp.zeros(HEAD_ROWS, dtype=wp.vec3)
@@ -273,6 +288,20 @@ class FullTier:
         colour = self.draw().colour
         assert colour is not None  # draw() shades unless told otherwise
         return downsample(colour, self.samples)
+
+    def cutout(self, pose: Pose) -> tuple[Floats, Floats]:
+        """The person alone: colours over black (height, width, 3), and coverage (height, width), both 0-1."""
+        self.pose(pose.clamped())
+        self.cast_shadow()
+        return cut_out(self.draw(), self.samples)
+
+
+def cut_out(drawing: Drawing, samples: int) -> tuple[Floats, Floats]:
+    """A drawing without what is behind it: resolved colours over black, and coverage."""
+    assert drawing.colour is not None  # it was drawn with shading
+    person = (drawing.owner != BACKGROUND)[..., None].astype(np.float32)
+    cover = downsample(person, samples)[..., 0]
+    return downsample(drawing.colour * person, samples), cover
 
 
 def downsample(samples: Floats, side: int) -> Floats:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from origin.avatar.background import Background, Behind, Colour, Matte
 from origin.avatar.full import FullTier
 from origin.avatar.person import Avatar, Floats
 from origin.avatar.pose import Pose
@@ -36,10 +38,26 @@ def to_i420(colour: Floats, noise: Floats | None = None) -> Picture:
     return out
 
 
+def to_rgb(picture: Picture) -> NDArray[np.uint8]:
+    """I420 (BT.601, limited range) to RGB (h, w, 3)."""
+    height, width = picture.shape[0] * 2 // 3, picture.shape[1]
+    y = (picture[:height].astype(np.float32) - 16) * 1.164383
+    chroma = picture[height:].reshape(2, height // 2, width // 2).astype(np.float32) - 128
+    u, v = (np.repeat(np.repeat(c, 2, 0), 2, 1) for c in chroma)
+    rgb = np.stack([y + 1.596027 * v, y - 0.391762 * u - 0.812968 * v, y + 2.017232 * u], 2)
+    return np.clip(np.round(rgb), 0, 255).astype(np.uint8)
+
+
 class FullPicture:
     """Renders everything anew each frame; meant for GPUs and as the reference of the light tier."""
 
-    def __init__(self, avatar: Avatar, width: int, height: int, samples: int = 2) -> None:
+    def __init__(
+        self, avatar: Avatar, width: int, height: int, background: Background = Behind.SET, samples: int = 2
+    ) -> None:
+        self._background = background
+        self.matte: Matte | None = (
+            np.zeros((height, width), np.uint8) if background is Behind.NOTHING else None
+        )
         self._full = FullTier(avatar, width, height, samples)
         self._grain = grain(width, height)
         self.head_box = Box(0, 0, width, height)
@@ -52,5 +70,18 @@ class FullPicture:
     def cut(self) -> None:
         """Every picture stands alone here."""
 
+    def pass_over(self, pose: Pose) -> None:
+        """Nor does one follow another."""
+
+    def anew(self) -> None:
+        """Each one is drawn anew."""
+
     def render(self, pose: Pose) -> Picture:
+        if self._background is not Behind.SET:
+            colour, cover = self._full.cutout(pose)
+            if isinstance(self._background, Colour):
+                colour = colour + (1 - cover[..., None]) * self._background.values
+            if self.matte is not None:
+                self.matte[:] = np.round(cover * 255)
+            return to_i420(colour, self._grain)
         return to_i420(self._full.picture(pose), self._grain)

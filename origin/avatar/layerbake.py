@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from origin.avatar.articulation import REST
 from origin.avatar.faceunits import Weights, weights
-from origin.avatar.full import BACKGROUND, Drawing, FullTier, downsample
+from origin.avatar.full import BACKGROUND, Drawing, FullTier, cut_out, downsample
 from origin.avatar.headstate import rotation
 from origin.avatar.layers import NECK_SPAN, NODE, SHADOW_HEIGHT, SHADOW_WIDTH, Layers
 from origin.avatar.materials import Material
@@ -145,6 +145,20 @@ class LayerBake:
 
     def _fixed(self, box: Box, coarse: FullTier) -> tuple[NDArray[np.uint8], Ints]:
         """Set, clothes and the resting neck; and the depth of what never moves, within the box."""
+        colour = self._still().colour
+        assert colour is not None  # draw() shades unless told otherwise
+        picture = downsample(colour, 2)
+        coarse.pose(Pose(REST))
+        still = np.concatenate([~self._moving, np.zeros(len(coarse.triangles) - self._body, bool)])
+        depth = coarse.draw(still, shade=False).depth[box.y : box.y + box.height, box.x : box.x + box.width]
+        return np.round(picture.clip(0, 1) * 255).astype(np.uint8), (depth >> 20).astype(np.int32)
+
+    def cutout(self) -> tuple[Floats, Floats]:
+        """Clothes and the resting neck alone: colours over black (height, width, 3), and coverage (height, width)."""
+        self._progress("Cutting out", 0.0)
+        return cut_out(self._still(), 2)
+
+    def _still(self) -> Drawing:
         full = FullTier(self._avatar, self._width, self._height, 2)
         full.pose(Pose(REST))
         full.cast_shadow()
@@ -152,13 +166,7 @@ class LayerBake:
         low = g.rest[g.triangles][:, :, 1].max(1) < self._avatar.traits.eye_left[1] - 0.85
         chosen = ~self._moving | (low & (g.material == Material.SKIN))
         chosen = np.concatenate([chosen, np.zeros(len(full.triangles) - self._body, bool)])
-        colour = full.draw(chosen).colour
-        assert colour is not None  # draw() shades unless told otherwise
-        picture = downsample(colour, 2)
-        coarse.pose(Pose(REST))
-        still = np.concatenate([~self._moving, np.zeros(len(full.triangles) - self._body, bool)])
-        depth = coarse.draw(still, shade=False).depth[box.y : box.y + box.height, box.x : box.x + box.width]
-        return np.round(picture.clip(0, 1) * 255).astype(np.uint8), (depth >> 20).astype(np.int32)
+        return full.draw(chosen)
 
     def _lift(self, coarse: FullTier) -> Floats:
         """Where clothes are, in cells of 8 pixels, spread and softened so that their outline moves with them."""

@@ -17,13 +17,16 @@ import warp as wp
 
 from origin.avatar import compose, flow, posing
 from origin.avatar import face as face_module
+from origin.avatar import matte as matte_module
 from origin.avatar.arrays import octets
+from origin.avatar.background import Background, Behind, Matte
 from origin.avatar.buckets import BucketChoice
 from origin.avatar.compose import Hair, shade_tiles, write_tiles
 from origin.avatar.face import Face, blend_shadow, draw_lashes, draw_rows, light_vertices, tangent_frames
 from origin.avatar.flow import invert_flow, move_nodes
 from origin.avatar.headstate import head_rows
 from origin.avatar.layers import NODE, SHADOW_HEIGHT, SHADOW_WIDTH
+from origin.avatar.matte import matte_tiles, write_matte
 from origin.avatar.person import Avatar
 from origin.avatar.pose import Pose
 from origin.avatar.posing import HEAD_ROWS, face_normals, pose_vertices
@@ -37,12 +40,21 @@ LASH_INK: Final = (0.055, 0.045, 0.04)
 class LightTier:
     """A light renderer of one session. Cheap to make once the person's scene is loaded: a few MB of its own."""
 
-    def __init__(self, avatar: Avatar, width: int, height: int, threads: int = 1) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        width: int,
+        height: int,
+        threads: int = 1,
+        background: Background = Behind.SET,
+    ) -> None:
         self._avatar, self._width, self._height, self._threads = avatar, width, height, threads
         self._pool = ThreadPoolExecutor(1, "avatar-tiles") if threads == 2 else None
         self._ready = False
         self._box = Box(0, 0, width, height)
         self._choice = BucketChoice()
+        self._background = background
+        self.matte: Matte | None = None
 
     @property
     def head_box(self) -> Box:
@@ -53,8 +65,10 @@ class LightTier:
     def warm(self, progress: Progress) -> None:
         if self._ready:
             return
-        scene = shared_scene(self._avatar, self._width, self._height, progress)
-        modules = (posing, flow, face_module, compose)
+        scene = shared_scene(self._avatar, self._width, self._height, progress, self._background)
+        modules = [posing, flow, face_module, compose]
+        if self._background is Behind.NOTHING:
+            modules.append(matte_module)
         for k, module in enumerate(modules):
             progress("Compiling the renderer", k / len(modules))
             wp.load_module(module, device="cpu")
@@ -67,11 +81,24 @@ class LightTier:
     def cut(self) -> None:
         self._choice = BucketChoice()
 
+    def pass_over(self, pose: Pose) -> None:
+        if not self._ready:
+            self.warm(lambda step, done: None)
+        yaw, pitch, _ = pose.head
+        self._choice.follow(yaw, pitch, self._scene.layers.yaws, self._scene.layers.pitches)
+
+    def anew(self) -> None:
+        if self._ready:
+            self._phase = -1
+            self._tiles_before[:] = True
+
     def render(self, pose: Pose) -> Picture:
         if not self._ready:
             self.warm(lambda step, done: None)
         for step in STEPS:
             self.step(step, pose)
+        for command in self._commands["matte"]:
+            command.launch()
         return self._picture
 
     def step(self, name: str, pose: Pose) -> None:
@@ -229,6 +256,24 @@ class LightTier:
             size = [box.width, box.height, box.x, box.y, luma, chroma]
             self._commands["writing"].append(record(write_tiles, tile_count, [*write, *size]))
 
+        self._commands["matte"] = []
+        if scene.matte is not None:
+            self.matte = scene.matte.copy()
+            inside = scene.matte[box.y : box.y + box.height, box.x : box.x + box.width]
+            below = octets(inside)
+            self._below_view = below.numpy()
+            covers = wp.zeros(pixels, dtype=wp.uint32, device="cpu")
+            target = wp.array(self.matte, dtype=wp.uint8, device="cpu", copy=False)
+            tiles, shared = [self._tiles, depth], [self._bucket, self._share, box.width, box.height]
+            self._commands["matte"] = [
+                record(matte_tiles, tile_count, [*tiles, below, back, *shared, covers]),
+                record(
+                    write_matte,
+                    tile_count,
+                    [self._tiles, covers, depth, scene.material, front, *shared, box.x, box.y, target],
+                ),
+            ]
+
     def _views(self, depth: wp.array, flows: list[wp.array]) -> None:
         """Numpy views of arrays that the CPU device shares with us."""
         self._depth_view, self._screen_view = depth.numpy(), self._screen.numpy()
@@ -270,6 +315,12 @@ class LightTier:
         self._picture[top:h] = phase.luma
         self._chroma_view[:, top // 2 :] = phase.chroma
         self._fixed_view[self._box.height - len(phase.boxed) :, :, :3] = phase.boxed
+        if self.matte is not None and phase.matte is not None:
+            self.matte[top:] = phase.matte
+            first = max(self._box.y - top, 0)
+            columns = slice(self._box.x, self._box.x + self._box.width)
+            boxed = phase.matte[first : self._box.y + self._box.height - top, columns]
+            self._below_view[self._box.height - len(boxed) :] = boxed
         # the box is always the kernels' work: their rounding differs from numpy's by a level here and there
         self._tiles_before[:] = True
 
@@ -297,6 +348,8 @@ class LightTier:
 
     def _split(self, tiles: int) -> None:
         """Gives each thread its part of the tiles."""
+        for command in self._commands["matte"]:
+            command.set_dim(tiles)
         for name in ("shading", "writing"):
             for part, command in enumerate(self._commands[name]):
                 first, last = tiles * part // self._threads, tiles * (part + 1) // self._threads

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from origin.avatar.background import Background, Behind, Matte
 from origin.avatar.person import Avatar
 from origin.avatar.pose import Pose
 
@@ -41,7 +42,14 @@ class TierRenderer(Protocol):
     @property
     def head_box(self) -> Box: ...
 
+    @property
+    def matte(self) -> Matte | None: ...
+
     def cut(self) -> None: ...
+
+    def pass_over(self, pose: Pose) -> None: ...
+
+    def anew(self) -> None: ...
 
     def warm(self, progress: Progress) -> None: ...
 
@@ -56,7 +64,13 @@ class Renderer:
     """
 
     def __init__(
-        self, avatar: Avatar, width: int = 854, height: int = 480, tier: Tier = "light", threads: int = 1
+        self,
+        avatar: Avatar,
+        width: int = 854,
+        height: int = 480,
+        tier: Tier = "light",
+        threads: int = 1,
+        background: Background = Behind.SET,
     ) -> None:
         if width % 2 or height % 2 or not (160 <= width <= 1920 and 120 <= height <= 1080):
             raise ValueError(f"cannot draw {width}x{height}: sizes are even, 160x120 to 1920x1080")
@@ -67,11 +81,11 @@ class Renderer:
         if tier == "full":
             from origin.avatar.fullpicture import FullPicture
 
-            self._tier = FullPicture(avatar, width, height)
+            self._tier = FullPicture(avatar, width, height, background)
         elif tier == "light":
             from origin.avatar.light import LightTier
 
-            self._tier = LightTier(avatar, width, height, threads)
+            self._tier = LightTier(avatar, width, height, threads, background)
         else:
             raise ValueError(f"tier is light or full, not {tier!r}")
 
@@ -80,6 +94,12 @@ class Renderer:
         """Where head, hair and neck are. Outside it only the clothes move, by a pixel, as the person breathes."""
         return self._tier.head_box
 
+    @property
+    def matte(self) -> Matte | None:
+        """With nothing behind the person: how much of each pixel of the last picture is covered; the picture itself is then
+        over black. Valid until the next `render`. None with a set or a colour."""
+        return self._tier.matte
+
     def warm(self, progress: Progress = lambda step, done: None) -> None:
         """Compiles kernels (3 s once, then cached) and bakes what is missing; after it `render` never stalls."""
         self._tier.warm(progress)
@@ -87,6 +107,14 @@ class Renderer:
     def cut(self) -> None:
         """The next picture does not follow from the last one: no fade of hair between them."""
         self._tier.cut()
+
+    def pass_over(self, pose: Pose) -> None:
+        """A pose that is not drawn, but that what follows is to follow: microseconds."""
+        self._tier.pass_over(pose.clamped())
+
+    def anew(self) -> None:
+        """The next picture draws everything, so that it does not depend on which ones were drawn before."""
+        self._tier.anew()
 
     def render(self, pose: Pose) -> Picture:
         """The picture of a pose. The array is valid until the next call. A broken pose is clamped, never drawn."""

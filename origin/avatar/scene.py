@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import threading
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 
 from origin.avatar import layers as layerstore
 from origin.avatar.arrays import floats, ints, octets, triples, vectors
+from origin.avatar.background import Background, Behind, Colour
 from origin.avatar.breath import phases
-from origin.avatar.camera import portrait_camera
+from origin.avatar.camera import frame_height, portrait_camera
 from origin.avatar.face import FILM_FIRST, FILM_STEPS, FIXED, KEY_BITS
 from origin.avatar.full import downsample, lens_of, lights_of, rings, vignette
 from origin.avatar.fullpicture import grain, to_i420
@@ -36,6 +38,7 @@ def layer_file(avatar: Avatar, width: int, height: int) -> Path:
     made_from = hashlib.sha256()
     for part in ("person.json", "geometry.npz", "hair.npz"):
         made_from.update((avatar.folder / part).read_bytes())
+    made_from.update(f"frame of {frame_height(width, height):.3f}, set not squeezed".encode())
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = f"layers-{width}x{height}-{made_from.hexdigest()[:12]}-v{layerstore.VERSION}.npz"
     return root / "avacast" / "avatar" / avatar.name / name
@@ -55,25 +58,45 @@ def layers_for(avatar: Avatar, width: int, height: int, progress: Progress) -> L
     return layerstore.load(path)
 
 
-_scenes: dict[tuple[Path, int, int], SharedScene] = {}
+_scenes: dict[tuple[Path, int, int, Background], SharedScene] = {}
 _loading = threading.Lock()
 
 
-def shared_scene(avatar: Avatar, width: int, height: int, progress: Progress) -> SharedScene:
-    """The scene of a person and size, made once a process; renderers on other threads wait for it."""
-    key = (avatar.folder, width, height)
+def shared_scene(
+    avatar: Avatar, width: int, height: int, progress: Progress, background: Background = Behind.SET
+) -> SharedScene:
+    """The scene of a person, size and background, made once a process; renderers on other threads wait for it."""
+    key = (avatar.folder, width, height, background)
     with _loading:
         if key not in _scenes:
             layers = layers_for(avatar, width, height, progress)
             progress("Loading the person", 0.0)
-            _scenes[key] = SharedScene(avatar, layers, width, height)
+            cover = None
+            if background is not Behind.SET:
+                layers, cover = _set_apart(avatar, layers, background, progress)
+            _scenes[key] = SharedScene(avatar, layers, width, height, cover)
         return _scenes[key]
+
+
+def _set_apart(
+    avatar: Avatar, layers: Layers, background: Background, progress: Progress
+) -> tuple[Layers, Floats | None]:
+    """The layers with a colour, or black and a coverage (height, width), where the set was."""
+    height, width, _ = layers.fixed.shape
+    picture, cover = LayerBake(avatar, width, height, progress=progress).cutout()
+    if isinstance(background, Colour):
+        picture = picture + (1 - cover[..., None]) * background.values
+    fixed = np.round(picture.clip(0, 1) * 255).astype(np.uint8)
+    return dataclasses.replace(layers, fixed=fixed), cover if background is Behind.NOTHING else None
 
 
 class SharedScene:
     """Arrays that never change, on the CPU, shared by all light renderers of a person and size."""
 
-    def __init__(self, avatar: Avatar, layers: Layers, width: int, height: int) -> None:
+    def __init__(
+        self, avatar: Avatar, layers: Layers, width: int, height: int, cover: Floats | None = None
+    ) -> None:
+        """`cover`: coverage of the fixed picture (height, width) when nothing is behind the person."""
         g, box = avatar.geometry, layers.box
         self.avatar, self.layers, self.box = avatar, layers, box
         self.camera = portrait_camera(avatar.traits.eye_left[1], width, height)
@@ -129,7 +152,8 @@ class SharedScene:
         with_vignette = np.concatenate([layers.fixed[inside], shade], 2)
         self.fixed = np.round(with_vignette).astype(np.uint8).reshape(-1, 4)
         self.film = floats(film_table())
-        self.phases = phases(layers, grain(width, height))
+        self.phases = phases(layers, grain(width, height), cover)
+        self.matte = None if cover is None else np.round(cover * 255).astype(np.uint8)
         if len(drawn) >= int(FIXED):
             raise PersonError(
                 f"{avatar.name} shows {len(drawn)} triangles, the light tier can draw {int(FIXED)}"

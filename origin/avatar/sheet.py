@@ -13,10 +13,10 @@ from PIL import Image, ImageDraw
 from origin.avatar.articulation import REST, SHAPES
 from origin.avatar.faceunits import weights
 from origin.avatar.full import FullTier
-from origin.avatar.fullpicture import to_i420
+from origin.avatar.fullpicture import to_i420, to_rgb
 from origin.avatar.person import load, shipped
 from origin.avatar.pose import Pose
-from origin.avatar.renderer import Box, Picture, Renderer
+from origin.avatar.renderer import Box, Renderer
 
 WIDTH, HEIGHT = 854, 480
 
@@ -44,16 +44,6 @@ EXPRESSIONS: Mapping[str, Pose] = {
     "turn left": Pose(weights(mouthSmile=0.2), (-0.32, 0.0, 0.02)),
     "turn right": Pose(weights(mouthSmile=0.2), (0.32, 0.02, -0.02)),
 }
-
-
-def to_rgb(picture: Picture) -> NDArray[np.uint8]:
-    """I420 (BT.601, limited range) to RGB (h, w, 3)."""
-    height, width = picture.shape[0] * 2 // 3, picture.shape[1]
-    y = (picture[:height].astype(np.float32) - 16) * 1.164383
-    chroma = picture[height:].reshape(2, height // 2, width // 2).astype(np.float32) - 128
-    u, v = (np.repeat(np.repeat(c, 2, 0), 2, 1) for c in chroma)
-    rgb = np.stack([y + 1.596027 * v, y - 0.391762 * u - 0.812968 * v, y + 2.017232 * u], 2)
-    return np.clip(np.round(rgb), 0, 255).astype(np.uint8)
 
 
 def crop(rgb: NDArray[np.uint8], box: Box) -> Image.Image:

@@ -13,11 +13,12 @@ import av
 import numpy as np
 import pytest
 
+from origin.avatar.renderer import Renderer
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES
 from origin.faces import open_renderer
-from origin.film import Film, film
+from origin.film import Made, Order, Text, make
 from origin.performer import Caption
-from origin.stage import Renderer, Stage
+from origin.stage import Stage
 from speech.chunks import Chunker
 from speech.marks import SAMPLE_RATE
 from speech.piper import Piper
@@ -182,13 +183,14 @@ def test_at_rest_with_nobody_watching_few_pictures_are_drawn(renderer: Renderer,
 
 
 @pytest.fixture(scope="module")
-def filmed(renderer: Renderer, voice: Voice, tmp_path_factory: pytest.TempPathFactory) -> tuple[Film, Path]:
+def filmed(renderer: Renderer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Path]:
     out = tmp_path_factory.mktemp("film") / "ava.mp4"
-    made = film("Papa, mama. Bob may pay a map. Papa, mama. Baba, map.", voice, renderer, out)
+    order = Order(Text("Papa, mama. Bob may pay a map. Papa, mama. Baba, map.", "piper"))
+    made = make(order, out, renderer=renderer)
     return made, out
 
 
-def test_a_film_has_picture_and_sound_of_the_same_length(filmed: tuple[Film, Path]) -> None:
+def test_a_film_has_picture_and_sound_of_the_same_length(filmed: tuple[Made, Path]) -> None:
     made, out = filmed
     with av.open(str(out)) as file:
         pictures = sum(1 for _ in file.decode(video=0))
@@ -199,7 +201,7 @@ def test_a_film_has_picture_and_sound_of_the_same_length(filmed: tuple[Film, Pat
     assert [w.text for w in made.words][:3] == ["Papa,", "mama.", "Bob"]
 
 
-def test_lips_open_with_the_sound_within_45_ms(filmed: tuple[Film, Path]) -> None:
+def test_lips_open_with_the_sound_within_45_ms(filmed: tuple[Made, Path]) -> None:
     _, out = filmed
     with av.open(str(out)) as file:
         mouth = np.array([f.to_ndarray(format="gray")[MOUTH].mean() for f in file.decode(video=0)])

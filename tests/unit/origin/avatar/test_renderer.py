@@ -16,10 +16,10 @@ from origin.avatar.buckets import FADE_FRAMES, BucketChoice
 from origin.avatar.camera import portrait_camera
 from origin.avatar.faceunits import weights
 from origin.avatar.full import FullTier
+from origin.avatar.fullpicture import to_rgb
 from origin.avatar.person import PersonError, load, shipped
 from origin.avatar.renderer import Renderer
 from origin.avatar.scene import layer_file
-from origin.avatar.sheet import to_rgb
 
 WIDTH, HEIGHT = 854, 480
 
