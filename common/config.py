@@ -24,6 +24,16 @@ def _tier(value: float) -> float:
     return value
 
 
+def _size(value: str) -> str:
+    width, _, height = value.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and len(value) < 12):
+        raise ValueError(f"a size is WIDTHxHEIGHT, such as 1280x720 or 480x854, not {value!r}")
+    w, h = int(width), int(height)
+    if w % 2 or h % 2 or w < 160 or h < 120 or -(-w // 16) * -(-h // 16) > 3600:
+        raise ValueError(f"{value} cannot be live: even numbers, 160x120 to 1280x720 (or as much upright)")
+    return value
+
+
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 """A list of strings, written with commas in the environment."""
 
@@ -175,6 +185,10 @@ class OriginConfig(Node, Media):
     avatar_threads: int = Field(1, ge=1, le=2, description="Render threads an avatar.")
     avatars: int = Field(
         0, ge=0, description="Most avatars that this node runs; 0: as many as it was measured to carry."
+    )
+    avatar_size: Annotated[str, AfterValidator(_size)] = Field(
+        "854x480",
+        description="Size of the avatars' pictures; one that is not shipped is baked on first start.",
     )
     tier: Literal["light", "full"] = Field(
         "light", description="The renderer's tier: light for CPUs, full for GPUs."

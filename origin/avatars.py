@@ -32,7 +32,7 @@ from origin.dialogue.persona import load as load_persona
 from origin.dialogue.persona import shipped as personas
 from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import QueueFull
-from origin.encoder import VideoEncoder
+from origin.encoder import VideoEncoder, VideoSettings
 from origin.faces import FaceError, open_renderer
 from origin.performer import Caption
 from origin.stage import Output, Renderer, Stage
@@ -110,6 +110,8 @@ class Avatars:
         self._changed = asyncio.Event()
         cores = len(os.sched_getaffinity(0))
         self.crew = Crew(max(1, cores // config.avatar_threads), most=config.avatars)
+        width, height = (int(part) for part in config.avatar_size.split("x"))
+        self._video = VideoSettings.of_size(width, height)
         self._voices = Voices(config.voice)
         self._voice: Voice | None = None
         self._first_renderer: tuple[str, Renderer] | None = None
@@ -255,10 +257,11 @@ class Avatars:
             face,
             tier=self._config.tier,
             threads=self._config.avatar_threads,
+            size=(self._video.width, self._video.height),
             progress=lambda what, share: self._report(f"{what} {share:.0%}"),
         )
         if self.crew.budget.cost_s is None:
-            self.crew.budget.measured(trial(renderer))
+            self.crew.budget.measured(trial(renderer, self._video))
         return renderer
 
     def _admit(self, broadcast: str) -> None:
@@ -296,6 +299,7 @@ class Avatars:
             output,
             seed=zlib.crc32(name.encode()),
             crew=self.crew,
+            video=self._video,
             on_caption=lambda caption: self._on_caption(name, caption),
         )
         conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._booth)
@@ -338,9 +342,9 @@ class Avatars:
                     avatar.conversation.greet()
 
 
-def trial(renderer: Renderer) -> float:
+def trial(renderer: Renderer, video: VideoSettings) -> float:
     """CPU seconds that a frame takes here, drawn and encoded, in the calling thread."""
-    encoder = VideoEncoder()
+    encoder = VideoEncoder(video)
     began_s = time.thread_time()
     for frame in range(_TRIAL_FRAMES):
         encoder.encode(renderer.render(Pose()), frame)

@@ -39,6 +39,11 @@ class VideoSettings:
     preset: str = "superfast"
     gop_frames: int = GOP_FRAMES
 
+    @classmethod
+    def of_size(cls, width: int, height: int) -> VideoSettings:
+        """The standard settings at a size: as many bits a pixel. Level 3.1 holds 1280x720, upright too."""
+        return cls(width, height, round(cls().bitrate_bps * (width * height / (854 * 480)) ** 0.8))
+
     def thrifty(self) -> VideoSettings:
         """The same for a machine that is overloaded: about 0.6 of the time a picture, with fewer details and at most 0.7 of the bits."""
         return replace(self, preset="ultrafast", crf=self.crf + 6, bitrate_bps=self.bitrate_bps * 7 // 10)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -79,18 +78,7 @@ def test_an_interrupted_film_goes_on_and_is_the_same_to_the_byte(
     assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
 
 
-def test_parts_of_another_film_are_not_used(whole: tuple[Made, bytes], tmp_path: Path) -> None:
-    out = tmp_path / "film.mp4"
-    with pytest.raises(Cut):
-        make(replace(ORDER, person="ben"), out, on_frame=cut_at(25))
-    own = tmp_path / "film.mp4.parts" / "notes.txt"
-    own.write_text("not ours to remove")
-    made = make(ORDER, out)
-    assert made.drawn == made.frames and out.read_bytes() == whole[1]
-    assert own.read_text() == "not ours to remove"
-
-
-def test_one_process_makes_a_film(tmp_path: Path) -> None:
+def test_one_process_makes_a_film_and_parts_of_another_one_are_not_used(tmp_path: Path) -> None:
     with (
         Parts(tmp_path / "a.mp4.parts", {"size": 1}),
         pytest.raises(FilmError, match="another process is making this film"),
@@ -102,8 +90,12 @@ def test_one_process_makes_a_film(tmp_path: Path) -> None:
     assert [next(iter(json.loads(line))) for line in journal] == ["recipe", "part"]
     with Parts(tmp_path / "a.mp4.parts", {"size": 1}) as parts:
         assert parts.path("speech-1") and not parts.begun_anew
+    own = tmp_path / "a.mp4.parts" / "notes.txt"
+    own.write_text("not ours to remove")
     with Parts(tmp_path / "a.mp4.parts", {"size": 2}) as parts:
         assert parts.path("speech-1") is None and parts.begun_anew
+        parts.remove()
+    assert [p.name for p in own.parent.iterdir()] == ["notes.txt"]
 
 
 def test_a_film_plays_and_its_captions_are_in_time(whole: tuple[Made, bytes], tmp_path: Path) -> None:

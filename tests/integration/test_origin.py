@@ -14,6 +14,7 @@ import pytest
 from aiortc import RTCDataChannelParameters
 
 from common.auth import Audience, Tokens
+from common.config import OriginConfig
 from sfu.record import record_file
 from tests.harness.lips import MOUTH, lag_s
 from tests.harness.lone_origin import DEMO, SECRET, Running, live, running_origin, until
@@ -218,3 +219,24 @@ async def test_an_avatar_ends_with_its_broadcast(running: Running) -> None:
 
     await until(gone)
     assert running.started.avatars is not None and running.started.avatars.live == []
+
+
+async def test_avatars_are_as_large_as_the_origin_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    async with running_origin(tmp_path, avatar_size="180x320") as upright:
+        await live(upright)
+        out = tmp_path / "upright.mp4"
+        await record_file(
+            f"{upright.base}/whep/demo", out, token=None, seconds=1.0, report=lambda _d, _t: None
+        )
+    with av.open(str(out)) as file:
+        assert {(f.width, f.height) for f in file.decode(video=0)} == {(180, 320)}
+    assert [p.name[:15] for p in (tmp_path / "cache").rglob("*.npz")] == ["layers-180x320-"]
+
+
+@pytest.mark.parametrize("size", ["big", "854", "853x480", "1920x1080", "100x100", "-854x480", "854x480x3"])
+def test_a_size_that_cannot_be_live_is_refused(size: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"WIDTHxHEIGHT|cannot be live"):
+        OriginConfig(data=tmp_path, avatar_size=size)
