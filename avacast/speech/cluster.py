@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import aiohttp
-import psutil
 from aiohttp import web
 
 from avacast.process import free_port
 from avacast.speech.front import Front, nginx_config
 from avacast.speech.keeper import Action, Keeper, Phase
+from avacast.speech.state import alive, forget, write
 from common import metrics
 from common.config import SpeechClusterConfig, SpeechInstance
 from common.errors import NotFound, Problem
@@ -129,7 +129,7 @@ class Cluster:
                 code="nginx_missing",
                 hint="Debian and Ubuntu: sudo apt-get install nginx-light. Without it, one instance: `avacast asr`, `avacast tts`.",
             )
-        if (state := _alive(self.folder)) is not None:
+        if (state := alive(self.folder)) is not None:
             raise Problem(
                 f"a cluster with this data folder runs already, as process {state['pid']}",
                 code="speech_running",
@@ -156,6 +156,8 @@ class Cluster:
             self.fronts.append(Front(service, port or free_port(), tuple(ports)))
             self._instances[service] = [self._instance(service, one) for one in ports]
             self._report(f"{service}: {', '.join(map(str, ports))}")
+        _look_at_ports(config.front_host, [front.port for front in self.fronts])
+        _look_at_ports("127.0.0.1", [port for front in self.fronts for port in front.instances])
         self._site = Site(self._app(), "127.0.0.1", config.cluster_port)
         await self._site.start()
         self.health_port = self._site.port
@@ -185,7 +187,7 @@ class Cluster:
         if self._site is not None:
             await self._site.close()
         if self._tasks:
-            (self.folder / "cluster.json").unlink(missing_ok=True)
+            forget(self.folder)
 
     def _instance(self, service: str, port: int) -> Kept:
         command = [
@@ -288,10 +290,7 @@ class Cluster:
         processes = [one.process for instances in self._instances.values() for one in instances]
         processes += [self._nginx.process] if self._nginx else []
         pids = [one.pid for one in processes if one is not None and one.returncode is None]
-        state = {**_identity(os.getpid()), "children": [_identity(pid) for pid in pids]}
-        fresh = self.folder / "cluster.json.new"
-        fresh.write_text(json.dumps(state))
-        fresh.replace(self.folder / "cluster.json")
+        write(self.folder, pids)
 
     def _count(self) -> None:
         for service, instances in self._instances.items():
@@ -343,50 +342,16 @@ class Cluster:
         return web.json_response(body, status=200 if up else 503)
 
 
-def down(data: Path) -> int:
-    """Ends the cluster of a data folder, or what one that was killed has left. Returns how many processes it found."""
-    folder = data / "speech"
-    state = _read_state(folder)
-    if state is None:
-        return 0
-    if (cluster := _process(state)) is not None:
-        cluster.terminate()
-        psutil.wait_procs([cluster], timeout=10)
-    left = [process for one in state["children"] if (process := _process(one)) is not None]
-    for process in left:
-        process.terminate()
-    _, late = psutil.wait_procs(left, timeout=3)
-    for process in late:
-        process.kill()
-    (folder / "cluster.json").unlink(missing_ok=True)
-    return (cluster is not None) + len(left)
-
-
-def _identity(pid: int) -> dict[str, Any]:
-    """A process by its number and its birth: the number alone may be another's later."""
-    try:
-        return {"pid": pid, "born": psutil.Process(pid).create_time()}
-    except psutil.NoSuchProcess:
-        return {"pid": pid, "born": 0.0}
-
-
-def _process(identity: dict[str, Any]) -> psutil.Process | None:
-    """The process, if it is still that one."""
-    try:
-        process = psutil.Process(int(identity["pid"]))
-        return process if abs(process.create_time() - float(identity["born"])) < 1.0 else None
-    except (psutil.NoSuchProcess, KeyError, TypeError, ValueError):
-        return None
-
-
-def _read_state(folder: Path) -> dict[str, Any] | None:
-    try:
-        state = json.loads((folder / "cluster.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return state if isinstance(state, dict) and isinstance(state.get("children"), list) else None
-
-
-def _alive(folder: Path) -> dict[str, Any] | None:
-    state = _read_state(folder)
-    return state if state is not None and _process(state) is not None else None
+def _look_at_ports(host: str, ports: list[int]) -> None:
+    """Raises Problem when another program has one: what answers there would be taken for ours."""
+    for port in ports:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise Problem(
+                    f"port {port} of {host} cannot be listened on: {error.strerror}",
+                    code="port_taken",
+                    hint="another program has it (`ss -ltnp` says which): end that, or choose --asr-port and --tts-port",
+                ) from error

@@ -198,7 +198,7 @@ def speech_up(
 @speech_app.command("down")
 def speech_down(data: Data = Path(".avacast")) -> None:
     """End the cluster of this data folder, from another terminal, or what is left of one that was killed."""
-    from avacast.speech.cluster import down
+    from avacast.speech.state import down
 
     found = down(data)
     console.print(f"ended: {found} processes" if found else "nothing of this data folder runs")

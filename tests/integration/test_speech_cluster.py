@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +19,11 @@ import numpy as np
 import psutil
 import pytest
 
+from avacast.speech.cluster import Cluster as Running
 from avacast.speech.front import Front, nginx_config
+from avacast.speech.state import down
+from common.config import SpeechClusterConfig
+from common.errors import Problem
 from tests.harness.speech_clients import Client, client
 
 COLOURS = ("red", "blue", "yellow", "purple", "golden", "orange", "silver", "green", "white", "pink")
@@ -35,7 +40,7 @@ ANIMALS = (
     "spider",
 )
 PHRASES = [f"{colour} {animal}" for colour in COLOURS for animal in ANIMALS]
-SPEAKERS = 30
+SPEAKERS = 20
 """Of the hundred that are heard at once, so many speak; the others send a breath of noise and must be told nothing."""
 START_S = 150.0
 
@@ -280,3 +285,34 @@ async def test_with_no_instance_the_front_end_says_so(tmp_path: Path) -> None:
         finally:
             nginx.terminate()
             await nginx.wait()
+
+
+async def test_a_port_of_another_program_is_named_before_anything_starts(tmp_path: Path) -> None:
+    if shutil.which("nginx") is None:
+        pytest.skip("needs nginx: bash infra/setup/tools.sh test")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        one = Running(
+            SpeechClusterConfig(data=tmp_path, asr_port=0, tts_port=port, cluster_port=0), lambda _: None
+        )
+        with pytest.raises(Problem, match=str(port)) as error:
+            await one.start()
+        assert error.value.code == "port_taken"
+
+
+async def test_an_instance_that_cannot_start_is_told_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("nginx") is None:
+        pytest.skip("needs nginx: bash infra/setup/tools.sh test")
+    monkeypatch.setenv("AVACAST_VOICE", "nonsense")
+    settings = SpeechClusterConfig(
+        data=tmp_path, asr_instances=0, tts_instances=1, tts_port=0, cluster_port=0
+    )
+    one = Running(settings, lambda _: None)
+    with pytest.raises(Problem, match="before it was ready") as error:
+        await one.start()
+    assert error.value.code == "instance_failed" and "say auto, kokoro" in str(error.value.hint)
+    assert down(tmp_path) == 0, "nothing is left"
