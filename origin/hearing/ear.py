@@ -30,8 +30,8 @@ from speech.voice import VoiceError
 
 _log = log("ear")
 
-_SILENT_S: Final = 0.2
-"""A microphone from which nothing came for so long is silent."""
+_SILENT_S: Final = 0.5
+"""A microphone from which nothing came for so long is silent; packets that a busy path holds back come sooner."""
 
 _BUCKETS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0)
 _END_OF_TURN = metrics.histogram(
