@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 # Whole processes, sockets, browsers: the one kind of test that a machine which others use too can fail without a fault of ours.
@@ -12,6 +15,14 @@ STORIES = {"integration", "browser", "netem"}
 # Hypothesis measures time by default: a pause of the machine, or of the garbage collector, is no fault of a property.
 settings.register_profile("avacast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("avacast")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command that runs in the test's own process says how much is logged; the next test hears everything again."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
