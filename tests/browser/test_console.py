@@ -20,10 +20,11 @@ def test_an_operator_moves_the_viewers_to_the_cdn_and_back(up: RunningUp, chromi
     ):
         page = console.page
         for node in ("origin", "packager"):
-            expect(page.locator(f"[data-node={node}]")).to_be_visible()
-        expect(page.locator("[data-node^=relay-]").first).to_contain_text("Relay")
+            expect(page.locator(f"[data-node={node}]")).to_be_visible(timeout=30_000)
+        expect(page.locator("[data-node^=relay-]").first).to_contain_text("Relay", timeout=30_000)
         demo = page.locator("[data-broadcast=demo]")
-        expect(demo).to_contain_text("live on origin")
+        # The avatar of a program that has just started: its voice and its face are being prepared.
+        expect(demo).to_contain_text("live on origin", timeout=60_000)
         watching.first_picture()
         expect(demo).to_contain_text("1 WebRTC, 0 HLS", timeout=15_000)
 
