@@ -25,6 +25,7 @@ from avacast.options import (
     finish,
     given,
     listed,
+    port_option,
     run_role,
 )
 from avacast.problems import told
@@ -63,19 +64,10 @@ def root(
 def up(
     http_port: Annotated[
         int,
-        typer.Option(
-            envvar="AVACAST_HTTP_PORT",
-            min=0,
-            max=65535,
-            help="HTTP: pages, API, console. 0 takes a free port.",
-        ),
+        port_option("AVACAST_HTTP_PORT", "HTTP: pages, API, console. 0 takes a free port."),
     ] = 8080,
-    hls_port: Annotated[
-        int, typer.Option(envvar="AVACAST_HLS_PORT", min=0, max=65535, help="HLS playlists and segments.")
-    ] = 8088,
-    media_port: Annotated[
-        int, typer.Option(envvar="AVACAST_MEDIA_PORT", min=0, max=65535, help="WebRTC media, UDP and TCP.")
-    ] = 7900,
+    hls_port: Annotated[int, port_option("AVACAST_HLS_PORT", "HLS playlists and segments.")] = 8088,
+    media_port: Annotated[int, port_option("AVACAST_MEDIA_PORT", "WebRTC media, UDP and TCP.")] = 7900,
     relays: Annotated[
         int,
         typer.Option(
@@ -249,7 +241,7 @@ def hls(
     http_port: HttpPort = None,
     hls_port: Annotated[
         int | None,
-        typer.Option(envvar="AVACAST_HLS_PORT", min=0, max=65535, help="Port of the HLS listener."),
+        port_option("AVACAST_HLS_PORT", "Port of the HLS listener."),
     ] = None,
     media_port: MediaPort = None,
     region: Region = None,

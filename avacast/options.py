@@ -14,19 +14,20 @@ from common.log import configure
 
 console = Console(stderr=True, highlight=False)
 
-Port = typer.Option(min=0, max=65535)
+
+def port_option(environment: str, what: str, *names: str) -> Any:
+    """The option of a port; `names` as typer takes them."""
+    return typer.Option(*names, envvar=environment, min=0, max=65535, help=what)
+
+
 Data = Annotated[Path, typer.Option(envvar="AVACAST_DATA", help="Folder for keys, databases and caches.")]
 HttpPort = Annotated[
     int | None,
-    typer.Option(
-        "--http-port", envvar="AVACAST_HTTP_PORT", min=0, max=65535, help="HTTP port; 0 takes a free one."
-    ),
+    port_option("AVACAST_HTTP_PORT", "HTTP port; 0 takes a free one.", "--http-port"),
 ]
 MediaPort = Annotated[
     int | None,
-    typer.Option(
-        "--media-port", envvar="AVACAST_MEDIA_PORT", min=0, max=65535, help="UDP and TCP port for media."
-    ),
+    port_option("AVACAST_MEDIA_PORT", "UDP and TCP port for media.", "--media-port"),
 ]
 PublicIp = Annotated[
     list[str] | None,

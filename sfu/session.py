@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -11,6 +12,8 @@ from common.errors import BadRequest, Problem
 from common.http import preflight, read_body
 from common.ids import parse_broadcast_id, parse_token_id
 from sfu.worker import Worker, problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_SDP_BYTES = 64 * 1024
 _ETAG = re.compile(r'"?([^"\s,]{1,128})"?')
@@ -67,6 +70,18 @@ async def nothing_here(_request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+def add_endpoint(router: web.UrlDispatcher, name: str, post: Handler, patched: Handler, end: Handler) -> None:
+    """The routes of `/{name}/{stream}`, which takes offers, and of its sessions."""
+    endpoint, session = f"/{name}/{{stream}}", f"/{name}/{{stream}}/{{session}}"
+    router.add_post(endpoint, post)
+    router.add_get(endpoint, endpoint_here)
+    router.add_options(endpoint, options)
+    router.add_patch(session, patched)
+    router.add_get(session, nothing_here)
+    router.add_delete(session, end)
+    router.add_options(session, options)
+
+
 def created(request: web.Request, answer: Answer, links: tuple[str, ...] = ()) -> web.Response:
     """`201` with the answer. Location is relative to the request's path, so that it holds below any prefix."""
     path = request.rel_url.path.rstrip("/")
@@ -87,7 +102,8 @@ def created(request: web.Request, answer: Answer, links: tuple[str, ...] = ()) -
 
 
 async def patch(request: web.Request, worker: Worker, session: str, etag: str) -> web.Response:
-    """Trickle (204) or an ICE restart (200, new ETag). `If-Match` must name the current ICE session, or be `*` (RFC 9725 4.3.1)."""
+    """Trickle (204) or an ICE restart (200; `newest_etag` has its ETag). `If-Match` must name the current ICE session, or be `*`
+    (RFC 9725 4.3.1)."""
     match = request.headers.get("If-Match")
     if match is None:
         raise BadRequest(
@@ -119,6 +135,11 @@ async def patch(request: web.Request, worker: Worker, session: str, etag: str) -
         content_type="application/trickle-ice-sdpfrag",
         headers={"ETag": f'"{new_etag}"', "Cache-Control": "no-store"},
     )
+
+
+def newest_etag(response: web.Response, etag: str) -> str:
+    """The ETag of a session after the reply to a PATCH; `etag` was its one before."""
+    return response.headers["ETag"].strip('"') if response.status == 200 else etag
 
 
 def refused(error: SfuError) -> Problem:

@@ -17,9 +17,9 @@ from sfu.ice_servers import IceServers
 from sfu.layers import EXTENSION as LAYER_EXTENSION
 from sfu.layers import MAX_CHOICE_BYTES, layers_event, media_id_of, parse_choice, video_layers
 from sfu.session import (
+    add_endpoint,
     created,
-    endpoint_here,
-    nothing_here,
+    newest_etag,
     options,
     patch,
     read_sdp,
@@ -66,13 +66,7 @@ class Whep:
     def add_to(self, app: web.Application) -> None:
         """Adds the WHEP routes to an application."""
         router = app.router
-        router.add_post("/whep/{stream}", self._join)
-        router.add_get("/whep/{stream}", endpoint_here)
-        router.add_options("/whep/{stream}", options)
-        router.add_patch("/whep/{stream}/{session}", self._patch)
-        router.add_get("/whep/{stream}/{session}", nothing_here)
-        router.add_delete("/whep/{stream}/{session}", self._leave)
-        router.add_options("/whep/{stream}/{session}", options)
+        add_endpoint(router, "whep", self._join, self._patch, self._leave)
         router.add_get("/whep/{stream}/{session}/events", self._events, allow_head=False)
         router.add_post("/whep/{stream}/{session}/events", self._subscribe)
         router.add_get("/whep/{stream}/{session}/events/{choice}", self._events, allow_head=False)
@@ -173,8 +167,7 @@ class Whep:
     async def _patch(self, request: web.Request) -> web.Response:
         viewer = self._viewer(request)
         response = await patch(request, self._worker, viewer.session, viewer.etag)
-        if response.status == 200:
-            viewer.etag = response.headers["ETag"].strip('"')
+        viewer.etag = newest_etag(response, viewer.etag)
         return response
 
     async def _choose(self, request: web.Request) -> web.Response:

@@ -11,10 +11,9 @@ from common.errors import NotFound
 from sfu.admission import Admission, Everybody
 from sfu.ice_servers import IceServers
 from sfu.session import (
+    add_endpoint,
     created,
-    endpoint_here,
-    nothing_here,
-    options,
+    newest_etag,
     patch,
     read_sdp,
     refused,
@@ -38,14 +37,7 @@ class Whip:
 
     def add_to(self, app: web.Application) -> None:
         """Adds the WHIP routes to an application."""
-        router = app.router
-        router.add_post("/whip/{stream}", self._publish)
-        router.add_get("/whip/{stream}", endpoint_here)
-        router.add_options("/whip/{stream}", options)
-        router.add_patch("/whip/{stream}/{session}", self._patch)
-        router.add_get("/whip/{stream}/{session}", nothing_here)
-        router.add_delete("/whip/{stream}/{session}", self._end)
-        router.add_options("/whip/{stream}/{session}", options)
+        add_endpoint(app.router, "whip", self._publish, self._patch, self._end)
 
     def publishing(self, stream: str) -> bool:
         """True while a publisher's session is open for the stream."""
@@ -84,8 +76,8 @@ class Whip:
     async def _patch(self, request: web.Request) -> web.Response:
         session, etag = self._session(request)
         response = await patch(request, self._worker, session, etag)
-        if response.status == 200:
-            self._sessions[session] = (self._sessions[session][0], response.headers["ETag"].strip('"'))
+        if session in self._sessions:  # it may have ended meanwhile
+            self._sessions[session] = (stream_of(request), newest_etag(response, etag))
         return response
 
     async def _end(self, request: web.Request) -> web.Response:

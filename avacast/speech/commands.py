@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from avacast.options import Data, HttpPort, LogLevel, Progress, console, finish, given, run_role
+from avacast.options import Data, HttpPort, LogLevel, Progress, console, finish, given, port_option, run_role
 from common.log import configure
 
 SpeechConnections = Annotated[
@@ -121,27 +121,15 @@ def speech_up(
     ] = None,
     asr_port: Annotated[
         int | None,
-        typer.Option(
-            envvar="AVACAST_ASR_PORT",
-            min=0,
-            max=65535,
-            help="Front end of speech to text; 0: all ports are free ones.",
-        ),
+        port_option("AVACAST_ASR_PORT", "Front end of speech to text; 0: all ports are free ones."),
     ] = None,
     tts_port: Annotated[
         int | None,
-        typer.Option(
-            envvar="AVACAST_TTS_PORT",
-            min=0,
-            max=65535,
-            help="Front end of text to speech; 0: all ports are free ones.",
-        ),
+        port_option("AVACAST_TTS_PORT", "Front end of text to speech; 0: all ports are free ones."),
     ] = None,
     cluster_port: Annotated[
         int | None,
-        typer.Option(
-            envvar="AVACAST_CLUSTER_PORT", min=0, max=65535, help="Health and metrics of the whole."
-        ),
+        port_option("AVACAST_CLUSTER_PORT", "Health and metrics of the whole."),
     ] = None,
     sticky: Annotated[
         bool | None,

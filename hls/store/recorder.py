@@ -353,13 +353,11 @@ class Recorder:
 
     def _sent(self, item: Item) -> None:
         self._spool.sent(item.name)
-        for one in self._ongoing.values():
-            of_it = (
-                item.name.startswith(f"{one.recording.path}/") or item.name == one.recording.catalogue_name
-            )
-            if of_it and self._publisher:
-                self._publisher.sent(one, item)
-                return
+        one = self._ongoing.get("/".join(item.name.split("/")[:3])) or next(
+            (one for one in self._ongoing.values() if one.recording.catalogue_name == item.name), None
+        )
+        if one is not None and self._publisher:
+            self._publisher.sent(one, item)
 
     def _end(self, stream: str) -> None:
         path = self._live.pop(stream, None)

@@ -11,8 +11,10 @@ from common.errors import Conflict, Unavailable
 from common.http import read_model
 from common.ids import new_id
 from orchestrator.api.broadcasts import ONE
-from orchestrator.api.route import Access, Handler, Route, context, json
+from orchestrator.api.route import Access, Context, Handler, Route, context, json
 from orchestrator.api.watching import Id
+from orchestrator.broadcasts import Broadcast
+from orchestrator.nodes import Node
 
 TAG = "Avatar"
 
@@ -49,6 +51,16 @@ class EarGrant(BaseModel):
     expires_s: int = Field(description="Seconds for which the token opens ears.")
 
 
+def _origin(at: Context, broadcast: Broadcast) -> Node:
+    """The origin that runs the avatar of a broadcast. Raises Conflict when it has none, Unavailable when nobody runs it."""
+    if broadcast.avatar is None:
+        raise Conflict(f"the broadcast {broadcast.id!r} has no avatar", code="no_avatar")
+    origin = at.hub.origin_of(broadcast.id)
+    if origin is None:
+        raise Unavailable("no origin runs its avatar", code="no_node", retry_after_s=2)
+    return origin
+
+
 async def _grant_ear(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
@@ -56,11 +68,7 @@ async def _grant_ear(request: web.Request) -> web.Response:
     asked = await read_model(request, Speaker)
     if limited:
         await at.limits.hit("talk", broadcast.id, address=at.address(request))
-    if broadcast.avatar is None:
-        raise Conflict(f"the broadcast {broadcast.id!r} has no avatar", code="no_avatar")
-    origin = at.hub.origin_of(broadcast.id)
-    if origin is None:
-        raise Unavailable("no origin runs its avatar", code="no_node", retry_after_s=2)
+    origin = _origin(at, broadcast)
     viewer = asked.viewer or new_id("v")
     return json(
         EarGrant(
@@ -81,11 +89,7 @@ def _forward(verb: str) -> Handler:
         address = at.address(request)
         if limited:
             await at.limits.hit("talk", broadcast.id, address=address)
-        if broadcast.avatar is None:
-            raise Conflict(f"the broadcast {broadcast.id!r} has no avatar", code="no_avatar")
-        origin = at.hub.origin_of(broadcast.id)
-        if origin is None:
-            raise Unavailable("no origin runs its avatar", code="no_node", retry_after_s=2)
+        origin = _origin(at, broadcast)
         told = await at.outreach.send_line(origin, verb, Line(broadcast=broadcast.id, text=text))
         return json(Taken(**{**told, "broadcast": broadcast.id, "origin": origin.id}), status=202)
 

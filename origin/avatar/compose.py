@@ -210,6 +210,29 @@ def is_edge(a: int, b: int, material: wp.array(dtype=int)) -> bool:
 
 
 @wp.func
+def smoothed(
+    colours: wp.array(dtype=wp.uint32),
+    depth: wp.array(dtype=wp.int32),
+    material: wp.array(dtype=int),
+    i: int,
+    x: int,
+    y: int,
+    width: int,
+    height: int,
+) -> wp.vec3:
+    """The colour at pixel i, smoothed where it lies at the edge of a thing."""
+    d = unpacked(colours[i])
+    if x > 0 and y > 0 and x < width - 1 and y < height - 1:
+        z = depth[i]
+        edge = is_edge(z, depth[i + 1], material) or is_edge(z, depth[i - 1], material)
+        if not edge:
+            edge = is_edge(z, depth[i + width], material) or is_edge(z, depth[i - width], material)
+        if edge:
+            d = along_edge(colours, i, x, y, width, height)
+    return d
+
+
+@wp.func
 def final_colour(
     x: int,
     y: int,
@@ -239,14 +262,7 @@ def final_colour(
     c = wp.vec3(h[0], h[1], h[2])
     if h[3] < 0.996:
         i = y * width + x
-        d = unpacked(colours[i])
-        if x > 0 and y > 0 and x < width - 1 and y < height - 1:
-            z = depth[i]
-            edge = is_edge(z, depth[i + 1], material) or is_edge(z, depth[i - 1], material)
-            if not edge:
-                edge = is_edge(z, depth[i + width], material) or is_edge(z, depth[i - width], material)
-            if edge:
-                d = along_edge(colours, i, x, y, width, height)
+        d = smoothed(colours, depth, material, i, x, y, width, height)
         c = c + d * (1.0 - h[3])
     return c * 255.0
 

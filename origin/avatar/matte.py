@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import warp as wp
 
-from origin.avatar.compose import Hair, along_edge, hair_near, is_edge, layer_at, row_flow
-from origin.avatar.face import FIXED, packed, unpacked
+from origin.avatar.compose import Hair, hair_near, layer_at, row_flow, smoothed
+from origin.avatar.face import FIXED, packed
 
 wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w", "enable_backward": False})
 
@@ -88,13 +88,6 @@ def write_matte(
         for xx in range(wp.min(8, width - tx * 8)):
             x = tx * 8 + xx
             i = y * width + x
-            d = unpacked(covers[i])
-            if x > 0 and y > 0 and x < width - 1 and y < height - 1:
-                z = depth[i]
-                edge = is_edge(z, depth[i + 1], material) or is_edge(z, depth[i - 1], material)
-                if not edge:
-                    edge = is_edge(z, depth[i + width], material) or is_edge(z, depth[i - width], material)
-                if edge:
-                    d = along_edge(covers, i, x, y, width, height)
+            d = smoothed(covers, depth, material, i, x, y, width, height)
             h = hair_cover(front, x, y, ty, tx, bucket, share)
             out[box_y + y, box_x + x] = wp.uint8(wp.clamp((h + d[0] * (1.0 - h)) * 255.0 + 0.5, 0.0, 255.0))

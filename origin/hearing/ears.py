@@ -32,10 +32,9 @@ from origin.avatars import Avatars
 from origin.hearing.ear import Ear
 from origin.hearing.floor import Ask, Floor, Interrupt
 from sfu.session import (
+    add_endpoint,
     created,
-    endpoint_here,
-    nothing_here,
-    options,
+    newest_etag,
     patch,
     read_sdp,
     refused,
@@ -147,14 +146,7 @@ class Ears:
 
     def add_to(self, app: web.Application) -> None:
         """Adds the routes to an application."""
-        router = app.router
-        router.add_post("/ears/{stream}", self._open)
-        router.add_get("/ears/{stream}", endpoint_here)
-        router.add_options("/ears/{stream}", options)
-        router.add_patch("/ears/{stream}/{session}", self._patch)
-        router.add_get("/ears/{stream}/{session}", nothing_here)
-        router.add_delete("/ears/{stream}/{session}", self._end)
-        router.add_options("/ears/{stream}/{session}", options)
+        add_endpoint(app.router, "ears", self._open, self._patch, self._end)
 
     async def close(self) -> None:
         """Ends all ears."""
@@ -244,8 +236,7 @@ class Ears:
     async def _patch(self, request: web.Request) -> web.Response:
         one = self._session(request)
         response = await patch(request, self._worker, one.session, one.etag)
-        if response.status == 200:
-            one.etag = response.headers["ETag"].strip('"')
+        one.etag = newest_etag(response, one.etag)
         return response
 
     async def _end(self, request: web.Request) -> web.Response:

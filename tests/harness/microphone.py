@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import fractions
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import av
 import numpy as np
-from aiortc import MediaStreamTrack, RTCDataChannelParameters, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCDataChannelParameters
 
-from sfu.resource import Resource, offer
 from speech.voice import Pcm
-from tests.harness.peers import Channel, Clock
+from tests.harness.peers import Clock, Peer
 
 _PACKET = 960
 
@@ -57,24 +56,18 @@ class Microphone(MediaStreamTrack):
         return frame
 
 
-class Speaker:
+class Speaker(Peer):
     """Use as a context. `told` is the data channel on which the origin says what it understood."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, token: str | None) -> None:
-        self._http, self._url, self._token = http, url, token
-        self.peer = RTCPeerConnection()
-        self.told = Channel(self.peer, RTCDataChannelParameters(label="ears"))
+        super().__init__(http, url, token, [RTCDataChannelParameters(label="ears")])
+        self.told = self.channels["ears"]
         self.microphone = Microphone()
         self.peer.addTransceiver(self.microphone, direction="sendonly")
-        self.resource: Resource | None = None
 
-    async def __aenter__(self) -> Speaker:
-        await self.peer.setLocalDescription(await self.peer.createOffer())
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
         try:
-            self.resource = await offer(
-                self._http, self._url, self.peer.localDescription.sdp, token=self._token
-            )
-            await self.peer.setRemoteDescription(RTCSessionDescription(self.resource.answer, "answer"))
             await self.told.opened()
         except BaseException:
             await self.peer.close()
@@ -87,8 +80,3 @@ class Speaker:
         while not told or told[-1]["event"] != event:
             told.append(await self.told.hear(timeout_s))
         return told
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.resource is not None:
-            await self.resource.end(self._http)
-        await self.peer.close()

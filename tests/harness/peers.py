@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import av
@@ -148,7 +148,40 @@ class SenderTime:
         return ntp_s + since / self.rate
 
 
-class Publisher:
+class Peer:
+    """One session of a WHIP or WHEP server. Use as a context: it has the answer on entry and DELETEs on exit."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        token: str | None,
+        channels: Sequence[RTCDataChannelParameters],
+    ) -> None:
+        self._http, self._url, self._token = http, url, token
+        self.peer = RTCPeerConnection()
+        self.channels = {one.label: Channel(self.peer, one) for one in channels}
+        self.resource: Resource | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        try:
+            self.resource = await offer(
+                self._http, self._url, self.peer.localDescription.sdp, token=self._token
+            )
+            await self.peer.setRemoteDescription(RTCSessionDescription(self.resource.answer, "answer"))
+        except BaseException:
+            await self.peer.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.resource is not None:
+            await self.resource.end(self._http)
+        await self.peer.close()
+
+
+class Publisher(Peer):
     """A WHIP publisher. Use as a context: it has the answer on entry and DELETEs on exit (unless `vanish` was called)."""
 
     def __init__(
@@ -164,9 +197,7 @@ class Publisher:
         size: tuple[int, int] = (320, 240),
         ssrc: int | None = None,
     ) -> None:
-        self._http, self._url, self._token = http, url, token
-        self.peer = RTCPeerConnection()
-        self.channels = {one.label: Channel(self.peer, one) for one in channels}
+        super().__init__(http, url, token, channels)
         clock = Clock()
         if video:
             transceiver = self.peer.addTransceiver(MovingPicture(clock, size), direction="sendonly")
@@ -178,32 +209,14 @@ class Publisher:
                 transceiver.sender._ssrc = ssrc
         if audio:
             self.peer.addTransceiver(Tone(clock), direction="sendonly")
-        self.resource: Resource | None = None
-
-    async def __aenter__(self) -> Publisher:
-        await self.peer.setLocalDescription(await self.peer.createOffer())
-        try:
-            self.resource = await offer(
-                self._http, self._url, self.peer.localDescription.sdp, token=self._token
-            )
-            await self.peer.setRemoteDescription(RTCSessionDescription(self.resource.answer, "answer"))
-        except BaseException:
-            await self.peer.close()
-            raise
-        return self
 
     async def vanish(self) -> None:
         """Stops without a word to the HTTP side."""
         self.resource = None
         await self.peer.close()
 
-    async def __aexit__(self, *_: object) -> None:
-        if self.resource is not None:
-            await self.resource.end(self._http)
-        await self.peer.close()
 
-
-class Viewer:
+class Viewer(Peer):
     """A WHEP viewer that decodes. Use as a context, like `Publisher`."""
 
     def __init__(
@@ -216,30 +229,10 @@ class Viewer:
         token: str | None = None,
         channels: Sequence[RTCDataChannelParameters] = (),
     ) -> None:
-        self._http, self._url, self._token = http, url, token
-        self.peer = RTCPeerConnection()
-        self.channels = {one.label: Channel(self.peer, one) for one in channels}
+        super().__init__(http, url, token, channels)
         for kind, wanted in (("video", video), ("audio", audio)):
             if wanted:
                 self.peer.addTransceiver(kind, direction="recvonly")
-        self.resource: Resource | None = None
-
-    async def __aenter__(self) -> Viewer:
-        await self.peer.setLocalDescription(await self.peer.createOffer())
-        try:
-            self.resource = await offer(
-                self._http, self._url, self.peer.localDescription.sdp, token=self._token
-            )
-            await self.peer.setRemoteDescription(RTCSessionDescription(self.resource.answer, "answer"))
-        except BaseException:
-            await self.peer.close()
-            raise
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.resource is not None:
-            await self.resource.end(self._http)
-        await self.peer.close()
 
     def follow_times(self) -> dict[str, SenderTime]:
         """The sender's clock for each kind, from its first packet and its newest report; complete when both are there. To be called before

@@ -1,5 +1,6 @@
 /** Cameras and microphones of this browser, and what to do when they cannot be had. */
 
+import { needSecurePage, refusal } from "../api/devices.ts";
 import { Problem } from "../api/problem.ts";
 
 export interface Device {
@@ -19,13 +20,7 @@ export interface Choice {
 
 /** Asks for camera and microphone; a machine that has but one of them gives that one. Rejects with a Problem. */
 export async function capture(choice: Choice): Promise<MediaStream> {
-  if (!navigator.mediaDevices)
-    throw new Problem(
-      0,
-      "insecure",
-      "A camera needs a secure page.",
-      "Open this page by https:// or on localhost.",
-    );
+  needSecurePage("camera");
   const video: MediaTrackConstraints = {
     ...(choice.camera ? { deviceId: { exact: choice.camera } } : {}),
     width: { ideal: 1280 },
@@ -60,20 +55,8 @@ export async function list(): Promise<Devices> {
 
 function explain(thrown: unknown): Problem {
   const name = thrown instanceof DOMException ? thrown.name : "";
-  if (name === "NotAllowedError")
-    return new Problem(
-      0,
-      "not_allowed",
-      "The browser may not use the camera.",
-      "Allow it beside the address, then try again.",
-    );
-  if (name === "NotReadableError")
-    return new Problem(
-      0,
-      "device_busy",
-      "Another program uses the camera.",
-      "Close that program, then try again.",
-    );
+  const refused = refusal(name, "camera", "try again");
+  if (refused) return refused;
   if (name === "OverconstrainedError")
     return new Problem(0, "device_gone", "That device is no longer there.", "Choose another one.");
   return new Problem(0, "capture_failed", thrown instanceof Error ? thrown.message : String(thrown));

@@ -2,6 +2,7 @@
 
 import { Problem, problemFrom } from "../api/problem.ts";
 import { negotiateCaptureTimes } from "../player/capture.ts";
+import { connected } from "../player/connected.ts";
 import { configuration } from "../player/ice.ts";
 import { exchange, type Resource, release } from "../player/signalling.ts";
 
@@ -60,7 +61,13 @@ export class Publisher {
       this.resource = await exchange(settings.endpoint, offer, settings.token, timeout);
       await connection.setRemoteDescription({ type: "answer", sdp: this.resource.answer });
       await this.limit();
-      await this.connected();
+      const lost = new Problem(
+        0,
+        "no_media_path",
+        "The node cannot be reached for media.",
+        "Is its UDP port open to you?",
+      );
+      await connected(connection, AbortSignal.timeout(10_000), lost);
     } catch (thrown) {
       this.release();
       throw problemFrom(thrown);
@@ -135,34 +142,6 @@ export class Publisher {
       parameters.degradationPreference = "maintain-resolution";
       await sender.setParameters(parameters);
     }
-  }
-
-  private connected(): Promise<void> {
-    const { connection } = this;
-    return new Promise((resolve, reject) => {
-      const lost = (): void =>
-        reject(
-          new Problem(
-            0,
-            "no_media_path",
-            "The node cannot be reached for media.",
-            "Is its UDP port open to you?",
-          ),
-        );
-      const timer = setTimeout(lost, 10_000);
-      const check = (): void => {
-        if (connection.connectionState === "connected") {
-          clearTimeout(timer);
-          connection.removeEventListener("connectionstatechange", check);
-          resolve();
-        } else if (connection.connectionState === "failed") {
-          clearTimeout(timer);
-          lost();
-        }
-      };
-      connection.addEventListener("connectionstatechange", check);
-      check();
-    });
   }
 
   private release(): void {

@@ -1,7 +1,9 @@
 /** A microphone on its way to the avatar: asks for it, publishes it by WHIP, hears what was understood. */
 
 import { openEar } from "../api/broadcasts.ts";
+import { needSecurePage, refusal } from "../api/devices.ts";
 import { Problem, problemFrom } from "../api/problem.ts";
+import { connected } from "../player/connected.ts";
 import { configuration } from "../player/ice.ts";
 import { exchange, type Resource, release } from "../player/signalling.ts";
 
@@ -100,7 +102,13 @@ export class Ear {
     const signal = AbortSignal.any([this.stopping.signal, AbortSignal.timeout(CONNECT_MS)]);
     this.resource = await exchange(grant.whip, connection.localDescription?.sdp ?? "", grant.token, signal);
     await connection.setRemoteDescription({ type: "answer", sdp: this.resource.answer });
-    await connected(connection, signal);
+    const lost = new Problem(
+      0,
+      "no_media_path",
+      "The avatar cannot be reached by voice.",
+      "Is its port open to you?",
+    );
+    await connected(connection, signal, lost);
     connection.addEventListener("connectionstatechange", () => {
       if (connection.connectionState === "failed" || connection.connectionState === "closed")
         this.fail(new Problem(0, "connection_lost", "The connection broke.", "Press to speak again."));
@@ -139,13 +147,7 @@ export class Ear {
 }
 
 async function capture(): Promise<MediaStream> {
-  if (!navigator.mediaDevices)
-    throw new Problem(
-      0,
-      "insecure",
-      "A microphone needs a secure page.",
-      "Open this page by https:// or on localhost.",
-    );
+  needSecurePage("microphone");
   try {
     return await navigator.mediaDevices.getUserMedia({ audio: SOUND });
   } catch (thrown) {
@@ -155,37 +157,9 @@ async function capture(): Promise<MediaStream> {
 
 /** Why there is no microphone, and what to do. */
 export function explain(name: string): Problem {
-  if (name === "NotAllowedError")
-    return new Problem(
-      0,
-      "not_allowed",
-      "The browser may not use the microphone.",
-      "Allow it beside the address, then press again.",
-    );
   if (name === "NotFoundError")
     return new Problem(0, "no_device", "There is no microphone.", "Connect one, then press again.");
-  if (name === "NotReadableError")
-    return new Problem(
-      0,
-      "device_busy",
-      "Another program uses the microphone.",
-      "Close that program, then press again.",
-    );
+  const refused = refusal(name, "microphone", "press again");
+  if (refused) return refused;
   return new Problem(0, "capture_failed", "The microphone cannot be used.", "Press again, or type.");
-}
-
-function connected(connection: RTCPeerConnection, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const lost = () =>
-      reject(
-        new Problem(0, "no_media_path", "The avatar cannot be reached by voice.", "Is its port open to you?"),
-      );
-    const check = () => {
-      if (connection.connectionState === "connected") resolve();
-      else if (connection.connectionState === "failed") lost();
-    };
-    connection.addEventListener("connectionstatechange", check);
-    signal.addEventListener("abort", lost);
-    check();
-  });
 }
