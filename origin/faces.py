@@ -3,15 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from origin.avatar.background import Background, Behind
+from origin.avatar.background import Background, Behind, Matte
+from origin.avatar.pose import Pose
+from origin.encoder import I420
+from speech.voice import Pcm
 
 if TYPE_CHECKING:  # its libraries are an extra
     from origin.avatar.renderer import Renderer
 
 Progress = Callable[[str, float], None]
 """What is being done, and which share of it (0-1) is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The sound that a face must know to draw a frame, in samples at 48 kHz: before the frame's first sample, and from it on."""
+
+    before: int = 0
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a face draws: frame `frame` (40 ms each, from the beginning), the pose in its middle, and the sound of its reach."""
+
+    frame: int
+    pose: Pose
+    sound: Pcm
+
+
+@runtime_checkable
+class Face(Protocol):
+    """A face that a package brings. One thread at a time; a picture is valid until the next `show`.
+
+    What it draws depends on the moment, and on the moments shown or passed over before it, never on a clock.
+    """
+
+    @property
+    def reach(self) -> Reach:
+        """What it hears; nothing when the pose is enough."""
+        ...
+
+    @property
+    def matte(self) -> Matte | None:
+        """Coverage of the last picture, where nothing is behind the person."""
+        ...
+
+    def show(self, moment: Moment) -> I420:
+        """The picture (height * 3 // 2, width) of a moment."""
+        ...
+
+    def pass_over(self, moment: Moment) -> None:
+        """A moment that is not drawn, but that what follows is to follow."""
+        ...
+
+    def cut(self) -> None:
+        """What comes next does not follow from what was."""
+        ...
+
+    def anew(self) -> None:
+        """The next picture draws everything."""
+        ...
 
 
 class FaceError(Exception):
