@@ -94,7 +94,7 @@ class Performer:
         frame, start = self.frame, self.buffer.position
         block = self.buffer.read(FRAME_SAMPLES)
         for p in block.placed:
-            self.animator.speak(p.speech.marks, p.at, p.speech.stress)
+            self.animator.speak(p.speech.marks, p.at, p.speech.stress, p.speech.weight)
             if p.speech.words:
                 self._captions.append(Caption(p.speech.text, p.at, p.end))
         if block.placed and self.animator.presence is not Presence.SPEAKING:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from speech.markup import Markup
 from speech.short_forms import ABBREVIATIONS
 
 FIRST_WORDS: Final = 8
@@ -25,10 +26,12 @@ _STARTERS: Final = frozenset(
 
 
 class Chunker:
-    """`push` text as it comes, `flush` at its end; both return the chunks that are complete."""
+    """`push` text as it comes, `flush` at its end; both return the chunks that are complete. Tags of SSML become the short marks of
+    markup.py."""
 
     def __init__(self, first_words: int = FIRST_WORDS, most_words: int = MOST_WORDS) -> None:
         self._text = ""
+        self._markup = Markup()
         self._first_words = first_words
         self._limit = float(first_words)
         self._most = most_words
@@ -37,15 +40,16 @@ class Chunker:
     @property
     def held(self) -> int:
         """Characters that are in no chunk yet."""
-        return len(self._text)
+        return len(self._text) + self._markup.held
 
     def push(self, text: str) -> list[str]:
         """More text."""
-        self._text += text
+        self._text += self._markup.push(text)
         return self._cut(ended=False)
 
     def flush(self) -> list[str]:
         """The text is complete: the rest."""
+        self._text += self._markup.flush()
         chunks = self._cut(ended=True)
         rest, self._text = self._text.strip(), ""
         return [*chunks, rest] if rest else chunks

@@ -16,6 +16,7 @@ from importlib import resources
 from typing import Final
 
 from speech.letters import PRIMARY, SECONDARY, VOWELS, LetterTable
+from speech.markup import plain
 from speech.normalise import Piece, pieces
 
 PUNCTUATION: Final = frozenset(",.!?;:")
@@ -28,6 +29,8 @@ class Token:
     text: str
     phonemes: str
     piece: int
+    stressed: bool = False
+    """Whether the text puts weight on it."""
 
     @property
     def is_word(self) -> bool:
@@ -83,8 +86,9 @@ class Pronouncer:
             after = spoken[at + 1][0] if at + 1 < len(spoken) else ""
             phonemes = self._in_context(word, before, after)
             if phonemes:
-                tokens.append(Token(word, phonemes, index))
-        return Phrase(text, found, tokens)
+                weighty = found[index].stressed
+                tokens.append(Token(word, weighted(word, phonemes) if weighty else phonemes, index, weighty))
+        return Phrase(plain(text), found, tokens)
 
     def word(self, word: str) -> str:
         """Phonemes of one word alone; "" when there is nothing to say."""
@@ -190,6 +194,17 @@ class Pronouncer:
         return ""
 
 
+def weighted(word: str, phonemes: str) -> str:
+    """`phonemes` of a word that is stressed in its sentence: in its strong form, and with a main stress."""
+    phonemes = _STRONG_FORMS.get(word.lower(), phonemes)
+    if PRIMARY in phonemes:
+        return phonemes
+    if SECONDARY in phonemes:
+        return phonemes.replace(SECONDARY, PRIMARY, 1)
+    vowel = next((at for at, c in enumerate(phonemes) if c in VOWELS), 0)
+    return phonemes[:vowel] + PRIMARY + phonemes[vowel:]
+
+
 def _acronym(word: str) -> bool:
     return len(word) > 1 and word.removesuffix("s").isupper()
 
@@ -265,6 +280,29 @@ _PREFIXES: Final = (
     ("super", "sˌupəɹ"),
     ("auto", "ˌɔɾO"),
 )
+_STRONG_FORMS: Final = {
+    "the": "ðˈi",
+    "a": "ˈA",
+    "an": "ˈæn",
+    "to": "tˈu",
+    "and": "ˈænd",
+    "of": "ˈʌv",
+    "can": "kˈæn",
+    "for": "fˈɔɹ",
+    "from": "fɹˈʌm",
+    "at": "ˈæt",
+    "as": "ˈæz",
+    "but": "bˈʌt",
+    "than": "ðˈæn",
+    "that": "ðˈæt",
+    "was": "wˈʌz",
+    "were": "wˈɜɹ",
+    "you": "jˈu",
+    "your": "jˈɔɹ",
+    "us": "ˈʌs",
+    "them": "ðˈɛm",
+}
+"""Little words have a weak form, which nobody stresses."""
 _OWN_WORDS: Final = {
     "avacast": "ˈɑvəkˌæst",
     "ava": "ˈAvə",

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from speech import timing
+from speech import markup, timing
 from speech.g2p import PUNCTUATION, Phrase, pronouncer
 from speech.inference import outputs, resampled, session
 from speech.voice import Halt, Pcm, Speech, VoiceError
@@ -91,7 +91,11 @@ class Kokoro:
         return other
 
     def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
-        """`text` (a clause or a few sentences) as Speech. VoiceError when it is too long or the model fails."""
+        """`text` (a clause or a few sentences, with the marks of markup.py) as Speech. VoiceError when it is too long or the
+        model fails."""
+        return markup.spoken(text, lambda part: self._phrase(part, halt))
+
+    def _phrase(self, text: str, halt: Halt | None) -> Speech:
         phrase = self._pronouncer.phrase(text)
         symbols = _symbols(phrase)
         numbers = [_SYMBOLS[c] for c, _ in symbols]

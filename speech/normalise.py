@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from speech import numbers
+from speech import markup, numbers
 from speech.short_forms import ABBREVIATIONS, MONEY, SCALE, SYMBOLS, UNITS
 
 MAX_CHARS: Final = 4_000
@@ -26,6 +26,8 @@ class Piece:
 
     written: str
     spoken: str
+    stressed: bool = False
+    """Whether the text puts weight on it (markup.py)."""
 
 
 Say = Callable[["re.Match[str]"], str]
@@ -251,22 +253,32 @@ def _compiled() -> list[tuple[re.Pattern[str], Say]]:
 
 
 _COMPILED: Final = _compiled()
+_STRESS: Final = (markup.STRESS_BEGIN, markup.STRESS_END)
 _MARKUP: Final = re.compile(r"\*\*|__|```\w*|`|^#{1,6}\s|^\s*[-*•]\s+|^>\s", re.MULTILINE)
 
 
 def pieces(text: str) -> list[Piece]:
     """The words of `text` (at most MAX_CHARS of it) as written and as spoken, in order; markdown's marks are left out."""
-    text = _MARKUP.sub("", text[:MAX_CHARS]).replace("\u00a0", " ")
+    text = _MARKUP.sub("", markup.stressed(text[:MAX_CHARS])).replace("\u00a0", " ")
     found: list[Piece] = []
     at = 0
+    stressed = False
     while at < len(text):
+        if text[at] in _STRESS:
+            stressed = text[at] == markup.STRESS_BEGIN
+            at += 1
+            continue
         if text[at].isspace():
             at += 1
             continue
         for pattern, say in _COMPILED:
             match = pattern.match(text, at)
             if match and match.end() > at:
-                found.append(Piece(match.group().strip(), say(match).strip()))
+                written = match.group().strip()
+                if markup.STRESS_END in written:  # an address takes all that is not blank
+                    match = pattern.match(text[: text.index(markup.STRESS_END, at)], at) or match
+                    written = match.group().strip()
+                found.append(Piece(written, say(match).strip(), stressed))
                 at = match.end()
                 break
         else:

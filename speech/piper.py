@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from speech import timing
+from speech import markup, timing
 from speech.g2p import PUNCTUATION, Phrase, ipa, pronouncer
 from speech.inference import outputs, resampled, session
 from speech.marks import SAMPLE_RATE
@@ -71,7 +71,10 @@ class Piper:
         self._pronouncer = pronouncer()
 
     def synthesise(self, text: str, halt: Halt | None = None) -> Speech:
-        """`text` (a clause or a few sentences) as Speech. VoiceError when the model fails."""
+        """`text` (a clause or a few sentences, with the marks of markup.py) as Speech. VoiceError when the model fails."""
+        return markup.spoken(text, lambda part: self._phrase(part, halt))
+
+    def _phrase(self, text: str, halt: Halt | None) -> Speech:
         phrase = self._pronouncer.phrase(text)
         symbols = self._symbols(phrase)
         if not symbols:

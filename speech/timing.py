@@ -29,6 +29,9 @@ _FALL: Final = 0.06
 _SHORTEST: Final = 30 * MILLISECOND
 _KNEE: Final = 0.75
 """Level above which peaks are bent."""
+_STRESSED_GAIN: Final = 10 ** (3.5 / 20)
+_EASE: Final = 8 * MILLISECOND
+"""Half the time in which a word that is stressed becomes louder."""
 _FADE: Final = 4 * MILLISECOND
 _FAINT: Final = 0.02
 """Part of the loudest sample below which a sample counts as silence (-34 dB)."""
@@ -57,7 +60,8 @@ def speech(
     if not spoken or not pcm.size:
         return Speech(phrase.text, np.zeros(0, np.float32), [], [])
     start, end = _cut(pcm, spoken[0].start, spoken[-1].end, _pause(phrase))
-    pcm = _levelled(np.pad(pcm[start:end], (0, max(0, end - pcm.size))), gain)
+    pcm = np.pad(pcm[start:end], (0, max(0, end - pcm.size)))
+    pcm = _levelled(pcm * _weights(phrase, spoken, start, pcm.size), gain)
     phonemes = _ended(
         [
             PhonemeMark(p.phoneme, max(0, p.start - start), min(pcm.size, p.end - start), p.token, p.stressed)
@@ -73,7 +77,21 @@ def speech(
         words=_words(phrase, phonemes),
         stress=[p.start for p in phonemes if p.stressed],
         phonemes=phonemes,
+        weight=[p.start for p in phonemes if p.stressed and p.token >= 0 and phrase.tokens[p.token].stressed],
     )
+
+
+def _weights(phrase: Phrase, spoken: Sequence[PhonemeMark], start: int, size: int) -> Pcm:
+    """The gain of each of `size` samples: stressed words are louder. The spans of `spoken` begin at `start`."""
+    gain = np.ones(size, np.float32)
+    for p in spoken:
+        if phrase.tokens[p.token].stressed:
+            gain[max(0, p.start - start) : max(0, p.end - start)] = _STRESSED_GAIN
+    if (gain > 1).any():
+        gain = np.convolve(
+            np.pad(gain, _EASE, mode="edge"), np.full(2 * _EASE + 1, 1 / (2 * _EASE + 1)), "valid"
+        )
+    return gain.astype(np.float32)
 
 
 def _phonemes(symbols: Sequence[Symbol], at: float = 0.0) -> list[PhonemeMark]:

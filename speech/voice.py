@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import numpy as np
@@ -51,11 +52,34 @@ class Speech:
     marks: list[VisemeMark]
     words: list[WordMark]
     stress: list[int] = field(default_factory=list)
+    weight: list[int] = field(default_factory=list)
+    """Those of `stress` on which the text puts weight (markup.py)."""
     phonemes: list[PhonemeMark] = field(default_factory=list)
 
     @property
     def duration_s(self) -> float:
         return self.pcm.size / SAMPLE_RATE
+
+
+def silence(ms: int) -> Speech:
+    """Nothing, for so long."""
+    size = ms * MILLISECOND
+    return Speech("", np.zeros(size, np.float32), [VisemeMark(0, size, "sil")], [])
+
+
+def joined(parts: Sequence[Speech]) -> Speech:
+    """One piece of speech after the other, as one. Tokens of phonemes are those of each part's own phrase."""
+    starts = [0, *itertools.accumulate(p.pcm.size for p in parts)]
+    placed = list(zip(parts, starts, strict=False))
+    return Speech(
+        text=" ".join(p.text for p in parts if p.text),
+        pcm=np.concatenate([p.pcm for p in parts]) if parts else np.zeros(0, np.float32),
+        marks=[replace(m, start=m.start + at, end=m.end + at) for p, at in placed for m in p.marks],
+        words=[replace(w, start=w.start + at, end=w.end + at) for p, at in placed for w in p.words],
+        stress=[s + at for p, at in placed for s in p.stress],
+        weight=[s + at for p, at in placed for s in p.weight],
+        phonemes=[replace(m, start=m.start + at, end=m.end + at) for p, at in placed for m in p.phonemes],
+    )
 
 
 class Halt:

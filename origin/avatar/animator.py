@@ -85,6 +85,8 @@ EASE: Final[dict[Presence, int]] = {
 
 BEAT_RISE: Final = 130 * _MS
 BEAT_FALL: Final = 320 * _MS
+_WEIGHTY: Final = 1.5
+"""A beat on a word that the text stresses, against the strongest of the others."""
 NOD_CELL: Final = 2600 * _MS
 NOD_TIME: Final = 620 * _MS
 
@@ -96,6 +98,7 @@ class Animator:
         self._seed = seed
         self._mouth = MouthTrack()
         self._stress: list[int] = []
+        self._weight: set[int] = set()
         self._presence: list[tuple[int, Presence]] = [(-(1 << 60), Presence.IDLE)]
 
     @property
@@ -103,16 +106,25 @@ class Animator:
         """The latest presence told."""
         return self._presence[-1][1]
 
-    def speak(self, marks: Sequence[VisemeMark], at_sample: int, stress: Sequence[int] = ()) -> None:
-        """Plans speech: marks and stressed words (samples) relative to `at_sample`. Replaces what was planned after it."""
+    def speak(
+        self,
+        marks: Sequence[VisemeMark],
+        at_sample: int,
+        stress: Sequence[int] = (),
+        weight: Sequence[int] = (),
+    ) -> None:
+        """Plans speech: marks, stressed syllables and those that the text puts weight on (samples), relative to `at_sample`. Replaces
+        what was planned after it."""
         self._forget(at_sample)
         self._mouth.add(marks, at_sample)
         self._stress = [s for s in self._stress if s < at_sample] + sorted(s + at_sample for s in stress)
+        self._weight = {s for s in self._weight if s < at_sample} | {s + at_sample for s in weight}
 
     def cut(self, at_sample: int) -> None:
         """Drops all speech after this sample; the mouth eases shut within about 120 ms."""
         self._mouth.cut(at_sample)
         self._stress = [s for s in self._stress if s < at_sample]
+        self._weight = {s for s in self._weight if s < at_sample}
 
     def state(self, presence: Presence, at_sample: int) -> None:
         """From this sample on the person listens, thinks, speaks or idles; eased over 240-600 ms."""
@@ -157,6 +169,7 @@ class Animator:
     def _forget(self, sample: int) -> None:
         self._mouth.forget(sample - MEMORY)
         self._stress = [s for s in self._stress if s >= sample - MEMORY]
+        self._weight = {s for s in self._weight if s >= sample - MEMORY}
 
     def _attitude(self, sample: int) -> Attitude:
         past = [entry for entry in self._presence if entry[0] <= sample]
@@ -171,7 +184,7 @@ class Animator:
             (
                 smooth(s - BEAT_RISE, s + 20 * _MS, sample)
                 * (1.0 - smooth(s + 20 * _MS, s + BEAT_FALL, sample))
-                * (0.55 + 0.45 * idle.chance(self._seed, 51, s))
+                * (_WEIGHTY if s in self._weight else 0.55 + 0.45 * idle.chance(self._seed, 51, s))
                 for s in self._stress
                 if s - BEAT_RISE < sample < s + BEAT_FALL
             ),

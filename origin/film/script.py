@@ -152,6 +152,7 @@ def save(speech: Speech, path: Path) -> None:
             words=np.array([w.text for w in speech.words], np.str_),
             spans=np.array([(w.start, w.end) for w in speech.words], np.int64).reshape(-1, 2),
             stress=np.array(speech.stress, np.int64),
+            weight=np.array(speech.weight, np.int64),
         )
 
 
@@ -166,4 +167,5 @@ def load(path: Path) -> Speech:
             marks=[VisemeMark(start, end, VISEMES[kind], weight) for (start, end, kind), weight in marks],
             words=[WordMark(text, start, end) for text, (start, end) in words],
             stress=z["stress"].tolist(),
+            weight=z["weight"].tolist(),
         )

@@ -161,3 +161,32 @@ def test_a_voice_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(VoiceError, match="not a voice model"):
         load(str(tmp_path / "bad.onnx"))
     assert any(v.installed for v in available())
+
+
+def test_a_stressed_word_is_louder_than_without_stress_and_the_person_shows_it(voice: Voice) -> None:
+    def share(speech: Speech) -> float:
+        """The energy of "not" against that of the whole."""
+        word = next(w for w in speech.words if w.text.startswith("not"))
+        return float(np.square(speech.pcm[word.start : word.end]).mean() / np.square(speech.pcm).mean())
+
+    times = 6 if voice.name.startswith("piper") else 1  # that one says nothing twice in the same way
+    pairs = [
+        (voice.synthesise("I do not want another one."), voice.synthesise("I do *not* want another one."))
+        for _ in range(times)
+    ]
+    assert np.mean([share(stressed) / share(flat) for flat, stressed in pairs]) > 1.2
+    flat, stressed = pairs[0]
+    assert [w.text for w in stressed.words] == [w.text for w in flat.words]
+    (beat,) = stressed.weight
+    word = next(w for w in stressed.words if w.text == "not")
+    assert not flat.weight and word.start <= beat < word.end
+
+
+def test_a_pause_is_silence_of_its_length_and_the_words_after_it_come_later(voice: Voice) -> None:
+    speech = voice.synthesise("Ready? <800ms> Go on!")
+    ready, go = speech.words[0], speech.words[1]
+    assert [w.text for w in speech.words] == ["Ready?", "Go", "on!"] and speech.text == "Ready? Go on!"
+    assert go.start - ready.end >= 800 * MILLISECOND
+    loud = np.abs(speech.pcm) > 0.02
+    assert not loud[go.start - 500 * MILLISECOND : go.start - 60 * MILLISECOND].any()
+    assert all(a.end <= b.start for a, b in zip(speech.marks, speech.marks[1:], strict=False))
