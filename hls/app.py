@@ -139,6 +139,8 @@ class HlsNode:
             self._housekeeping.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._housekeeping
+        if self.recorder:
+            self.recorder.leave()
         for stream, live in list(self._feeds.items()):
             self._finish(stream, hand_over=live.handed_over)
         if self._closing:

@@ -64,11 +64,16 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Leave:
+    """The process ends, not the broadcasts: no recording ends any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Nothing comes after this."""
 
 
-Message = Opened | Indexed | Shown | Closed | Sent | Flush | Close
+Message = Opened | Indexed | Shown | Closed | Sent | Flush | Leave | Close
 
 
 class Inbox:

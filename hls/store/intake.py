@@ -1,8 +1,9 @@
-"""From the snapshots of one stream to its finished segments. No I/O."""
+"""From the snapshots of one stream to its finished segments, and where those belong in a recording. No I/O."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from hls.grid import iso
@@ -13,6 +14,8 @@ from hls.store.rows import Row, finished
 _EMPTY_BYTES = len(FMP4.nothing)
 """A gap segment holds one empty box, or a comment that is shorter: nothing that is kept."""
 _MOST_MISSING = 50_000
+MOST_AWAY_S = 600.0
+"""A packager that was away for longer begins another recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +28,42 @@ class Finished:
     init: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one packager, from its start to its end, adds to a recording. `first` is the number that it gave to its first segment;
+    `shift` is by how much its numbers are above those of the recording; `joins`: another run was before it."""
+
+    first: int
+    shift: int = 0
+    joins: bool = False
+
+    def placed(self, row: Row) -> Row:
+        """`row` by the recording's numbers. The first one is a discontinuity: encoders and clocks began anew with it."""
+        joint = self.joins and row.msn == self.first
+        return replace(row, msn=row.msn - self.shift, discontinuity=row.discontinuity or joint)
+
+
+def run_after(recording: Recording, row: Row, target_s: int) -> Run | None:
+    """The run that goes on with `recording`, and begins with `row` by its own numbers; what nobody has between them is gaps no longer than
+    a target duration. None when they cannot be one recording: too much is missing, or time went back, or the grid is another."""
+    last = recording.last
+    if last is None or target_s != recording.target_s:
+        return None
+    away_s = (datetime.fromisoformat(row.date) - _ended(last)).total_seconds()
+    if not 0 <= away_s <= MOST_AWAY_S:
+        return None
+    first = last.msn + 1 + math.ceil(away_s / target_s)
+    return Run(row.msn, row.msn - first, joins=True)
+
+
 class Intake:
     """Holds the parts of the open segments and the init sections that are in use; nothing else."""
 
     def __init__(self, target_s: int) -> None:
         self.target_s = target_s
         self.index = ""
+        self.run: Run | None = None
+        """Known from the first segment on that is kept."""
         self._media: dict[tuple[str, str], bytes] = {}
         self._after: dict[str, int] = {}
         self._ended: set[str] = set()
@@ -74,9 +107,9 @@ class Intake:
         return (whole if len(whole) > _EMPTY_BYTES else None), init
 
 
-def missing(recording: Recording, rendition: str, row: Row) -> list[Row]:
+def missing(recording: Recording, rendition: str, row: Row, shift: int = 0) -> list[Row]:
     """Gaps for the numbers between what a recording has of a rendition and `row`: as another rendition has them, so that all lists agree,
-    or else of equal length. Raises ValueError when there are absurdly many."""
+    or else of equal length, named by numbers that are `shift` above the recording's. Raises ValueError when there are absurdly many."""
     track = recording.tracks.get(rendition)
     rows = track.rows if track else []
     expected = rows[-1].msn + 1 if rows else recording.first
@@ -93,17 +126,22 @@ def missing(recording: Recording, rendition: str, row: Row) -> list[Row]:
         msn = expected + index
         like = known.get(msn)
         if like is not None:
-            found.append(Row(msn, f"{msn}.m4s", like.duration, like.date, row.init, like.discontinuity, True))
+            name = f"{like.uri.partition('.')[0]}.m4s"
+            found.append(Row(msn, name, like.duration, like.date, row.init, like.discontinuity, True))
         else:
             length_s, date = _spread(rows[-1] if rows else None, row, count, index, recording.target_s)
-            found.append(Row(msn, f"{msn}.m4s", f"{length_s:.5f}", date, row.init, False, True))
+            found.append(Row(msn, f"{msn + shift}.m4s", f"{length_s:.5f}", date, row.init, False, True))
     return found
+
+
+def _ended(row: Row) -> datetime:
+    return datetime.fromisoformat(row.date) + timedelta(seconds=row.duration_s)
 
 
 def _spread(last: Row | None, row: Row, count: int, index: int, target_s: int) -> tuple[float, str]:
     begin = datetime.fromisoformat(row.date)
     if last is None:
         return float(target_s), iso(begin - timedelta(seconds=target_s * (count - index)))
-    ended = datetime.fromisoformat(last.date) + timedelta(seconds=last.duration_s)
+    ended = _ended(last)
     length = max(0.001, (begin - ended).total_seconds() / count)
     return length, iso(ended + timedelta(seconds=length * index))

@@ -25,6 +25,8 @@ class Ongoing:
     """Seconds of each rendition that nobody will ask for again."""
     ended_at: float | None = None
     """When it ended, by the recorder's clock."""
+    waits_until: float | None = None
+    """An earlier process was recording it: by then its broadcast must be here again, or it has ended."""
 
     def note(self, op: Op) -> None:
         """Something has happened to it."""

@@ -17,6 +17,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from common.log import log
@@ -26,8 +27,8 @@ from hls.rendition import Snapshot
 from hls.store import journal
 from hls.store.catalogue import Entry, entry_of
 from hls.store.fragments import key_bytes
-from hls.store.inbox import Close, Closed, Flush, Inbox, Indexed, Message, Opened, Sent, Shown
-from hls.store.intake import Finished, Intake, missing
+from hls.store.inbox import Close, Closed, Flush, Inbox, Indexed, Leave, Message, Opened, Sent, Shown
+from hls.store.intake import Finished, Intake, Run, missing, run_after
 from hls.store.journal import Journal, Op
 from hls.store.ongoing import Ongoing
 from hls.store.outbox import Item
@@ -47,6 +48,8 @@ _MOST_ROWS = 43_200
 """A day: then a recording ends and the next one begins, so that neither memory nor a file grows for ever."""
 _KEPT_S = 120.0
 """So long players of a broadcast that has ended find the list that goes back, which then has an end."""
+_AGAIN_S = 120.0
+"""So long after a start what the process before was recording may come again. Then it has ended."""
 _JOURNAL = "journal"
 
 _LOST = counter("hls_recording_lost_segments_total", "Segments that are not in their recording", ("why",))
@@ -90,6 +93,7 @@ class Recorder:
         self._ongoing: dict[str, Ongoing] = {}
         self._live: dict[str, str] = {}
         self._intakes: dict[str, Intake] = {}
+        self._leaving = False
         self._spool = Spool(root, bound_bytes, self._gave_up)
         self._inbox = Inbox()
         self._publisher = (
@@ -133,6 +137,10 @@ class Recorder:
     def closed(self, stream: str) -> None:
         """It is over, whether it has said so or not."""
         self._inbox.put(Closed(stream))
+
+    def leave(self) -> None:
+        """The process ends, not the broadcasts: what runs now goes on after the next start, in the same recordings."""
+        self._inbox.put(Leave())
 
     # --- for who reads ---
 
@@ -205,7 +213,6 @@ class Recorder:
     def _take(self, message: Message) -> None:
         match message:
             case Opened(stream, target_s):
-                self._end(stream)
                 self._intakes[stream] = Intake(target_s)
             case Indexed(stream, text):
                 intake = self._intakes.get(stream)
@@ -215,8 +222,11 @@ class Recorder:
             case Shown(stream, snapshot, leads):
                 self._shown(stream, snapshot, leads)
             case Closed(stream):
-                self._end(stream)
+                if not self._leaving:
+                    self._end(stream)
                 self._intakes.pop(stream, None)
+            case Leave():
+                self._leaving = True
             case Sent(item):
                 self._sent(item)
             case Flush() | Close():
@@ -229,7 +239,7 @@ class Recorder:
         for one in intake.take(snapshot):
             if leads:
                 self._keep(stream, intake, one)
-        if intake.ended:
+        if intake.ended and not self._leaving:
             self._end(stream)
 
     def _keep(self, stream: str, intake: Intake, one: Finished) -> None:
@@ -238,20 +248,25 @@ class Recorder:
         if path and len(self._ongoing[path].recording.tracks.get(one.rendition, _NONE).rows) >= _MOST_ROWS:
             self._end(stream)
             path = None
-        if path is None:
+        if path is None or intake.run is None:
             if one.data is None:
                 return  # the gaps that lead in
             try:
-                path = self._begin(stream, intake, row)
+                path = self._go_on_with(stream, intake, row) or self._begin(stream, intake, row)
             except OSError as error:
                 self._pause(error.strerror or str(error))
                 return
+        run = intake.run
+        assert run is not None, "a recording that has begun or goes on"
+        if row.msn < run.first:
+            return
         ongoing = self._ongoing[path]
         recording = ongoing.recording
+        row = run.placed(row)
         track = recording.tracks.get(one.rendition)
-        if row.msn < recording.first or (track and row.msn <= track.rows[-1].msn):
+        if track and row.msn <= track.rows[-1].msn:
             return
-        for before in missing(recording, one.rendition, row):
+        for before in missing(recording, one.rendition, row, run.shift):
             ongoing.note(_row_op(one.rendition, before))
         if one.init is not None and f"{one.rendition}/{row.init}" not in recording.files:
             name, section = f"{one.rendition}/{row.init}", one.init
@@ -279,6 +294,22 @@ class Recorder:
             self._lost(stream, Why.DISK_FULL if one.data is not None else Why.DISK_SLOW, row)
         ongoing.note({**op, "gap": True, "lost": lost})
 
+    def _go_on_with(self, stream: str, intake: Intake, row: Row) -> str | None:
+        """The recording of the run before this one, which `row` goes on with; None when there is none, or none that it can go on with:
+        then that has ended."""
+        path = self._live.get(stream)
+        if path is None:
+            return None
+        one = self._ongoing[path]
+        intake.run = run_after(one.recording, row, intake.target_s)
+        if intake.run is None:
+            self._end(stream)
+            return None
+        one.waits_until = None
+        self._note_index(stream, intake)
+        _log.info("recording_goes_on_after_a_break", broadcast=stream, recording=one.recording.id)
+        return path
+
     def _begin(self, stream: str, intake: Intake, row: Row) -> str:
         id = recording_id(row.date, secrets.token_hex(8))
         recording = Recording(stream, id, row.msn, row.date, intake.target_s)
@@ -288,6 +319,7 @@ class Recorder:
         one.journal.note(recording.opening)
         self._ongoing[recording.path] = one
         self._live[stream] = recording.path
+        intake.run = Run(row.msn)
         self._note_index(stream, intake)
         _log.info("recording", broadcast=stream, recording=id)
         return recording.path
@@ -364,7 +396,8 @@ class Recorder:
         if path is None:
             return
         one = self._ongoing[path]
-        one.ended_at = self._clock()
+        one.ended_at, one.waits_until = self._clock(), None
+        self._even(one)
         one.note({"op": "end"})
         _log.info(
             "recording_ended",
@@ -373,6 +406,17 @@ class Recorder:
             duration_s=round(one.recording.duration_s, 1),
             lost=one.recording.lost,
         )
+
+    @staticmethod
+    def _even(one: Ongoing) -> None:
+        """A rendition that the last run had not, or not to its end, is gaps from there on: no list ends before the others."""
+        last = one.recording.last
+        for name, track in one.recording.tracks.items():
+            if last is None or not track.rows:
+                continue
+            end = replace(last, msn=last.msn + 1, init=track.rows[-1].init)
+            for row in missing(one.recording, name, end):
+                one.note(_row_op(name, row))
 
     def _commit(self) -> None:
         """What has been taken in is on the disk when this returns, as far as there is room. Without the lock: who reads does not wait for
@@ -392,6 +436,8 @@ class Recorder:
         over = self._publisher is None or one.recording.state is State.DONE
         if over and one.ended_at is not None and self._clock() >= one.ended_at + _KEPT_S:
             self._forget(one)
+        elif one.waits_until is not None and self._clock() >= one.waits_until:
+            self._end(one.recording.broadcast)
         elif self._publisher:
             self._publisher.look(one, self.paused)
         else:
@@ -427,7 +473,8 @@ class Recorder:
         self._spool.drop_folder(one.recording.path)
 
     def _resume(self) -> None:
-        """Goes on with what an earlier process has left: what it was recording has ended, what was not in the store is put there."""
+        """Goes on with what an earlier process has left: what was not in the store is put there, and what it was recording waits for its
+        broadcast."""
         for path in sorted(self._spool.root.glob(f"recordings/*/*/{_JOURNAL}")):
             try:
                 ops, size = journal.read(path)
@@ -436,7 +483,7 @@ class Recorder:
                     raise ValueError(f"it is of {recording.path}")
                 for op in ops[1:]:
                     recording.apply(op)
-                self._adopt(Ongoing(recording, Journal(path, size), ended_at=self._clock()))
+                self._adopt(Ongoing(recording, Journal(path, size)))
             except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
                 _log.error("journal_unreadable", path=str(path), reason=repr(error))
 
@@ -456,7 +503,11 @@ class Recorder:
             elif not file.sent:
                 self._miss(one, name)
         if recording.state is State.LIVE:
-            one.note({"op": "end"})
+            self._end(recording.broadcast)  # one that is older
+            self._live[recording.broadcast] = recording.path
+            one.waits_until = self._clock() + _AGAIN_S
+        else:
+            one.ended_at = self._clock()
         _log.info(
             "recording_resumed",
             broadcast=recording.broadcast,

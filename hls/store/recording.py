@@ -55,11 +55,14 @@ class Track:
     discontinuities: int = 0
     """Of segments that are forgotten."""
     version: int = 0
+    places: dict[str, int] = field(default_factory=dict)
+    """Number of the segment of each name; a name has the number that its packager gave."""
     texts: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Playlists that were made, with the version they are of."""
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
+        self.places[row.uri] = row.msn
         self.size_bytes += row.size_bytes
         self.duration_s += row.duration_s
         if not row.gap and row.duration_s > 0:
@@ -68,17 +71,15 @@ class Track:
 
     def row(self, uri: str) -> Row | None:
         """The segment of this name."""
-        number = uri.partition(".")[0]
-        if not self.rows or not number.isdecimal():
-            return None
-        index = int(number) - self.rows[0].msn
-        found = self.rows[index] if 0 <= index < len(self.rows) else None
-        return found if found and found.uri == uri else None
+        msn = self.places.get(uri)
+        return None if msn is None else self.rows[msn - self.rows[0].msn]
 
     def forget(self, count: int) -> None:
         """The first `count` segments are listed no longer."""
         if count:
             self.discontinuities += sum(row.discontinuity for row in self.rows[:count])
+            for row in self.rows[:count]:
+                self.places.pop(row.uri, None)
             del self.rows[:count]
             self.version += 1
 
@@ -143,6 +144,12 @@ class Recording:
         """The object that lists it. The newest recording comes first in the order of names."""
         started = datetime.fromisoformat(self.started).timestamp()
         return place(self.broadcast, self.id, started)
+
+    @property
+    def last(self) -> Row | None:
+        """The newest segment of the rendition that is furthest."""
+        rows = [track.rows[-1] for track in self.tracks.values() if track.rows]
+        return max(rows, key=lambda row: row.msn, default=None)
 
     @property
     def duration_s(self) -> float:
@@ -211,6 +218,8 @@ class Recording:
             raise ValueError(f"segment {row.msn} of {rendition!r} is not of this recording")
         if track.rows and row.msn != track.rows[-1].msn + 1:
             raise ValueError(f"segment {row.msn} of {rendition!r} follows {track.rows[-1].msn}")
+        if row.uri in track.places:
+            raise ValueError(f"there is a segment {row.uri} of {rendition!r} already")
         if row.size_bytes:
             self._file(f"{rendition}/{row.uri}", op)
         track.add(row)

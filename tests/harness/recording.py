@@ -101,9 +101,17 @@ def broadcast() -> Tape:
 
 
 def made_up(
-    first: int, count: int, *, size: int = 4000, window: int = 30, renditions: Sequence[str] = ("v0", "a128")
+    first: int,
+    count: int,
+    *,
+    size: int = 4000,
+    window: int = 30,
+    renditions: Sequence[str] = ("v0", "a128"),
+    at: int | None = None,
 ) -> list[bytes | Snapshot]:
-    """A broadcast of segments of two seconds, `size` bytes each, that do not decode: number `first` and those after it."""
+    """A broadcast of segments of two seconds, `size` bytes each, that do not decode: number `first` and those after it. `at`: it begins
+    when segment `at` would, not `first`."""
+    early = first - (first if at is None else at)
     variants = "".join(
         f'#EXT-X-STREAM-INF:BANDWIDTH=1,AVERAGE-BANDWIDTH=1,CODECS="x",RESOLUTION=2x2,AUDIO="a"\n{name}/index.m3u8\n'
         for name in renditions
@@ -115,7 +123,7 @@ def made_up(
         rows = range(max(first, msn - window + 1), msn + 1)
         text = f'#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MEDIA-SEQUENCE:{rows[0]}\n#EXT-X-MAP:URI="init-0.mp4"\n'
         for row in rows:
-            date = date_time(row * 2 * 1000, 1000)
+            date = date_time((row - early) * 2 * 1000, 1000)
             text += f"#EXT-X-PROGRAM-DATE-TIME:{date}\n#EXTINF:2.00000,\n{row}.m4s\n"
         for name in renditions:
             media = [(f"{msn}.0.m4s", f"{name} {msn} ".encode().ljust(size, b"-"))]

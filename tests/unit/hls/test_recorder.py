@@ -179,8 +179,15 @@ def test_what_was_left_is_put_after_a_restart(tmp_path: Path, store: WatchedFold
     victim = min(path.parent.glob("a64/*.m4s"))
     victim.write_bytes(b"\0" * victim.stat().st_size)  # a machine that lost its power
     store.mend()
-    with recorder(tmp_path / "spool", store):
-        folder = whole(store)
+    now = [1000.0]
+    after = Recorder(tmp_path / "spool", store, bound_bytes=64 << 20, clock=lambda: now[0])
+    after.start()
+    after.flush()
+    [waiting] = after.entries()
+    assert waiting.view.state == "recording", "its broadcast may come again"
+    now[0] += 121
+    folder = whole(store)
+    after.close(30)
     parsed = media(folder, "v0")
     assert parsed.is_endlist and len(parsed.segments) >= 4
     assert decoded(folder / "v0" / "index.m3u8", "video")[0] >= 4 * 40
@@ -188,7 +195,7 @@ def test_what_was_left_is_put_after_a_restart(tmp_path: Path, store: WatchedFold
     assert entry.view.lost_segments == 1
     assert gaps(media(folder, "a64"))[0] and not any(gaps(media(folder, "a64"))[1:])
     again = {name for name in store.puts if store.puts.count(name) > 1}
-    assert again == {entry.name}, "nothing else is put twice"
+    assert not [name for name in again if name.endswith((".m4s", ".mp4"))], "no media is put twice"
 
 
 def test_nothing_is_left_on_this_machine_of_what_is_stored(tmp_path: Path, store: WatchedFolder) -> None:
