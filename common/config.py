@@ -34,6 +34,23 @@ def _size(value: str) -> str:
     return value
 
 
+def _weights(value: str) -> str:
+    weights(value)
+    return value
+
+
+def weights(value: str) -> tuple[float, float, float, float]:
+    """The four weights of placement. Raises ValueError that says how they are written."""
+    try:
+        first, second, third, fourth = (float(one) for one in value.split(","))
+    except ValueError:
+        raise ValueError(f"four numbers such as 40,30,20,10, not {value!r}") from None
+    found = (first, second, third, fourth)
+    if not all(0 <= one < 1e6 for one in found) or not any(found):
+        raise ValueError("placement weights are not negative, and one is above 0")
+    return found
+
+
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 """A list of strings, written with commas in the environment."""
 
@@ -426,6 +443,14 @@ class OrchestratorConfig(Shared):
 
     dwell_s: float = Field(
         30.0, ge=0, description="Seconds that a switch of delivery rests after it has changed."
+    )
+    placement_weights: Annotated[str, AfterValidator(_weights)] = Field(
+        "40,30,20,10",
+        description="Weights of nearness, load, performance and free capacity when a node is chosen.",
+    )
+    regions: CommaList = Field(
+        default_factory=list,
+        description="Priority (0 to 1, multiplies scores) and most viewers of regions, such as eu-west-1=1/5000,us-east-1=0.5.",
     )
     talk_limit: str = Field(
         "30/minute",

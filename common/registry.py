@@ -112,6 +112,28 @@ return 1
 )
 
 
+# Places at nodes: the first of KEYS that has room is booked. A booking counts until it ends (by then the node's report shows the
+# viewer, or it never came); whoever asks again gives up the place that it had at these nodes.
+_RESERVE = (
+    _NOW
+    + """
+local taken, counts = 0, {}
+for i, key in ipairs(KEYS) do
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+  redis.call('ZREM', key, ARGV[1])
+  local booked = redis.call('ZCARD', key)
+  if taken == 0 and booked < tonumber(ARGV[2 + i]) then
+    redis.call('ZADD', key, now + ARGV[2], ARGV[1])
+    redis.call('PEXPIRE', key, ARGV[2])
+    taken, booked = i, booked + 1
+  end
+  counts[i] = booked
+end
+return {taken, unpack(counts)}
+"""
+)
+
+
 class RegistryDown(Unavailable):
     """Redis does not answer; callers go on with what they know."""
 
@@ -142,6 +164,14 @@ class Duty:
     owner: str
     epoch: int
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Of the nodes that were asked for, which one has a place now (None: none had room), and the bookings that stand at each."""
+
+    at: int | None
+    booked: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +232,7 @@ class Registry:
         self._put_fenced = client.register_script(_PUT_FENCED)
         self._bump = client.register_script(_BUMP)
         self._report_viewer = client.register_script(_REPORT_VIEWER)
+        self._reserve = client.register_script(_RESERVE)
 
     @classmethod
     def connect(cls, url: str = "", *, namespace: str = "avacast") -> Registry:
@@ -239,6 +270,16 @@ class Registry:
         """Ends the lease, if no later start of the node holds it."""
         keys = [self._live("leases"), self._live("epochs"), self._live("nodes")]
         await self._call(self._release_node(keys, [node, _padded(epoch)]))
+
+    async def reserve(self, viewer: str, rooms: Iterable[tuple[str, int]], *, ttl_ms: int) -> Reservation:
+        """Books a place at the first node that has one, atomically over all orchestrators. `rooms`: node, and its places beyond the
+        viewers that it reported; at most 8."""
+        asked = list(rooms)[:8]
+        keys = [self._live(f"booked:{node}") for node, _ in asked]
+        taken, *booked = await self._call(
+            self._reserve(keys, [viewer, ttl_ms, *(max(0, room) for _, room in asked)])
+        )
+        return Reservation(int(taken) - 1 if int(taken) else None, tuple(int(one) for one in booked))
 
     async def put_drain(self, node: str, document: str | None) -> None:
         """Notes that a node is to drain (a document that says why and until when), or no longer (None)."""

@@ -11,7 +11,7 @@ import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from math import cos, radians, sin
 from pathlib import Path
@@ -52,6 +52,17 @@ def country_place(code: str) -> Place | None:
     return None if point is None else Place(*point, country=code.upper())
 
 
+def country_codes() -> list[str]:
+    """Of all countries that have a place."""
+    return list(_table("countries.json"))
+
+
+def region_names() -> list[str]:
+    """Of all regions that have a place."""
+    return list(_table("regions.json"))
+
+
+@lru_cache(4096)
 def region_place(region: str) -> Place | None:
     """Where a region of a known cloud is; a region may also be told as `LATITUDE,LONGITUDE`. None when neither."""
     point = _table("regions.json").get(region)

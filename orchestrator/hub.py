@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from common.auth import PathTokens
-from common.config import OrchestratorConfig
+from common.config import OrchestratorConfig, weights
 from common.directory import NodeReport, Role
 from common.errors import Conflict
 from common.ids import new_id
@@ -34,7 +34,7 @@ from orchestrator.delivery import Audience, Force, Policy, State, Switch
 from orchestrator.directory import Told, View, directory_of, packager_of, told
 from orchestrator.feed import Feed
 from orchestrator.nodes import LEASE_S, Node, Nodes
-from orchestrator.placement import Request
+from orchestrator.placement import Request, Weights, parse_region
 from orchestrator.viewers import LISTENERS, audiences
 
 _log = log("orchestrator")
@@ -81,7 +81,9 @@ class Hub:
             dwell_s=config.dwell_s,
             package_always=config.hls_packaging == "always",
         )
-        self.nodes = Nodes()
+        self.nodes = Nodes(
+            Weights(*weights(config.placement_weights)), dict(parse_region(one) for one in config.regions)
+        )
         self.feed = Feed()
         self.hls_port = config.hls_port
         self._path_tokens = PathTokens(config.secret())

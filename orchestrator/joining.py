@@ -5,22 +5,28 @@
 
 By WebRTC: the origin while the relays are off, else the relay that placement ranks first. The other kind steps in when the first
 has no room, and a node that fails its probes is better than none.
+
+A place is booked before the viewer is told: the best three go to the registry in one call, which books the first that has room, so
+that orchestrators that see the same best node do not fill it twice over; who loses the race for all three is ranked again.
 """
 
 from __future__ import annotations
 
+import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from common.directory import Delivery, Role
 from common.errors import Unavailable
+from common.ids import new_id
 from common.metrics import counter, histogram
+from common.registry import RegistryDown
 from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import Force
 from orchestrator.geo import Place
 from orchestrator.hub import Hub
-from orchestrator.nodes import Node
-from orchestrator.placement import Placement, Request, WhyNot
+from orchestrator.nodes import BOOKING_S, Node
+from orchestrator.placement import Choice, Placement, Request, WhyNot
 from orchestrator.viewers import ViewerRole, in_share
 
 _DECISION = histogram(
@@ -29,6 +35,24 @@ _DECISION = histogram(
 _JOINS = counter("avacast_joins_total", "Viewers that asked how to watch", ("delivery", "outcome"))
 
 _RETRY_S = 2.0
+SCOUTS = 3
+"""Nodes that a player is asked to measure its round trip to."""
+
+
+_ROUNDS = 4
+"""Times that the next best nodes are tried when others were quicker."""
+_CANDIDATES = 3
+"""Nodes that are asked for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a viewer says of itself: where it is, the node that it had (`affinity`), nodes that just failed it, round trips in ms."""
+
+    place: Place | None = None
+    affinity: str | None = None
+    exclude: frozenset[str] = frozenset()
+    rtts: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,55 +64,101 @@ class Plan:
     hls_url: str | None
 
 
-def plan(
-    hub: Hub,
-    broadcast: Broadcast,
-    role: ViewerRole,
-    viewer: str,
-    place: Place | None,
-    *,
-    exclude: frozenset[str] = frozenset(),
-) -> Plan:
-    """Decides for one viewer. Raises Unavailable with the reasons when nobody can take it."""
+async def join(hub: Hub, broadcast: Broadcast, role: ViewerRole, viewer: str, asked: Asked) -> Plan:
+    """Decides for one viewer, and books its place. Raises Unavailable with the reasons when nobody can take it."""
     state = hub.delivery(broadcast.id)
     hls_url = hub.hls_url(broadcast.id) if hub.hls_ready(broadcast.id) else None
     mode = Delivery.WEBRTC
     if role is ViewerRole.PASSIVE and hls_url is not None:
         mode = in_share(viewer, state)
-    node = webrtc_node(hub, broadcast, place, exclude=exclude)
+    if mode is Delivery.HLS:
+        node = next(iter(rank(hub, broadcast, asked)), None)  # its way back, should HLS fail it
+    else:
+        node = await webrtc_node(hub, broadcast, viewer, asked)
     if node is None and hls_url is not None and role is ViewerRole.PASSIVE:
         mode = Delivery.HLS
     elif node is None and mode is Delivery.WEBRTC:
         _JOINS.labels(mode, "refused").inc()
-        raise no_node(hub, broadcast, place)
-    if node is not None and mode is Delivery.WEBRTC:
-        hub.nodes.placed(node.id, time.monotonic())
+        raise no_node(hub, broadcast, asked)
     _JOINS.labels(mode, "placed").inc()
     return Plan(mode, node, hls_url)
 
 
-def webrtc_node(
-    hub: Hub, broadcast: Broadcast, place: Place | None, *, exclude: frozenset[str] = frozenset()
-) -> Node | None:
-    """The node that takes a viewer by WebRTC, None when none can."""
+async def webrtc_node(hub: Hub, broadcast: Broadcast, viewer: str, asked: Asked) -> Node | None:
+    """The node that takes a viewer by WebRTC, with a place booked there; None when none can."""
+    lost: frozenset[str] = frozenset()
+    for _ in range(_ROUNDS):
+        nodes = rank(hub, broadcast, replace(asked, exclude=asked.exclude | lost))
+        if not nodes:
+            break
+        booked = await _book(hub, viewer, nodes)
+        if booked is not None:
+            return booked
+        lost |= {one.id for one in nodes}
+    node = _last_resort(hub, broadcast, asked, lost)
+    if node is not None:
+        hub.nodes.placed(node.id, time.monotonic())
+    return node
+
+
+def rank(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:
+    """The best nodes for a viewer by WebRTC, best first; the node that it had goes before all."""
     with _DECISION.time():
-        for request in _requests(hub, broadcast, place, exclude):
-            best = hub.nodes.field.place(request, best=1).best
-            if best is not None:
-                return hub.nodes.find(best.id)
-        return _last_resort(hub, broadcast, place, exclude)
+        choices: list[Choice] = []
+        for request in _requests(hub, broadcast, asked):
+            choices += hub.nodes.field.choose(request, random.random, best=_CANDIDATES).ranked
+            if len(choices) >= _CANDIDATES and asked.affinity is None:
+                break
+        choices.sort(key=lambda one: not one.affinity)
+        found = (hub.nodes.find(one.id) for one in choices[:_CANDIDATES])
+        return [one for one in found if one is not None]
 
 
-def explain(hub: Hub, broadcast: Broadcast, place: Place | None) -> list[Placement]:
+async def _book(hub: Hub, viewer: str, nodes: list[Node]) -> Node | None:
+    """A place at the first of the nodes that has one. While the registry is away this orchestrator's own view must do."""
+    rooms = [(one.id, one.report.capacity - one.viewers) for one in nodes]
+    taken: Node | None = nodes[0]
+    try:
+        reservation = await hub.registry.reserve(viewer or new_id("v"), rooms, ttl_ms=int(BOOKING_S * 1000))
+    except RegistryDown:
+        reservation = None
+    now = time.monotonic()
+    if reservation is not None:
+        taken = None if reservation.at is None else nodes[reservation.at]
+        for index, (node, count) in enumerate(zip(nodes, reservation.booked, strict=False)):
+            if index == reservation.at:
+                hub.nodes.placed(node.id, now, booked=count)
+            else:
+                hub.nodes.booked(node.id, count, now)
+    elif taken is not None:
+        hub.nodes.placed(taken.id, now)
+    return taken
+
+
+def scouts(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:
+    """The best node of each of the regions that come first, for the player to measure; none when there is only one."""
+    if asked.rtts or not hub.policy.relays_enabled:
+        return []
+    request = Request(frozenset({Role.RELAY}), asked.place, exclude=asked.exclude)
+    found: dict[str, str] = {}
+    for choice in hub.nodes.field.place(request, best=4 * SCOUTS).ranked:
+        found.setdefault(choice.region, choice.id)
+    if len(found) < 2:
+        return []
+    nodes = (hub.nodes.find(one) for one in list(found.values())[:SCOUTS])
+    return [one for one in nodes if one is not None]
+
+
+def explain(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Placement]:
     """The whole truth of a decision: one placement for each kind of node, in the order in which they are tried."""
-    return [hub.nodes.field.explain(request) for request in _requests(hub, broadcast, place, frozenset())]
+    return [hub.nodes.field.explain(request) for request in _requests(hub, broadcast, asked)]
 
 
-def no_node(hub: Hub, broadcast: Broadcast, place: Place | None) -> Unavailable:
+def no_node(hub: Hub, broadcast: Broadcast, asked: Asked) -> Unavailable:
     """The refusal, with the reason against each node that was looked at."""
     reasons = {
         node: why
-        for placement in explain(hub, broadcast, place)
+        for placement in explain(hub, broadcast, asked)
         for node, why in placement.rejected
         if why not in (WhyNot.ROLE, WhyNot.NOT_SERVING)
     }
@@ -110,27 +180,25 @@ def _relays_on(hub: Hub, name: str) -> bool:
     return switch.on or hub.audience(name).webrtc + 1 > policy.relay_above
 
 
-def _requests(hub: Hub, broadcast: Broadcast, place: Place | None, exclude: frozenset[str]) -> list[Request]:
+def _requests(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Request]:
     origin = hub.origin_of(broadcast.id)
-    direct = Request(
-        frozenset({Role.ORIGIN}),
-        place,
-        only=frozenset({origin.id}) if origin is not None else frozenset(),
-        exclude=exclude,
+    relayed = Request(
+        frozenset({Role.RELAY}), asked.place, asked.affinity, exclude=asked.exclude, rtts=asked.rtts
     )
-    relayed = Request(frozenset({Role.RELAY}), place, exclude=exclude)
+    own = frozenset({origin.id}) if origin is not None else frozenset[str]()
+    direct = replace(relayed, roles=frozenset({Role.ORIGIN}), only=own)
     if origin is None or not hub.policy.relays_enabled:
         return [direct]
     return [relayed, direct] if _relays_on(hub, broadcast.id) else [direct, relayed]
 
 
-def _last_resort(hub: Hub, broadcast: Broadcast, place: Place | None, exclude: frozenset[str]) -> Node | None:
-    """A node that is there and has room, but failed its probes, or has just failed this viewer (`exclude`)."""
-    for request in _requests(hub, broadcast, place, frozenset()):
+def _last_resort(hub: Hub, broadcast: Broadcast, asked: Asked, lost: frozenset[str]) -> Node | None:
+    """A node that is there and has room (it is not among the `lost`), but failed its probes, or has just failed this viewer."""
+    for request in _requests(hub, broadcast, replace(asked, exclude=lost)):
         ranked = hub.nodes.field.place(request, best=1).best
         if ranked is not None:
             return hub.nodes.find(ranked.id)
-    for request in _requests(hub, broadcast, place, exclude):
+    for request in _requests(hub, broadcast, replace(asked, exclude=asked.exclude | lost)):
         for name, why in hub.nodes.field.explain(request).rejected:
             candidate = hub.nodes.field.candidate(name)
             if (

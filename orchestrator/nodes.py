@@ -12,13 +12,14 @@ A node is declared dead by two witnesses only, so that an outage of Redis, or of
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from common.directory import NodeReport, Role, StreamReport
 from common.errors import Conflict
+from orchestrator.field import Field
 from orchestrator.geo import region_place
-from orchestrator.placement import Candidate, Field, Weights
+from orchestrator.placement import Candidate, Region, Weights
 
 LEASE_S = 10.0
 """A node that has not been heard of for this long has lost its lease: four heartbeats."""
@@ -26,6 +27,8 @@ PROBE_FAILURES = 2
 """Probes that fail in a row before they count."""
 PROBE_FRESH_S = 30.0
 """How long a probe that was answered keeps a lapsed node."""
+BOOKING_S = 5.0
+"""How long a viewer on its way has its place: two heartbeats, by then the node reports it."""
 _LOSS_WEIGHT = 5.0
 """Loss of 20 % among a node's viewers makes its performance 0."""
 _SMOOTHING = 0.3
@@ -56,6 +59,10 @@ class Node:
     """Ops want it drained."""
     placed: list[int] = field(default_factory=lambda: [0, 0])
     """Viewers sent to it that its reports may not show yet: since the last heartbeat, and before that."""
+    booked: int = 0
+    """Viewers that all orchestrators sent to it lately, as the registry said,"""
+    booked_until: float = float("-inf")
+    """which holds until then."""
 
     @property
     def id(self) -> str:
@@ -69,6 +76,10 @@ class Node:
     @property
     def draining(self) -> bool:
         return self.drain or self.report.draining
+
+    def pending(self, now: float) -> int:
+        """Viewers on the way to it: those of this orchestrator, or of all when the registry said so a moment ago."""
+        return max(sum(self.placed), self.booked if now < self.booked_until else 0)
 
     def state(self, now: float) -> NodeState | None:
         """Its state, None once it is gone."""
@@ -87,10 +98,16 @@ class Node:
 class Nodes:
     """All nodes that this orchestrator knows, and the columns that placement works on."""
 
-    def __init__(self, weights: Weights | None = None, *, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self,
+        weights: Weights | None = None,
+        regions: Mapping[str, Region] | None = None,
+        *,
+        lease_s: float = LEASE_S,
+    ) -> None:
         self._nodes: dict[str, Node] = {}
         self._lease_s = lease_s
-        self.field = Field(weights=weights)
+        self.field = Field(weights=weights, regions=regions)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
@@ -167,11 +184,22 @@ class Nodes:
         self._put(node, now)
         return True
 
-    def placed(self, node_id: str, now: float) -> None:
-        """A viewer was sent to the node: it counts until the reports show it."""
+    def placed(self, node_id: str, now: float, *, booked: int = 0) -> None:
+        """A viewer was sent to the node: it counts until the reports show it. `booked`: how many from all orchestrators."""
         node = self._nodes.get(node_id)
         if node is not None:
             node.placed[0] += 1
+            node.booked, node.booked_until = booked, now + BOOKING_S
+            self._put(node, now)
+
+    def booked(self, node_id: str, booked: int, now: float) -> None:
+        """So many viewers are on the way to a node that another was preferred to."""
+        node = self._nodes.get(node_id)
+        if node is None:
+            return
+        before = node.pending(now)
+        node.booked, node.booked_until = booked, now + BOOKING_S
+        if node.pending(now) != before:
             self._put(node, now)
 
     def expire(self, now: float) -> list[Node]:
@@ -195,7 +223,8 @@ class Nodes:
                 region=report.region,
                 place=region_place(report.region),
                 capacity=report.capacity,
-                used=node.viewers + sum(node.placed),
+                used=node.viewers + node.pending(now),
+                pending=node.pending(now),
                 cpu_ratio=report.cpu_ratio,
                 performance=node.performance,
                 draining=node.draining,

@@ -1,33 +1,44 @@
 """Placement: which node takes a viewer, a publisher or an avatar. Pure: nodes and a request in, a ranked list with reasons out.
 
-    score = 40 % nearness + 30 % load + 20 % performance + 10 % capacity        (each part in 0..1, higher is better)
+    score = region's priority x (40 % nearness + 30 % load + 20 % performance + 10 % capacity)     (all in 0..1, higher is better)
 
-    nearness     exp(-km / 2500): the same town 1, 1,500 km 0.55, across an ocean < 0.1; 0.5 when either place is unknown
-    load         1 - CPU use
+    nearness     exp(-ms / 45) when the player has measured a round trip to the node, or to another of its region, else
+                 exp(-km / 2500): the same town 1, 1,500 km (25 ms) 0.55, across an ocean < 0.2; 0.5 when either place is unknown
+    load         1 - CPU use - pending / capacity: who is on the way to the node does not show in its CPU yet
     performance  what was measured of the node lately (probes, loss), 1 is flawless
     capacity     free places / all places
 
-A decision must cost microseconds with a thousand nodes (a flash crowd joins through it), so `Field` keeps the nodes as columns:
-what does not depend on the request is summed once per change, nearness once per place, and a decision is one masked argmax.
+The node that the request had (`affinity`) goes before any score, as long as it can be chosen. A region may be limited to so many
+viewers, and be put behind others by a priority below 1 (0: only when nobody else can).
+
+What is known of a node is up to a heartbeat old, so in a storm of joins the best node is the best for everybody, at every
+orchestrator. `choose()` therefore draws two of the nodes around the best as soon as that one has many viewers on the way, and takes
+the emptier: "the power of two choices" (Mitzenmacher 2001), which needs no fresher knowledge.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable
+import math
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from common.directory import Role
 from orchestrator.geo import Place
 
 EARTH_RADIUS_KM = 6371.0
 NEARNESS_SCALE_KM = 2500.0
+NEARNESS_SCALE_MS = 45.0
+"""Round trips over the internet take about 1 ms for 55 km; so both scales say the same of the same way."""
+MAX_RTT_MS = 10_000.0
+MAX_RTTS = 8
+"""Measured round trips that a request may have."""
 UNKNOWN_NEARNESS = 0.5
-_CACHED_PLACES = 1024
-"""Places whose nearness column is kept: all countries, and the busiest cities."""
+AROUND = 4
+"""Nodes around the best among which two are drawn,"""
+MARGIN = 0.1
+"""at most this much below its score,"""
+STORM = 0.005
+"""once this part of the best one's places (and no less than two) is on the way to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +60,36 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """What operators say of a region: `priority` 0..1 multiplies the scores of its nodes, `capacity` is how many viewers it may have."""
+
+    priority: float = 1.0
+    capacity: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.priority <= 1.0:
+            raise ValueError("the priority of a region is 0 to 1")
+        if self.capacity is not None and self.capacity < 0:
+            raise ValueError("the capacity of a region is a number of viewers")
+
+
+def parse_region(text: str) -> tuple[str, Region]:
+    """A region as the settings write it: NAME=PRIORITY, or NAME=PRIORITY/VIEWERS. Raises ValueError that says so."""
+    name, equals, facts = text.partition("=")
+    priority, slash, capacity = facts.partition("/")
+    try:
+        if not name or not equals:
+            raise ValueError
+        return name.strip(), Region(float(priority), int(capacity) if slash else None)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not REGION=PRIORITY or REGION=PRIORITY/VIEWERS, such as eu-west-1=1/5000 (priority 0 to 1)"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A node as placement sees it. `capacity` and `used` in viewers (or avatars); `cpu_ratio` of all cores."""
+    """A node as placement sees it. `capacity`, `used` (with `pending`) in viewers or avatars; `cpu_ratio` of all cores."""
 
     id: str
     role: Role
@@ -58,6 +97,8 @@ class Candidate:
     place: Place | None = None
     capacity: int = 1000
     used: int = 0
+    pending: int = 0
+    """Of `used`: sent to it, and not in what it reported yet."""
     cpu_ratio: float = 0.0
     performance: float = 1.0
     draining: bool = False
@@ -78,6 +119,12 @@ class Request:
     only: frozenset[str] | None = None
     """Nodes that can serve at all (such as the one origin of a broadcast); None is any."""
     exclude: frozenset[str] = frozenset()
+    rtts: tuple[tuple[str, float], ...] = ()
+    """Round trips in ms that the player measured: node, 0..MAX_RTT_MS. At most MAX_RTTS."""
+
+    def __post_init__(self) -> None:
+        if len(self.rtts) > MAX_RTTS or not all(0.0 <= ms <= MAX_RTT_MS for _, ms in self.rtts):
+            raise ValueError(f"at most {MAX_RTTS} round trips, each 0 to {MAX_RTT_MS:g} ms")
 
 
 class WhyNot(enum.StrEnum):
@@ -89,6 +136,7 @@ class WhyNot(enum.StrEnum):
     UNHEALTHY = "unhealthy"
     DRAINING = "draining"
     FULL = "full"
+    REGION_FULL = "region_full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +158,14 @@ class Choice:
     score: float
     parts: Parts
     affinity: bool = False
+    priority: float = 1.0
+    """Of its region."""
+    rtt_ms: float | None = None
+    """The round trip that nearness goes by; None: it goes by the distance."""
+    filled: float = 0.0
+    """Part of its places that are taken, with those on the way."""
+    storm: bool = False
+    """So many are on the way to it that two are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +185,17 @@ def nearness(here: Place | None, there: Place | None) -> float:
     if here is None or there is None:
         return UNKNOWN_NEARNESS
     cosine = sum(a * b for a, b in zip(here.vector(), there.vector(), strict=True))
-    kilometres = EARTH_RADIUS_KM * float(np.arccos(np.clip(cosine, -1.0, 1.0)))
-    return float(np.exp(-kilometres / NEARNESS_SCALE_KM))
+    kilometres = EARTH_RADIUS_KM * math.acos(min(1.0, max(-1.0, cosine)))
+    return math.exp(-kilometres / NEARNESS_SCALE_KM)
+
+
+def measured_nearness(rtt_ms: float) -> float:
+    """How near a node is whose round trip was measured, 0..1."""
+    return math.exp(-rtt_ms / NEARNESS_SCALE_MS)
 
 
 def why_not(candidate: Candidate, request: Request) -> WhyNot | None:
-    """The first reason against a node, None when it can be chosen."""
+    """The first reason against a node by itself, None when it can be chosen. (`Field` knows of its region.)"""
     if candidate.role not in request.roles:
         return WhyNot.ROLE
     if request.only is not None and candidate.id not in request.only:
@@ -148,176 +209,10 @@ def why_not(candidate: Candidate, request: Request) -> WhyNot | None:
     return None if candidate.free > 0 else WhyNot.FULL
 
 
-class Field:
-    """All nodes as columns, kept up to date one node at a time. `place()` is the quick way, `explain()` the whole truth."""
-
-    def __init__(self, candidates: Iterable[Candidate] = (), weights: Weights | None = None) -> None:
-        self.weights = weights or Weights()
-        self._rows: list[Candidate] = []
-        self._index: dict[str, int] = {}
-        self._nearness: dict[Place | None, NDArray[np.float64]] = {}
-        self._roles: dict[frozenset[Role], NDArray[np.bool_]] = {}
-        self._vectors = np.zeros((0, 3))
-        self._placed = np.zeros(0, np.bool_)
-        self._open = np.zeros(0, np.bool_)
-        self._fixed = np.zeros(0)
-        for candidate in candidates:
-            self.put(candidate)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __contains__(self, node: object) -> bool:
-        return node in self._index
-
-    def candidate(self, node: str) -> Candidate | None:
-        """The node as last put."""
-        row = self._index.get(node)
-        return None if row is None else self._rows[row]
-
-    def put(self, candidate: Candidate) -> None:
-        """Adds a node or replaces what is known of it."""
-        row = self._index.get(candidate.id)
-        if row is None:
-            row = len(self._rows)
-            self._index[candidate.id] = row
-            self._rows.append(candidate)
-            if row >= len(self._open):
-                self._grow(max(16, 2 * row))
-            self._move(row, candidate)
-        else:
-            before = self._rows[row]
-            self._rows[row] = candidate
-            if (before.place, before.role) != (candidate.place, candidate.role):
-                self._move(row, candidate)
-        self._score(row, candidate)
-
-    def remove(self, node: str) -> None:
-        """Forgets a node; the last row takes its place."""
-        row = self._index.pop(node, None)
-        if row is None:
-            return
-        last = self._rows.pop()
-        if row < len(self._rows):
-            self._rows[row] = last
-            self._index[last.id] = row
-            self._move(row, last)
-            self._score(row, last)
-        self._open[len(self._rows)] = False
-        self._nearness.clear()
-        self._roles.clear()
-
-    def _grow(self, size: int) -> None:
-        extra = size - len(self._open)
-        self._vectors = np.vstack([self._vectors, np.zeros((extra, 3))])
-        self._placed = np.concatenate([self._placed, np.zeros(extra, np.bool_)])
-        self._open = np.concatenate([self._open, np.zeros(extra, np.bool_)])
-        self._fixed = np.concatenate([self._fixed, np.zeros(extra)])
-
-    def _move(self, row: int, candidate: Candidate) -> None:
-        self._placed[row] = candidate.place is not None
-        if candidate.place is not None:
-            self._vectors[row] = candidate.place.vector()
-        self._nearness.clear()
-        self._roles.clear()
-
-    def _score(self, row: int, candidate: Candidate) -> None:
-        parts = _fixed_parts(candidate)
-        weights = self.weights
-        self._fixed[row] = (
-            weights.load * parts[0] + weights.performance * parts[1] + weights.capacity * parts[2]
-        ) / weights.total
-        self._open[row] = candidate.healthy and not candidate.draining and candidate.free > 0
-
-    def place(self, request: Request, *, best: int = 3) -> Placement:
-        """The `best` nodes for a request, without the reasons against the others."""
-        affine = self.candidate(request.affinity) if request.affinity else None
-        if affine is not None and why_not(affine, request) is None:
-            rest = self._ranked(request, best)
-            first = self._choice(affine, request, affinity=True)
-            return Placement((first, *(one for one in rest if one.id != affine.id))[:best])
-        return Placement(self._ranked(request, best))
-
-    def explain(self, request: Request) -> Placement:
-        """All nodes: those that can be chosen, ranked, and each other one with the reason against it."""
-        placement = self.place(request, best=len(self._rows))
-        rejected = ((one.id, why_not(one, request)) for one in self._rows)
-        return Placement(placement.ranked, tuple((node, why) for node, why in rejected if why is not None))
-
-    def _ranked(self, request: Request, best: int) -> tuple[Choice, ...]:
-        if request.only is not None and len(request.only) <= 8:
-            return self._ranked_few(request, best)
-        count = len(self._rows)
-        usable = self._open[:count] & self._role_mask(request.roles)
-        if request.only is not None or request.exclude:
-            usable = usable & self._named_mask(request.only, request.exclude)
-        scores = np.where(usable, self._fixed[:count] + self._near(request.place), -1.0)
-        if best == 1:
-            rows = [int(np.argmax(scores))] if count else []
-        elif best < count:
-            top = np.argpartition(scores, count - best)[count - best :]
-            rows = [int(row) for row in top[np.argsort(-scores[top], kind="stable")]]
-        else:
-            rows = [int(row) for row in np.argsort(-scores, kind="stable")]
-        return tuple(self._choice(self._rows[row], request) for row in rows if scores[row] >= 0)
-
-    def _ranked_few(self, request: Request, best: int) -> tuple[Choice, ...]:
-        named = (self.candidate(node) for node in request.only or ())
-        able = (
-            self._choice(one, request) for one in named if one is not None and why_not(one, request) is None
-        )
-        return tuple(sorted(able, key=lambda choice: (-choice.score, choice.id))[:best])
-
-    def _role_mask(self, roles: frozenset[Role]) -> NDArray[np.bool_]:
-        mask = self._roles.get(roles)
-        if mask is None or len(mask) != len(self._rows):
-            mask = np.fromiter((one.role in roles for one in self._rows), np.bool_, len(self._rows))
-            self._roles[roles] = mask
-        return mask
-
-    def _named_mask(self, only: Collection[str] | None, exclude: Collection[str]) -> NDArray[np.bool_]:
-        mask = np.full(len(self._rows), only is None)
-        for node in only or ():
-            if node in self._index:
-                mask[self._index[node]] = True
-        for node in exclude:
-            if node in self._index:
-                mask[self._index[node]] = False
-        return mask
-
-    def _near(self, place: Place | None) -> NDArray[np.float64]:
-        column = self._nearness.get(place)
-        if column is None or len(column) != len(self._rows):
-            count = len(self._rows)
-            near = np.full(count, UNKNOWN_NEARNESS)
-            if place is not None:
-                cosines = np.clip(self._vectors[:count] @ np.array(place.vector()), -1.0, 1.0)
-                kilometres = EARTH_RADIUS_KM * np.arccos(cosines)
-                near = np.where(self._placed[:count], np.exp(-kilometres / NEARNESS_SCALE_KM), near)
-            column = near * (self.weights.nearness / self.weights.total)
-            if len(self._nearness) >= _CACHED_PLACES:
-                self._nearness.pop(next(iter(self._nearness)))
-            self._nearness[place] = column
-        return column
-
-    def _choice(self, candidate: Candidate, request: Request, *, affinity: bool = False) -> Choice:
-        near = nearness(request.place, candidate.place)
-        load, performance, capacity = _fixed_parts(candidate)
-        weights = self.weights
-        score = (
-            weights.nearness * near
-            + weights.load * load
-            + weights.performance * performance
-            + weights.capacity * capacity
-        ) / weights.total
-        return Choice(
-            candidate.id, candidate.region, score, Parts(near, load, performance, capacity), affinity
-        )
-
-
-def _fixed_parts(candidate: Candidate) -> tuple[float, float, float]:
+def fixed_parts(candidate: Candidate) -> tuple[float, float, float]:
     """Load, performance, capacity: what does not depend on who asks."""
-    load = 1.0 - min(1.0, max(0.0, candidate.cpu_ratio))
+    coming = candidate.pending / candidate.capacity if candidate.capacity > 0 else 0.0
+    load = 1.0 - min(1.0, max(0.0, candidate.cpu_ratio + coming))
     performance = min(1.0, max(0.0, candidate.performance))
     capacity = candidate.free / candidate.capacity if candidate.capacity > 0 else 0.0
     return load, performance, min(1.0, capacity)

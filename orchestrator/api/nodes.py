@@ -13,8 +13,9 @@ from common.errors import BadRequest, Forbidden, NotFound
 from common.http import read_model
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Query, Route, context, json, read_query
+from orchestrator.api.watching import Rtts, parse_rtts
 from orchestrator.geo import client_address
-from orchestrator.joining import explain
+from orchestrator.joining import Asked, explain
 from orchestrator.nodes import Node, NodeState
 from orchestrator.placement import Parts, WhyNot
 
@@ -55,6 +56,8 @@ class PlacementQuery(Query):
     """For whom."""
 
     ip: str = Field("", max_length=64, description="An address as if it asked; the caller's when empty.")
+    node: str | None = Field(None, max_length=64, description="The node that it had.")
+    rtt: Rtts = ""
 
 
 class ChoiceView(BaseModel):
@@ -64,6 +67,13 @@ class ChoiceView(BaseModel):
     region: str
     score: float
     parts: Parts
+    affinity: bool = Field(description="The node that it had: goes before any score.")
+    priority: float = Field(description="Of its region; multiplies the score.")
+    rtt_ms: float | None = Field(
+        description="The round trip that nearness goes by; null: it goes by distance."
+    )
+    filled: float = Field(description="Part of its places that are taken, with those on the way.")
+    storm: bool = Field(description="So many are on the way that two near the best are drawn.")
 
 
 class PlacementView(BaseModel):
@@ -154,12 +164,22 @@ async def _placement(request: web.Request) -> web.Response:
     found = [
         PlacementView(
             ranked=[
-                ChoiceView(node=one.id, region=one.region, score=one.score, parts=one.parts)
+                ChoiceView(
+                    node=one.id,
+                    region=one.region,
+                    score=one.score,
+                    parts=one.parts,
+                    affinity=one.affinity,
+                    priority=one.priority,
+                    rtt_ms=one.rtt_ms,
+                    filled=one.filled,
+                    storm=one.storm,
+                )
                 for one in each.ranked
             ],
             rejected={node: why for node, why in each.rejected if why is not WhyNot.ROLE},
         )
-        for each in explain(at.hub, broadcast, place)
+        for each in explain(at.hub, broadcast, Asked(place, asked.node, rtts=parse_rtts(asked.rtt)))
     ]
     return json(PlacementList(country=place.country if place is not None else None, placements=found))
 

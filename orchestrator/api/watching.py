@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated
 
@@ -19,7 +20,9 @@ from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
 from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import Stage
-from orchestrator.joining import Plan, plan, webrtc_node
+from orchestrator.joining import Asked, Plan, join, scouts, webrtc_node
+from orchestrator.nodes import Node
+from orchestrator.placement import MAX_RTT_MS, MAX_RTTS
 from orchestrator.viewers import ViewerReport, ViewerRole
 
 TAG = "Watching"
@@ -31,6 +34,42 @@ Id = Annotated[
 ]
 
 
+def parse_rtts(text: str) -> tuple[tuple[str, float], ...]:
+    """Round trips as the query has them: NODE:MS, comma separated. Raises ValueError that says what is wrong."""
+    found: dict[str, float] = {}
+    for one in filter(None, text.split(",")):
+        node, _, spelled = one.rpartition(":")
+        try:
+            ms = float(spelled)
+        except ValueError:
+            ms = -1.0
+        if not node or not 0.0 <= ms <= MAX_RTT_MS:
+            raise ValueError(f"not NODE:MS with 0 to {MAX_RTT_MS:g} ms: {one[:80]!r}")
+        found[node] = ms
+    if len(found) > MAX_RTTS:
+        raise ValueError(f"more than {MAX_RTTS} round trips")
+    return tuple(found.items())
+
+
+def _checked(text: str) -> str:
+    parse_rtts(text)
+    return text
+
+
+Rtts = Annotated[
+    str,
+    AfterValidator(_checked),
+    Field(max_length=600, description="Round trips that the player measured: NODE:MS, comma separated."),
+]
+
+
+class Probe(BaseModel):
+    """A node whose round trip a player may measure, for the next time that it asks."""
+
+    node: str
+    url: str = Field(description="GET it twice; the second time without a new connection is the round trip.")
+
+
 class PlayQuery(Query):
     """Who wants to watch."""
 
@@ -39,6 +78,10 @@ class PlayQuery(Query):
     exclude: str = Field(
         "", max_length=520, description="Nodes that just failed this viewer, comma separated."
     )
+    node: str | None = Field(
+        None, max_length=64, description="The node that it had: it gets it again while that can take it."
+    )
+    rtt: Rtts = ""
 
 
 class Play(BaseModel):
@@ -56,10 +99,20 @@ class Play(BaseModel):
     stage: Stage
     live: bool = Field(description="Media is flowing.")
     report: str = Field(description="POST a report here every 10 s.")
+    probes: list[Probe] = Field(
+        default_factory=list,
+        description="Nodes in several regions; measure them when there is time, and send `rtt` with the next question.",
+    )
 
 
 def _play(
-    at: Context, request: web.Request, broadcast: Broadcast, viewer: str, role: ViewerRole, way: Plan
+    at: Context,
+    request: web.Request,
+    broadcast: Broadcast,
+    viewer: str,
+    role: ViewerRole,
+    way: Plan,
+    probes: Sequence[Node] = (),
 ) -> Play:
     token = None
     if not broadcast.public:
@@ -81,6 +134,10 @@ def _play(
         stage=hub.delivery(broadcast.id).stage,
         live=hub.live(broadcast.id),
         report=f"{at.base(request)}/api/v1/viewers/{viewer}",
+        probes=[
+            Probe(node=one.id, url=at.reach(request, f"{one.report.url.rstrip('/')}/health"))
+            for one in probes
+        ],
     )
 
 
@@ -90,15 +147,19 @@ async def _ask(request: web.Request) -> web.Response:
     at.require_watch(request, broadcast)
     viewer = asked.viewer or new_id("v")
     exclude = frozenset(asked.exclude.split(",")[:_MAX_EXCLUDED]) - {""}
-    way = plan(at.hub, broadcast, asked.role, viewer, at.place(request), exclude=exclude)
-    return json(_play(at, request, broadcast, viewer, asked.role, way))
+    said = Asked(at.place(request), asked.node, exclude, parse_rtts(asked.rtt))
+    way = await join(at.hub, broadcast, asked.role, viewer, said)
+    return json(
+        _play(at, request, broadcast, viewer, asked.role, way, scouts(at.hub, broadcast, said)),
+    )
 
 
 async def _redirect_viewer(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
-    node = plan(at.hub, broadcast, ViewerRole.INTERACTIVE, "", at.place(request)).node
-    if node is None:  # plan() has said no already; this is for the reader of types
+    said = Asked(at.place(request))
+    node = (await join(at.hub, broadcast, ViewerRole.INTERACTIVE, "", said)).node
+    if node is None:  # join() has said no already; this is for the reader of types
         raise Unavailable("no node takes viewers", code="no_node", retry_after_s=2)
     return _redirect(at, request, f"{node.report.url.rstrip('/')}/whep/{broadcast.id}")
 
@@ -149,11 +210,13 @@ async def _report(request: web.Request) -> web.Response:
             document=viewers.document(report, region, place.country if place is not None else None),
             ttl_ms=int(viewers.REPORT_TTL_S * 1000),
         )
-    way = _next(at, request, broadcast, viewer, report)
+    way = await _next(at, request, broadcast, viewer, report)
     return json(_play(at, request, broadcast, viewer, report.role, way))
 
 
-def _next(at: Context, request: web.Request, broadcast: Broadcast, viewer: str, report: ViewerReport) -> Plan:
+async def _next(
+    at: Context, request: web.Request, broadcast: Broadcast, viewer: str, report: ViewerReport
+) -> Plan:
     """How a viewer that watches already goes on. It keeps its node while that serves: no `whep` means, stay where you are."""
     hub = at.hub
     state = hub.delivery(broadcast.id)
@@ -167,7 +230,7 @@ def _next(at: Context, request: web.Request, broadcast: Broadcast, viewer: str, 
     stays = report.delivery is Delivery.WEBRTC and (
         report.node is None or (current is not None and not current.draining)
     )
-    node = None if stays else webrtc_node(hub, broadcast, at.place(request))
+    node = None if stays else await webrtc_node(hub, broadcast, viewer, Asked(at.place(request)))
     if node is None and report.delivery is Delivery.HLS:
         return Plan(Delivery.HLS, None, hls_url)
     return Plan(mode, node, hls_url)

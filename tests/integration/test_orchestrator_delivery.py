@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.directory import Delivery, Role
-from tests.harness.cluster import Node, Nodes, Running, admin, eventually, nodes, orchestrator
+from tests.harness.cluster import Node, Nodes, Running, admin, eventually, nodes, orchestrator, redis
 from tests.unit.orchestrator.test_geo import DATABASE
 
 DEMO = "/api/broadcasts/demo"
@@ -312,3 +313,91 @@ async def test_changes_are_told_live_to_pages_and_to_the_console(tmp_path: Path,
                     name, facts = await anext(for_console)
                     if name == "node" and facts["change"] == "draining":
                         break
+
+
+# placement ------------------------------------------------------------------------------------------------------------
+
+
+async def relays(hub: Running, cluster: Nodes, **capacities: int) -> None:
+    """An origin on which demo is live, and relays `region_number`."""
+    await make(hub)
+    origin = await cluster.start("o1", Role.ORIGIN, hub)
+    for name, capacity in capacities.items():
+        await cluster.start(name, Role.RELAY, hub, region=name.partition("_")[0], capacity=capacity)
+    origin.stream()
+    await origin.beat()
+    await hub.role.hub.tick()
+
+
+async def test_a_player_learns_whom_to_measure_and_is_placed_by_what_it_measured(
+    tmp_path: Path, cluster: Nodes
+) -> None:
+    async with orchestrator(tmp_path, relay_activation_threshold=0) as hub:
+        await relays(hub, cluster, near_1=100, near_2=100, far_1=100, away_1=100)
+        first = await play(hub, "interactive")
+        probes = {one["node"]: one["url"] for one in first["probes"]}
+        assert {name.partition("_")[0] for name in probes} == {"near", "far", "away"}
+        async with aiohttp.ClientSession() as http:
+            for url in probes.values():
+                async with http.get(url) as answer:
+                    assert answer.status == 200
+                    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        told = await play(hub, "interactive", rtt="far_1:8,near_1:180,away_1:240.5,gone:1")
+        assert told["node"] == "far_1"
+        assert told["probes"] == []
+        why = await hub.ok("GET", f"{DEMO}/placement", params={"rtt": "far_1:8,near_1:180"}, headers=admin())
+        measured = {one["node"]: one["rtt_ms"] for one in why["placements"][0]["ranked"]}
+        assert measured == {"far_1": 8, "near_1": 180, "near_2": 180, "away_1": None}
+        for bad in (
+            "far_1",
+            "far_1:x",
+            "far_1:-1",
+            "far_1:nan",
+            ":5",
+            "a:99999",
+            ",".join(f"n{at}:1" for at in range(9)),
+        ):
+            status, body, _ = await hub.call("GET", f"{DEMO}/play", params={"rtt": bad})
+            assert (status, body["code"]) == (422, "invalid_query"), bad
+
+
+async def test_a_viewer_that_comes_again_gets_the_node_that_it_had(tmp_path: Path, cluster: Nodes) -> None:
+    async with orchestrator(tmp_path, relay_activation_threshold=0) as hub:
+        await relays(hub, cluster, a_1=100, b_1=100, c_1=100)
+        for had in ("b_1", "c_1", "a_1"):
+            assert (await play(hub, "interactive", node=had))["node"] == had
+        assert (await play(hub, "interactive", node="b_1", exclude="b_1"))["node"] != "b_1"
+
+
+async def test_two_orchestrators_never_sell_a_place_twice(tmp_path: Path, cluster: Nodes) -> None:
+    with redis() as server:
+        shared = {
+            "redis_url": server.url,
+            "relay_activation_threshold": 0,
+            "database_url": f"sqlite:///{tmp_path}/shared.db",
+        }
+        async with (
+            orchestrator(tmp_path / "1", **shared) as one,
+            orchestrator(tmp_path / "2", **shared) as two,
+        ):
+            await relays(one, cluster, a_1=7, a_2=5)
+            await eventually(
+                lambda: all(two.role.hub.nodes.find(name) for name in ("o1", "a_1", "a_2")),
+                "two knows the nodes",
+            )
+            await two.role.hub.broadcasts.refresh()
+            exclude = {"exclude": "o1"}
+            answers = await asyncio.gather(
+                *(
+                    hub.call(
+                        "GET",
+                        f"{DEMO}/play",
+                        params={"role": "interactive", "viewer": f"v{at}{name}", **exclude},
+                    )
+                    for at in range(10)
+                    for name, hub in (("x", one), ("y", two))
+                )
+            )
+            taken = Counter(body["node"] for status, body, _ in answers if status == 200)
+            assert (taken["a_1"], taken["a_2"]) == (7, 5)
+            assert taken["o1"] == 8  # it has just failed them; that is better than nothing

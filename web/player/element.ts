@@ -15,6 +15,7 @@ import { messageOf } from "./messages.ts";
 import { type Mode, mergePlan, type Plan, parsePlan, type Role } from "./plan.ts";
 import type { Listener, Playback, Reading } from "./playback.ts";
 import { REPORT_MS, reportOf, sendReport } from "./report.ts";
+import { keep, kept, measure, type Probe, parseProbes } from "./rtt.ts";
 import { Seam } from "./seam.ts";
 import { latencyText, MODE_NAMES, rowsOf, type Stats, statsOf } from "./stats.ts";
 import { type Peer, preparePeer, WhepPlayback } from "./whep.ts";
@@ -41,6 +42,7 @@ export class AvacastPlayer extends HTMLElement {
   /** Made while `/play` is on its way. */
   private spare: Peer | null = null;
   private plan: Plan | null = null;
+  private probes: Probe[] = [];
   private asked = 0;
   private startedMs = 0;
   private pictures = 0;
@@ -250,10 +252,15 @@ export class AvacastPlayer extends HTMLElement {
     url.searchParams.set("role", this.viewerRole);
     if (this.plan?.viewer) url.searchParams.set("viewer", this.plan.viewer);
     const shunned = [...this.shunned].filter(([, untilMs]) => performance.now() < untilMs);
+    if (this.plan?.node) url.searchParams.set("node", this.plan.node);
+    const rtt = kept();
+    if (rtt) url.searchParams.set("rtt", rtt);
     if (shunned.length > 0) url.searchParams.set("exclude", shunned.map(([node]) => node).join(","));
     try {
       const answer = await call<unknown>(url, { token: this.getAttribute("token") });
-      if (turn === this.asked && this.delivery.state.at === "asking") this.follow(answer, url.href, true);
+      if (turn !== this.asked || this.delivery.state.at !== "asking") return;
+      this.probes = parseProbes((answer as { probes?: unknown } | null)?.probes, url.href);
+      this.follow(answer, url.href, true);
     } catch (thrown) {
       if (turn === this.asked) this.act(this.delivery.handleRefusal(performance.now(), problemFrom(thrown)));
     }
@@ -381,11 +388,18 @@ export class AvacastPlayer extends HTMLElement {
       this.emit("firstframe", { mode, ms: performance.now() - this.startedMs });
       // hls.js is 400 kB: fetched when there is nothing better to do, so that a switch finds it there.
       if (mode === "webrtc") window.setTimeout(() => void preloadHls().catch(() => undefined), 4000);
+      // Spread, so that a crowd that came at once does not ask all nodes at once.
+      window.setTimeout(() => void this.measureNodes(), 5000 + 10_000 * Math.random());
     }
     this.emit("mode", { mode, node: this.plan?.node ?? null, region: this.plan?.region ?? null });
     this.statsTimer ||= window.setInterval(() => void this.measure(), STATS_MS);
     this.reportTimer ||= window.setInterval(() => void this.report(), REPORT_MS);
     void this.measure().then(() => this.report());
+  }
+
+  /** For the next join: how far the nodes are that the orchestrator would choose from. */
+  private async measureNodes(): Promise<void> {
+    if (this.probes.length > 0 && this.delivery.shown) keep(await measure(this.probes.splice(0)));
   }
 
   /** Plays with the sound that the person wants; muted, with a button that says so, where the browser forbids it. */

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import fakeredis
 import pytest
 
-from common.registry import Registry, RegistryDown, StaleEpoch
+from common.registry import Registry, RegistryDown, Reservation, StaleEpoch
 
 
 @pytest.fixture
@@ -159,3 +159,51 @@ async def test_a_dead_redis_is_asked_again_only_after_a_rest(server: fakeredis.F
     await registry.snapshot()
     assert registry.up
     await registry.close()
+
+
+# places at nodes ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_first_node_with_room_is_booked_and_all_see_it(
+    server: fakeredis.FakeServer, registry: Registry
+) -> None:
+    other = join(server)
+    assert await registry.reserve("v1", [("a", 1), ("b", 2)], ttl_ms=60_000) == Reservation(0, (1, 0))
+    assert await other.reserve("v2", [("a", 1), ("b", 2)], ttl_ms=60_000) == Reservation(1, (1, 1))
+    assert await registry.reserve("v3", [("a", 1), ("b", 2)], ttl_ms=60_000) == Reservation(1, (1, 2))
+    assert await other.reserve("v4", [("a", 1), ("b", 2)], ttl_ms=60_000) == Reservation(None, (1, 2))
+    assert await other.reserve("v4", [("a", -5)], ttl_ms=60_000) == Reservation(None, (1,))
+    await other.close()
+
+
+async def test_who_asks_again_has_one_place(registry: Registry) -> None:
+    for _ in range(5):
+        assert await registry.reserve("v1", [("a", 1), ("b", 1)], ttl_ms=60_000) == Reservation(0, (1, 0))
+    assert await registry.reserve("v1", [("b", 1), ("a", 1)], ttl_ms=60_000) == Reservation(0, (1, 0))
+    assert await registry.reserve("v2", [("a", 1)], ttl_ms=60_000) == Reservation(0, (1,))
+
+
+async def test_a_booking_ends(registry: Registry) -> None:
+    assert (await registry.reserve("v1", [("a", 1)], ttl_ms=1)).at == 0
+
+    async def again() -> bool:
+        return (await registry.reserve("v2", [("a", 1)], ttl_ms=60_000)).at == 0
+
+    async with asyncio.timeout(30):
+        while not await again():  # noqa: ASYNC110 - the end of a booking is the registry's clock
+            await asyncio.sleep(0.001)
+
+
+async def test_a_hundred_at_once_get_the_places_that_there_are(
+    server: fakeredis.FakeServer, registry: Registry
+) -> None:
+    other = join(server)
+    found = await asyncio.gather(
+        *(
+            (registry, other)[index % 2].reserve(f"v{index}", [("a", 20), ("b", 30)], ttl_ms=60_000)
+            for index in range(100)
+        )
+    )
+    taken = [one.at for one in found]
+    assert (taken.count(0), taken.count(1), taken.count(None)) == (20, 30, 50)
+    await other.close()
