@@ -79,6 +79,8 @@ class Broadcast(_Message):
     public: bool = False
     avatar: str | None = None
     persona: str | None = None
+    moderated: bool = False
+    """Questions to its avatar wait until a host approves them."""
     speech: str | None = None
     """Language (BCP 47) of the avatar that speaks in it, wherever that runs: it has captions. None where a person publishes."""
     upstreams: list[str] = Field(default_factory=list)
@@ -124,3 +126,5 @@ class Line(_Message):
     broadcast: str = Field(max_length=64)
     text: str = Field(min_length=1, max_length=2000)
     asker: str | None = Field(default=None, max_length=64)
+    now: bool = False
+    """Said at once: it ends the line that is being spoken, and what waits comes after it."""

@@ -15,7 +15,18 @@ from common.database import Database
 from common.http import application
 from common.log import log
 from common.registry import Registry
-from orchestrator.api import avatar, broadcasts, delivery, docs, events, nodes, recordings, stats, watching
+from orchestrator.api import (
+    avatar,
+    broadcasts,
+    delivery,
+    desk,
+    docs,
+    events,
+    nodes,
+    recordings,
+    stats,
+    watching,
+)
 from orchestrator.api.route import CONTEXT, Context, Route
 from orchestrator.broadcasts import Broadcasts
 from orchestrator.geo import Geo, parse_networks
@@ -29,6 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *broadcasts.ROUTES,
     *watching.ROUTES,
     *avatar.ROUTES,
+    *desk.ROUTES,
     *delivery.ROUTES,
     *stats.ROUTES,
     *events.ROUTES,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Boolean, Index, String, select
+from sqlalchemy import false as sa_false
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -40,6 +41,19 @@ class NewBroadcast(BaseModel):
     open_mic: bool = Field(
         False, description="Viewers may talk to the avatar without a token, within a rate limit."
     )
+    moderated: bool = Field(
+        False, description="Questions to the avatar wait on the host's desk until they are approved."
+    )
+
+
+class Changes(BaseModel):
+    """What is to be different; what is not named stays."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    title: str | None = Field(None, min_length=1, max_length=200)
+    open_mic: bool | None = None
+    moderated: bool | None = None
 
 
 class Broadcast(BaseModel):
@@ -53,6 +67,7 @@ class Broadcast(BaseModel):
     avatar: str | None
     persona: str | None
     open_mic: bool
+    moderated: bool
     created_at: dt.datetime
 
 
@@ -68,6 +83,7 @@ class BroadcastRow(Base):
     avatar: Mapped[str | None] = mapped_column(String(64))
     persona: Mapped[str | None] = mapped_column(String(4000))
     open_mic: Mapped[bool] = mapped_column(Boolean)
+    moderated: Mapped[bool] = mapped_column(Boolean, server_default=sa_false())
     created_at: Mapped[dt.datetime] = mapped_column(Instant)
     ended_at: Mapped[dt.datetime | None] = mapped_column(Instant)
 
@@ -125,6 +141,19 @@ class Broadcasts:
             broadcast = Broadcast.model_validate(row)
             self._live[name] = broadcast
         return broadcast
+
+    async def change(self, broadcast: str, changes: Changes) -> Broadcast:
+        """Changes a broadcast. Raises NotFound, DatabaseDown."""
+        async with self._writing:
+            self.require(broadcast)
+            async with self._database.session() as session:
+                row = await session.get(BroadcastRow, broadcast)
+                if row is None or row.ended_at is not None:
+                    raise unknown(broadcast)
+                for field, value in changes.model_dump(exclude_none=True).items():
+                    setattr(row, field, value)
+            changed = self._live[broadcast] = Broadcast.model_validate(row)
+        return changed
 
     async def end(self, broadcast: str) -> None:
         """Ends a broadcast for good. Raises NotFound, DatabaseDown."""

@@ -80,6 +80,7 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
         public=broadcast.public,
         avatar=broadcast.avatar if own else None,
         persona=broadcast.persona if own else None,
+        moderated=broadcast.moderated,
         speech=directory.AVATAR_LANGUAGE if broadcast.avatar else None,
         upstreams=upstreams,
         package=package,

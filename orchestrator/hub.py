@@ -29,7 +29,7 @@ from common.log import log
 from common.metrics import counter, gauge
 from common.registry import Duty, Registry, RegistryDown, Snapshot, StaleEpoch
 from orchestrator import delivery
-from orchestrator.broadcasts import Broadcast, Broadcasts, NewBroadcast
+from orchestrator.broadcasts import Broadcast, Broadcasts, Changes, NewBroadcast
 from orchestrator.delivery import Audience, Force, Policy, State, Switch
 from orchestrator.directory import Told, View, directory_of, packager_of, told
 from orchestrator.feed import Feed
@@ -199,6 +199,16 @@ class Hub:
             "broadcast:created", broadcast=broadcast.id, public=broadcast.public, avatar=broadcast.avatar
         )
         self.feed.publish("broadcast", {"id": broadcast.id, "change": "created"}, broadcast=broadcast.id)
+        await self.tick()
+        return broadcast
+
+    async def change(self, name: str, changes: Changes) -> Broadcast:
+        """Changes what a broadcast is."""
+        broadcast = await self.broadcasts.change(name, changes)
+        _log.info(
+            "broadcast:changed", broadcast=name, **changes.model_dump(exclude_none=True, exclude={"title"})
+        )
+        self.feed.publish("broadcast", {"id": name, "change": "changed"}, broadcast=name)
         await self.tick()
         return broadcast
 

@@ -36,8 +36,10 @@ _PARAMETERS = {
     "node": "The id of a node.",
     "viewer": "The id of a viewer, from /play.",
     "name": "A file's name.",
+    "line": "The number of a line, from the desk.",
 }
 
+_NUMBER = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999}
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 
 _SECURITY: dict[Access, list[dict[str, list[str]]]] = {
@@ -108,7 +110,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "in": "path",
             "required": True,
             "description": _PARAMETERS[name],
-            "schema": _ID if name == "viewer" else {"type": "string"},
+            "schema": {"viewer": _ID, "line": _NUMBER}.get(name, {"type": "string"}),
         }
         for name in _PARAMETER.findall(route.path)
     ]

@@ -16,6 +16,7 @@ import aiohttp
 from yarl import URL
 
 from common.auth import Audience, Tokens
+from common.desk import DeskOrder
 from common.directory import Line
 from common.errors import Problem, Unavailable
 from common.http import read_up_to
@@ -74,10 +75,10 @@ class Outreach:
         if self._http is not None:
             await self._http.close()
 
-    async def send_line(self, node: Node, verb: str, line: Line) -> dict[str, Any]:
-        """Says, asks or interrupts on the origin that runs the avatar. Raises what the origin answers, or Unavailable."""
+    async def send_order(self, node: Node, verb: str, order: Line | DeskOrder) -> dict[str, Any]:
+        """What is said to an avatar, or done at its desk, on the origin that runs it. Raises what the origin answers, or Unavailable."""
         try:
-            body = line.model_dump_json().encode()
+            body = order.model_dump_json().encode()
             async with self._request(
                 "POST", node, f"api/v1/node/{verb}", body=body, limit_s=_LINE_S
             ) as answer:

@@ -1,17 +1,24 @@
-"""What the orchestrator tells an origin: a line to say, a question to answer, silence. Node tokens only."""
+"""What the orchestrator tells an origin: a line to say, a question to answer, silence, what a host does. Node tokens only."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from common.auth import Audience, Tokens, bearer
+from common.desk import DeskOrder
 from common.directory import Line
+from common.errors import BadRequest
 from common.http import read_model
 from origin.avatars import Avatars
 
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
 
 def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
-    """`POST api/v1/node/say|ask|interrupt` with a Line; 202 with what became of it."""
+    """`POST api/v1/node/say|ask|interrupt` with a Line; 202 with what became of it. `POST api/v1/node/desk[/approve|drop|play|stop]` with
+    a DeskOrder; 200 with the Desk."""
 
     def check(request: web.Request) -> None:
         tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
@@ -19,22 +26,61 @@ def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
     async def say(request: web.Request) -> web.Response:
         check(request)
         line = await read_model(request, Line)
-        waiting = avatars.say(line.broadcast, line.text)
+        waiting = avatars.say(line.broadcast, line.text, now=line.now)
         return web.json_response({"waiting": waiting}, status=202)
 
     async def ask(request: web.Request) -> web.Response:
         check(request)
         line = await read_model(request, Line)
         waiting = avatars.ask(line.broadcast, line.text, line.asker)
-        return web.json_response({"waiting": waiting}, status=202)
+        told: dict[str, int | bool] = (
+            {"held": True} if waiting is None else {"waiting": waiting, "held": False}
+        )
+        return web.json_response(told, status=202)
 
     async def interrupt(request: web.Request) -> web.Response:
         check(request)
         line = await read_model(request, Line)
         return web.json_response({"heard": avatars.interrupt(line.broadcast)}, status=202)
 
+    def desk(act: Callable[[DeskOrder], None]) -> Handler:
+        async def handler(request: web.Request) -> web.Response:
+            check(request)
+            order = await read_model(request, DeskOrder)
+            act(order)
+            desk = avatars.avatar(order.broadcast).conversation.desk
+            return web.Response(body=desk.model_dump_json().encode(), content_type="application/json")
+
+        return handler
+
+    def look(order: DeskOrder) -> None:
+        """Nothing changes."""
+
+    def approve(order: DeskOrder) -> None:
+        avatars.approve(order.broadcast, _number(order))
+
+    def drop(order: DeskOrder) -> None:
+        avatars.drop(order.broadcast, _number(order))
+
+    def play(order: DeskOrder) -> None:
+        avatars.avatar(order.broadcast).conversation.play(order.cues)
+
+    def stop(order: DeskOrder) -> None:
+        avatars.avatar(order.broadcast).conversation.end_script()
+
     return [
         web.post("/api/v1/node/say", say),
         web.post("/api/v1/node/ask", ask),
         web.post("/api/v1/node/interrupt", interrupt),
+        web.post("/api/v1/node/desk", desk(look)),
+        web.post("/api/v1/node/desk/approve", desk(approve)),
+        web.post("/api/v1/node/desk/drop", desk(drop)),
+        web.post("/api/v1/node/desk/play", desk(play)),
+        web.post("/api/v1/node/desk/stop", desk(stop)),
     ]
+
+
+def _number(order: DeskOrder) -> int:
+    if order.number is None:
+        raise BadRequest("number: the line's number is missing", status=422)
+    return order.number

@@ -31,7 +31,7 @@ from origin.dialogue.persona import Persona, PersonaError
 from origin.dialogue.persona import load as load_persona
 from origin.dialogue.persona import shipped as personas
 from origin.dialogue.scripted import ScriptedBrain
-from origin.dialogue.turns import QueueFull
+from origin.dialogue.turns import LineUnknown, QueueFull
 from origin.encoder import VideoEncoder, VideoSettings
 from origin.faces import FaceError, open_renderer
 from origin.performer import Caption
@@ -147,6 +147,7 @@ class Avatars:
         for broadcast, avatar in self._avatars.items():
             if broadcast in self._wanted:
                 avatar.broadcast = self._wanted[broadcast]
+                avatar.conversation.moderated = avatar.broadcast.moderated
         self._changed.set()
 
     @property
@@ -184,19 +185,29 @@ class Avatars:
             )
         raise NotFound(f"no avatar runs here for the broadcast {broadcast!r}", code="avatar_unknown")
 
-    def say(self, broadcast: str, text: str) -> int:
-        """Queues a line; the number of lines that wait. Raises NotFound, Unavailable, TooMany."""
+    def say(self, broadcast: str, text: str, *, now: bool = False) -> int:
+        """Queues a line (`now`: it is said at once); the number of lines that wait. Raises NotFound, Unavailable, TooMany."""
         conversation = self.avatar(broadcast).conversation
         with _queue_limit():
-            conversation.say(text)
+            conversation.say(text, now=now)
         return conversation.turns.waiting
 
-    def ask(self, broadcast: str, text: str, asker: str | None) -> int:
-        """Queues a question; otherwise as `say`."""
+    def ask(self, broadcast: str, text: str, asker: str | None) -> int | None:
+        """Queues a question; None when it waits for the host. Otherwise as `say`."""
         conversation = self.avatar(broadcast).conversation
         with _queue_limit():
-            conversation.ask(text, asker)
-        return conversation.turns.waiting
+            taken = conversation.ask(text, asker)
+        return conversation.turns.waiting if taken else None
+
+    def approve(self, broadcast: str, number: int) -> None:
+        """A question that waits for the host gets its turn. Raises NotFound, Unavailable, TooMany."""
+        with _queue_limit():
+            self.avatar(broadcast).conversation.approve(number)
+
+    def drop(self, broadcast: str, number: int) -> None:
+        """Takes out a line or a question that waits. Raises NotFound, Unavailable."""
+        with _queue_limit():
+            self.avatar(broadcast).conversation.turns.drop(number)
 
     def interrupt(self, broadcast: str) -> str:
         """Silences the avatar; what was heard of its line. Raises NotFound, Unavailable."""
@@ -303,6 +314,7 @@ class Avatars:
             on_caption=lambda caption: self._on_caption(name, caption),
         )
         conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._booth)
+        conversation.moderated = broadcast.moderated
         stage.start()
         conversation.start()
         self._avatars[name] = Avatar(broadcast, stage, conversation)
@@ -353,8 +365,10 @@ def trial(renderer: Renderer, video: VideoSettings) -> float:
 
 @contextlib.contextmanager
 def _queue_limit() -> Iterator[None]:
-    """A full queue as the answer that a caller sees."""
+    """A full queue, or a line that is not there, as the answer that a caller sees."""
     try:
         yield
+    except LineUnknown as unknown:
+        raise NotFound(str(unknown), code="line_unknown") from unknown
     except QueueFull as full:
         raise TooMany(str(full), code="avatar_busy", retry_after_s=5) from full

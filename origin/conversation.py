@@ -13,16 +13,18 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
 from common import metrics
+from common.desk import Cue, Desk, LineState
 from common.log import log
 from origin.booth import Booth
 from origin.dialogue.brain import Brain, BrainError, Question
 from origin.dialogue.persona import Persona
-from origin.dialogue.turns import Kind, Turn, Turns
+from origin.dialogue.script import Script
+from origin.dialogue.turns import Kind, Place, Turn, Turns
 from speech.chunks import Chunker
 from speech.pace import Pace
 from speech.voice import Halt, Speech, Voice, VoiceError
@@ -46,6 +48,9 @@ _LINES: Final = metrics.counter("avatar_lines_total", "Lines of avatars by kind 
 
 class Speaking(Protocol):
     """The part of a Stage that a conversation needs."""
+
+    @property
+    def position_s(self) -> float: ...
 
     @property
     def ahead_s(self) -> float: ...
@@ -129,6 +134,11 @@ class Conversation:
         self._floor = asyncio.Event()
         self._floor.set()
         self._task: asyncio.Task[None] | None = None
+        self._speaking: Turn | None = None
+        self._script: Script | None = None
+        self._prompter: asyncio.Task[None] | None = None
+        self.moderated = False
+        """Whether questions wait until a host approves them."""
         self.first_clause_s: list[float] = []
         """Text to first PCM of the last 256 lines."""
 
@@ -139,19 +149,52 @@ class Conversation:
     async def close(self) -> None:
         """Stops at once."""
         self.interrupt()
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        tasks = [task for task in (self._task, self._prompter) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._brain.close()
 
-    def say(self, text: str) -> Turn:
-        """Queues `text` to be spoken as it is. Raises QueueFull."""
-        return self._added(self.turns.add(Kind.SAY, text))
+    def say(self, text: str, *, now: bool = False) -> Turn:
+        """Queues `text` to be spoken as it is; `now`: at once, instead of what is being spoken, and before what waits. Raises QueueFull."""
+        if now:
+            self._stop(self.turns.cut())
+        return self._added(self.turns.add(Kind.SAY, text, place=Place.FIRST if now else Place.LAST))
 
-    def ask(self, text: str, asker: str | None = None) -> Turn:
-        """Queues a question to be answered. Raises QueueFull."""
+    def ask(self, text: str, asker: str | None = None) -> Turn | None:
+        """Queues a question to be answered; None when it waits for the host. Raises QueueFull."""
+        if self.moderated:
+            self.turns.hold(text, asker)
+            return None
         return self._added(self.turns.add(Kind.ASK, text, asker))
+
+    def approve(self, number: int) -> Turn:
+        """A question that waited for the host is answered in its turn. Raises LineUnknown, QueueFull."""
+        return self._added(self.turns.approve(number))
+
+    def play(self, cues: Sequence[Cue]) -> None:
+        """Begins a script, instead of the one that is being played. Its lines come at their times, or as soon as the line before them
+        has ended; questions are answered between them."""
+        self.end_script()
+        script = self._script = Script(cues, self._stage.position_s)
+        self._prompter = asyncio.create_task(self._prompt(script), name=f"script-{self.name}")
+
+    def end_script(self) -> None:
+        """No more lines of the script come; the one that is being spoken is spoken to its end."""
+        self._script = None
+        if self._prompter is not None:
+            self._prompter.cancel()
+
+    @property
+    def desk(self) -> Desk:
+        """What a host sees."""
+        return Desk(
+            moderated=self.moderated,
+            speaking=_state(self._speaking) if self._speaking else None,
+            waiting=[_state(turn) for turn in self.turns.queue],
+            held=[_state(turn) for turn in self.turns.held],
+            script=self._script.state(self._stage.position_s) if self._script else None,
+        )
 
     def greet(self) -> None:
         """Says the persona's greeting, if it has one."""
@@ -159,16 +202,17 @@ class Conversation:
             self.say(self._greeting)
 
     async def rehearse(self) -> None:
-        """Has the voice speak the greeting beforehand (voices remember), so that the first visitor need not wait for it."""
-        chunker = Chunker()
-        for chunk in [*chunker.push(self._greeting), *chunker.flush()]:
-            with contextlib.suppress(VoiceError):  # then it is not said later either, and that is logged
-                await self._spoken(chunk)
+        """Has the voice speak the greeting beforehand, so that the first visitor need not wait for it."""
+        await self._prepare(self._greeting)
 
     def interrupt(self, by: str | None = None) -> str:
         """Stops speaking within a tick and forgets what waits; `by` a visitor, other visitors' lines wait on. Returns what was heard
         of the line that was being spoken."""
-        heard = self._stage.interrupt(self.turns.interrupt(by))
+        return self._stop(self.turns.interrupt(by))
+
+    def _stop(self, epoch: int) -> str:
+        """Ends what is being spoken, for a new epoch."""
+        heard = self._stage.interrupt(epoch)
         self._halt.now()
         self.turns.heard(heard)
         self._interrupted.set()
@@ -206,13 +250,39 @@ class Conversation:
             if turn is None:
                 continue
             self._interrupted.clear()
+            self._speaking = turn
+            if turn.due_s is not None and self._script is not None:
+                self._script.behind_s = max(0.0, self._stage.position_s - turn.due_s)
             try:
                 end = await self._perform(turn)
             except Exception as error:
                 end = "failed"
                 _log.error("line:failed", avatar=self.name, kind=turn.kind, exc_info=error)
                 self._stage.end(turn.epoch)
+            self._speaking = None
             _LINES.labels(turn.kind.value, end).inc()
+
+    async def _prompt(self, script: Script) -> None:
+        """Gives the lines of a script their turns, and has the voice make them beforehand."""
+        preparing: asyncio.Task[None] | None = None
+        try:
+            while not script.over:
+                now_s = self._stage.position_s
+                for cue, due_s in script.due(now_s):
+                    self._added(self.turns.cue(cue.text, due_s))
+                if (preparing is None or preparing.done()) and (coming := script.to_prepare(now_s)):
+                    preparing = asyncio.create_task(self._prepare(coming.text), name=f"prepare-{self.name}")
+                await asyncio.sleep(_POLL_S)
+        finally:
+            if preparing is not None:
+                preparing.cancel()
+
+    async def _prepare(self, text: str) -> None:
+        """Has the voice speak `text` beforehand: voices remember what they said last."""
+        chunker = Chunker()
+        for chunk in [*chunker.push(text), *chunker.flush()]:
+            with contextlib.suppress(VoiceError):  # then it is not said later either, and that is logged
+                await self._booth.spoken(self._voice, chunk, Halt())
 
     async def _perform(self, turn: Turn) -> str:
         """Speaks one line to its end or its interruption."""
@@ -302,3 +372,7 @@ class Conversation:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S):
                     await self._interrupted.wait()
+
+
+def _state(turn: Turn) -> LineState:
+    return LineState(number=turn.number, kind=turn.kind.value, text=turn.text, asker=turn.asker)

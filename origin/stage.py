@@ -188,6 +188,11 @@ class Stage:
             self._performer.rest_as(presence)
 
     @property
+    def position_s(self) -> float:
+        """Seconds on its own clock: what has been heard and seen since it began."""
+        return self._performer.frame / FRAME_RATE
+
+    @property
     def ahead_s(self) -> float:
         """Seconds of speech that wait to be heard."""
         with self._lock:

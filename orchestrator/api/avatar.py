@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.auth import Audience
 from common.directory import Line
-from common.errors import Conflict, Unavailable
+from common.errors import Conflict, Forbidden, Unavailable
 from common.http import read_model
 from common.ids import new_id
 from orchestrator.api.broadcasts import ONE
@@ -23,6 +23,14 @@ class Words(BaseModel):
     """What is said to the avatar, or by it."""
 
     text: str = Field(min_length=1, max_length=2000)
+
+
+class Said(Words):
+    """A line."""
+
+    now: bool = Field(
+        False, description="Said at once: it ends the line that is being spoken, what waits comes after it."
+    )
 
 
 class Taken(BaseModel):
@@ -51,7 +59,7 @@ class EarGrant(BaseModel):
     expires_s: int = Field(description="Seconds for which the token opens ears.")
 
 
-def _origin(at: Context, broadcast: Broadcast) -> Node:
+def origin_of(at: Context, broadcast: Broadcast) -> Node:
     """The origin that runs the avatar of a broadcast. Raises Conflict when it has none, Unavailable when nobody runs it."""
     if broadcast.avatar is None:
         raise Conflict(f"the broadcast {broadcast.id!r} has no avatar", code="no_avatar")
@@ -68,7 +76,7 @@ async def _grant_ear(request: web.Request) -> web.Response:
     asked = await read_model(request, Speaker)
     if limited:
         await at.limits.hit("talk", broadcast.id, address=at.address(request))
-    origin = _origin(at, broadcast)
+    origin = origin_of(at, broadcast)
     viewer = asked.viewer or new_id("v")
     return json(
         EarGrant(
@@ -85,12 +93,23 @@ def _forward(verb: str) -> Handler:
         at = context(request)
         broadcast = at.broadcast(request)
         limited = at.require_talk(request, broadcast)
-        text = "-" if verb == "interrupt" else (await read_model(request, Words)).text
+        if limited and broadcast.moderated and verb != "ask":
+            raise Forbidden(
+                f"a host moderates {broadcast.id!r}: visitors ask, the host decides what is said",
+                code="moderated",
+                hint="POST the question to .../ask, or send the publisher token",
+            )
+        said = (
+            Said(text="-")
+            if verb == "interrupt"
+            else await read_model(request, Said if verb == "say" else Words)
+        )
         address = at.address(request)
         if limited:
             await at.limits.hit("talk", broadcast.id, address=address)
-        origin = _origin(at, broadcast)
-        told = await at.outreach.send_line(origin, verb, Line(broadcast=broadcast.id, text=text))
+        origin = origin_of(at, broadcast)
+        line = Line(broadcast=broadcast.id, text=said.text, now=isinstance(said, Said) and said.now)
+        told = await at.outreach.send_order(origin, verb, line)
         return json(Taken(**{**told, "broadcast": broadcast.id, "origin": origin.id}), status=202)
 
     return handler
@@ -104,7 +123,7 @@ _PROBLEMS = ("no_avatar", "no_node", "origin_unreachable", "talk_limit")
 ROUTES = (
     Route(
         "POST", f"{ONE}/say", _forward("say"), "The avatar says these words", TAG, Access.TALK,
-        body=Words, answer=Taken, status=202, problems=_PROBLEMS,
+        body=Said, answer=Taken, status=202, problems=(*_PROBLEMS, "moderated"),
     ),
     Route(
         "POST", f"{ONE}/ask", _forward("ask"), "The avatar answers, aloud", TAG, Access.TALK,
@@ -112,7 +131,7 @@ ROUTES = (
     ),
     Route(
         "POST", f"{ONE}/interrupt", _forward("interrupt"), "The avatar stops talking", TAG, Access.TALK,
-        answer=Taken, status=202, problems=_PROBLEMS,
+        answer=Taken, status=202, problems=(*_PROBLEMS, "moderated"),
     ),
     Route(
         "POST", f"{ONE}/ears", _grant_ear, "Where a viewer's microphone goes, so that the avatar hears it", TAG, Access.TALK,

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.auth import Audience
 from common.http import read_model
 from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
-from orchestrator.broadcasts import Broadcast, NewBroadcast
+from orchestrator.broadcasts import Broadcast, Changes, NewBroadcast
 from orchestrator.delivery import Stage
 
 TAG = "Broadcasts"
@@ -27,6 +27,7 @@ class BroadcastState(BaseModel):
     avatar: str | None
     persona: str | None = Field(description="Told to operators only.")
     open_mic: bool
+    moderated: bool
     created_at: dt.datetime
     live: bool = Field(description="Media is flowing on its origin.")
     stage: Stage
@@ -126,6 +127,14 @@ async def _read(request: web.Request) -> web.Response:
     return json(describe(at, request, broadcast))
 
 
+async def _change(request: web.Request) -> web.Response:
+    at = context(request)
+    broadcast = at.broadcast(request)
+    at.require_publisher(request, broadcast)
+    changed = await at.hub.change(broadcast.id, await read_model(request, Changes))
+    return json(describe(at, request, changed))
+
+
 async def _end(request: web.Request) -> web.Response:
     at = context(request)
     at.require_admin(request)
@@ -157,6 +166,10 @@ ROUTES = (
         body=NewBroadcast, answer=CreatedBroadcast, status=201, problems=("broadcast_exists",),
     ),
     Route("GET", ONE, _read, "A broadcast and how it is now", TAG, Access.WATCH, answer=BroadcastState),
+    Route(
+        "PATCH", ONE, _change, "Change its title, who may talk to its avatar, whether a host moderates", TAG, Access.PUBLISHER,
+        body=Changes, answer=BroadcastState,
+    ),
     Route("DELETE", ONE, _end, "End a broadcast for good", TAG, Access.ADMIN, status=204),
     Route(
         "POST", f"{ONE}/tokens", _token, "A token to watch it or to publish to it", TAG, Access.ADMIN,

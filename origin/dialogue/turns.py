@@ -1,4 +1,5 @@
-"""Whose turn it is: the queue of lines, the epoch that interruption raises, and the record of what was really heard. Pure.
+"""Whose turn it is: the queue of lines, the questions that wait for a host, the epoch that interruption raises, and the record of
+what was really heard. Pure.
 
 Every line carries the epoch in which it was taken. `interrupt` raises the epoch: what belongs to an older one is dropped wherever it
 is, without anyone having to find it. The record of the avatar's side is written from what was heard, so an interrupted answer
@@ -15,6 +16,8 @@ from typing import Final
 from origin.dialogue.brain import Message, Speaker
 
 MOST_WAITING: Final = 20
+MOST_HELD: Final = 100
+"""Questions that wait for the host."""
 _MOST_REMEMBERED: Final = 64
 
 
@@ -25,8 +28,20 @@ class Kind(StrEnum):
     """The text is a question; the brain answers."""
 
 
+class Place(StrEnum):
+    """Where in the queue a line goes."""
+
+    LAST = "last"
+    BEFORE_QUESTIONS = "before_questions"
+    FIRST = "first"
+
+
 class QueueFull(Exception):
     """Too many lines wait; try again when some have been spoken."""
+
+
+class LineUnknown(Exception):
+    """No line of this number waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,8 @@ class Turn:
     text: str
     epoch: int
     asker: str | None = None
+    due_s: float | None = None
+    """When it was due, seconds on the stage's clock; only lines of a script are."""
 
 
 class Turns:
@@ -47,6 +64,7 @@ class Turns:
         self.epoch = 0
         self.history: deque[Message] = deque(maxlen=_MOST_REMEMBERED)
         self._waiting: deque[Turn] = deque()
+        self._held: dict[int, Turn] = {}
         self._count = 0
 
     @property
@@ -54,14 +72,73 @@ class Turns:
         """Lines that wait."""
         return len(self._waiting)
 
-    def add(self, kind: Kind, text: str, asker: str | None = None) -> Turn:
-        """A line at the end of the queue. Raises QueueFull."""
-        if len(self._waiting) >= MOST_WAITING:
-            raise QueueFull(f"{MOST_WAITING} lines wait already")
-        self._count += 1
-        turn = Turn(self._count, kind, text, self.epoch, asker)
-        self._waiting.append(turn)
+    @property
+    def queue(self) -> list[Turn]:
+        """The lines that wait, next first."""
+        return list(self._waiting)
+
+    @property
+    def held(self) -> list[Turn]:
+        """The questions that wait for the host, oldest first."""
+        return list(self._held.values())
+
+    def add(self, kind: Kind, text: str, asker: str | None = None, *, place: Place = Place.LAST) -> Turn:
+        """A line in the queue. Raises QueueFull."""
+        turn = self._new(kind, text, asker)
+        self._insert(turn, place)
         return turn
+
+    def cue(self, text: str, due_s: float) -> Turn:
+        """A line of a script, before the questions. A script is bounded: the queue takes it however many wait."""
+        turn = replace(self._new(Kind.SAY, text, None), due_s=due_s)
+        self._place(turn, Place.BEFORE_QUESTIONS)
+        return turn
+
+    def hold(self, text: str, asker: str | None = None) -> Turn:
+        """A question that waits until a host approves it. Raises QueueFull."""
+        if len(self._held) >= MOST_HELD:
+            raise QueueFull(f"{MOST_HELD} questions wait for the host already")
+        turn = self._new(Kind.ASK, text, asker)
+        self._held[turn.number] = turn
+        return turn
+
+    def approve(self, number: int) -> Turn:
+        """A held question comes to the end of the queue. Raises LineUnknown, or QueueFull (then it is still held)."""
+        if number not in self._held:
+            raise LineUnknown(f"no question {number} waits for the host")
+        turn = replace(self._held[number], epoch=self.epoch)
+        self._insert(turn, Place.LAST)
+        del self._held[number]
+        return turn
+
+    def drop(self, number: int) -> Turn:
+        """Takes out a line that waits, or a question that is held. Raises LineUnknown."""
+        if number in self._held:
+            return self._held.pop(number)
+        for turn in self._waiting:
+            if turn.number == number:
+                self._waiting.remove(turn)
+                return turn
+        raise LineUnknown(f"no line {number} waits: it was spoken, dropped or never there")
+
+    def _new(self, kind: Kind, text: str, asker: str | None) -> Turn:
+        self._count += 1
+        return Turn(self._count, kind, text, self.epoch, asker)
+
+    def _insert(self, turn: Turn, place: Place) -> None:
+        if len(self._waiting) >= MOST_WAITING and place is not Place.FIRST:
+            raise QueueFull(f"{MOST_WAITING} lines wait already")
+        self._place(turn, place)
+
+    def _place(self, turn: Turn, place: Place) -> None:
+        match place:
+            case Place.FIRST:
+                self._waiting.appendleft(turn)
+            case Place.BEFORE_QUESTIONS:
+                asked = (at for at, one in enumerate(self._waiting) if one.kind is Kind.ASK)
+                self._waiting.insert(next(asked, len(self._waiting)), turn)
+            case Place.LAST:
+                self._waiting.append(turn)
 
     def take(self) -> Turn | None:
         """The next line; the epoch of the one that is being spoken."""
@@ -73,6 +150,12 @@ class Turns:
         self.epoch += 1
         kept = () if by is None else [replace(t, epoch=self.epoch) for t in self._waiting if t.asker != by]
         self._waiting = deque(kept)
+        return self.epoch
+
+    def cut(self) -> int:
+        """Drops what is being spoken, and nothing else; the new epoch."""
+        self.epoch += 1
+        self._waiting = deque(replace(t, epoch=self.epoch) for t in self._waiting)
         return self.epoch
 
     def stale(self, turn: Turn) -> bool:

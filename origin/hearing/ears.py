@@ -291,6 +291,8 @@ class Ears:
         self._listen(one.broadcast, room)
         for action in actions:
             match action:
+                case Interrupt() if avatar.conversation.moderated:
+                    pass  # the host decides when a question is heard
                 case Interrupt(by):
                     room.asked_s = None
                     avatar.conversation.interrupt(by)
@@ -304,9 +306,12 @@ class Ears:
     def _ask(self, one: _Session, room: _Room, asker: str, text: str, voiced_until_s: float) -> None:
         at_once = self._avatars.avatar(one.broadcast).conversation.resting and not room.floor.taken
         try:
-            self._avatars.ask(one.broadcast, text, asker)
+            waiting = self._avatars.ask(one.broadcast, text, asker)
         except Problem as full:
             self._say_fields(one.session, {"event": "refused", "code": full.code, "text": str(full)})
+            return
+        if waiting is None:
+            self._say_fields(one.session, {"event": "held", "text": "your question waits for the host"})
             return
         room.asked_s = voiced_until_s if at_once else None
 
@@ -314,8 +319,9 @@ class Ears:
         """The avatar listens while somebody has the floor."""
         with contextlib.suppress(Problem):
             avatar = self._avatars.avatar(broadcast)
-            avatar.conversation.listen(room.floor.taken)
-            avatar.stage.rest_as(Presence.LISTENING if room.floor.taken else Presence.IDLE)
+            listening = room.floor.taken and not avatar.conversation.moderated
+            avatar.conversation.listen(listening)
+            avatar.stage.rest_as(Presence.LISTENING if listening else Presence.IDLE)
 
     def _say(self, session: str, event: heard.Event) -> None:
         told: dict[str, Any] = {"turn": event.turn}

@@ -22,7 +22,9 @@ from aiohttp import web
 
 from common.auth import Audience, Tokens, bearer
 from common.config import OrchestratorConfig
+from common.desk import DeskOrder
 from common.directory import Directory, Line, NodeReport, Role, StreamReport
+from common.errors import NotFound
 from common.http import Site, application, read_model
 from orchestrator.app import Orchestrator, start
 
@@ -108,6 +110,7 @@ class Node:
     directory: Directory = field(default_factory=Directory)
     received: list[Directory] = field(default_factory=list)
     lines: list[tuple[str, Line]] = field(default_factory=list)
+    orders: list[tuple[str, DeskOrder]] = field(default_factory=list)
     healthy: bool = True
     heartbeat_s: float = 0.25
     _http: aiohttp.ClientSession | None = None
@@ -148,6 +151,8 @@ class Node:
         node.router.add_post("/api/v1/node/directory", self._directory)
         for verb in ("say", "ask", "interrupt"):
             node.router.add_post(f"/api/v1/node/{verb}", self._line)
+        for order in ("", "/approve", "/drop", "/play", "/stop"):
+            node.router.add_post(f"/api/v1/node/desk{order}", self._desk)
         app.add_subapp(prefix, node)
         self._site = Site(app, "127.0.0.1", 0)
         await self._site.start()
@@ -188,6 +193,14 @@ class Node:
         TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
         self.lines.append((request.path.rsplit("/", 1)[-1], await read_model(request, Line)))
         return web.json_response({"queued": len(self.lines)}, status=202)
+
+    async def _desk(self, request: web.Request) -> web.Response:
+        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        verb = request.path.partition("/desk")[2].strip("/")
+        self.orders.append((verb, await read_model(request, DeskOrder)))
+        if verb in ("approve", "drop") and self.orders[-1][1].number != 1:
+            raise NotFound("no such line", code="line_unknown")
+        return web.json_response({"moderated": False, "waiting": [], "held": []})
 
 
 class Nodes:

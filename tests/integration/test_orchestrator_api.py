@@ -355,6 +355,58 @@ async def test_words_reach_the_origin_that_runs_the_avatar(hub: Running, cluster
     assert await refused(hub, "POST", "/api/broadcasts/demo/say", json={"text": "x"}) == (401, "unauthorized")
 
 
+async def test_a_host_sees_and_steers_the_desk_of_the_origin_that_runs_the_avatar(
+    hub: Running, cluster: Nodes
+) -> None:
+    made = await make(hub)
+    origin = await cluster.start("o1", Role.ORIGIN, hub, avatar=True)
+    publisher = {"Authorization": f"Bearer {made['token']}"}
+    desk = "/api/broadcasts/demo/desk"
+    assert await refused(hub, "GET", desk) == (401, "unauthorized"), "an open mic opens no desk"
+    assert (await hub.ok("GET", desk, headers=publisher))["held"] == []
+    await hub.ok("POST", f"{desk}/lines/1/approve", headers=publisher)
+    await hub.ok("DELETE", f"{desk}/lines/1", headers=publisher)
+    script = {"cues": [{"at_s": 0, "text": "Hello"}, {"at_s": 2.5, "text": "Bye"}]}
+    await hub.ok("PUT", f"{desk}/script", json=script, headers=publisher)
+    await hub.ok("DELETE", f"{desk}/script", headers=publisher)
+    assert [verb for verb, _ in origin.orders] == ["", "approve", "drop", "play", "stop"]
+    assert origin.orders[1][1].number == 1
+    assert [(cue.at_s, cue.text) for cue in origin.orders[3][1].cues] == [(0, "Hello"), (2.5, "Bye")]
+    for line in ("2", "0", "x", "-1", "9" * 40):
+        unknown = await refused(hub, "DELETE", f"{desk}/lines/{line}", headers=publisher)
+        assert unknown == (404, "line_unknown"), line
+    backwards = {"cues": [{"at_s": 2, "text": "b"}, {"at_s": 1, "text": "a"}]}
+    assert (await refused(hub, "PUT", f"{desk}/script", json=backwards, headers=publisher))[0] == 422
+    await hub.ok("POST", "/api/broadcasts/demo/say", json={"text": "Fire", "now": True}, headers=publisher)
+    assert origin.lines[-1][1].now
+
+
+async def test_in_a_moderated_broadcast_visitors_may_only_ask(hub: Running, cluster: Nodes) -> None:
+    made = await make(hub)
+    origin = await cluster.start("o1", Role.ORIGIN, hub, avatar=True)
+    publisher = {"Authorization": f"Bearer {made['token']}"}
+    assert await refused(hub, "PATCH", "/api/broadcasts/demo", json={"moderated": True}) == (
+        401,
+        "unauthorized",
+    )
+    changed = await hub.ok(
+        "PATCH", "/api/broadcasts/demo", json={"moderated": True, "title": "Panel"}, headers=publisher
+    )
+    assert (changed["moderated"], changed["title"], changed["open_mic"]) == (True, "Panel", True)
+
+    async def told() -> bool:
+        return origin.directory is not None and origin.directory.broadcasts["demo"].moderated
+
+    await until(told)
+    for verb in ("say", "interrupt"):
+        where = f"/api/broadcasts/demo/{verb}"
+        assert await refused(hub, "POST", where, json={"text": "x"}) == (403, "moderated")
+        await hub.ok("POST", where, json={"text": "x"}, headers=publisher)
+    await hub.ok("POST", "/api/broadcasts/demo/ask", json={"text": "Why?"})
+    wrong = {"moderated": "yes"}
+    assert (await refused(hub, "PATCH", "/api/broadcasts/demo", json=wrong, headers=publisher))[0] == 422
+
+
 async def test_an_ear_is_granted_to_who_may_talk_and_for_one_viewer(hub: Running, cluster: Nodes) -> None:
     made = await make(hub, open_mic=False)
     where = "/api/broadcasts/demo/ears"

@@ -24,6 +24,7 @@ def broadcast(name: str, avatar: str | None = None) -> Broadcast:
         avatar=avatar,
         persona="a guide" if avatar else None,
         open_mic=False,
+        moderated=False,
         created_at=dt.datetime.now(dt.UTC),
     )
 

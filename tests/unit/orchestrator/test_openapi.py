@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[3] / "docs/api.md"
 def test_every_route_is_on_the_page_and_the_page_names_no_other() -> None:
     told = {
         (method, path.partition("?")[0])
-        for method, path in re.findall(r"`(GET|POST|DELETE|OPTIONS) (/[^`\s]*)`", PAGE.read_text())
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE|OPTIONS) (/[^`\s]*)`", PAGE.read_text())
     }
     assert told == {
         (method.upper(), path) for path, methods in document(ROUTES)["paths"].items() for method in methods

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import pytest
 
+from common.desk import Cue
 from origin import conversation as subject
 from origin.booth import Booth
 from origin.conversation import Conversation
@@ -39,6 +40,10 @@ class VirtualStage:
             self.said += [c.text for c in tick.captions]
             self.on_tick(tick.frame)
             await asyncio.sleep(0)
+
+    @property
+    def position_s(self) -> float:
+        return self.performer.frame / 25
 
     @property
     def ahead_s(self) -> float:
@@ -121,6 +126,13 @@ async def talk(stage: VirtualStage, brain: Thinking) -> AsyncIterator[Conversati
     yield conversation
     await conversation.close()
     booth.close()
+
+
+async def reached(condition: Callable[[], bool]) -> None:
+    """Lets the stage's time go on until `condition` holds."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - the stage has no event for it
+            await asyncio.sleep(0)
 
 
 def remembered(talk: Conversation) -> list[tuple[Speaker, str]]:
@@ -291,3 +303,65 @@ async def test_a_long_answer_is_made_only_a_little_ahead(talk: Conversation, sta
     talk.say(" ".join(f"This is sentence number {n}." for n in range(60)))
     await talk.rest()
     assert subject.AHEAD_S * 0.5 < most < subject.AHEAD_S + 8
+
+
+async def test_a_line_said_now_takes_the_place_of_the_one_that_is_spoken(
+    talk: Conversation, stage: VirtualStage
+) -> None:
+    talk.say("This is a long line that nobody will hear to its end, because something happens.")
+    talk.say("Later.")
+    await reached(lambda: bool(stage.heard()))
+    talk.say("Fire!", now=True)
+    await talk.rest()
+    assert stage.said[1:] == ["Fire!", "Later."]
+    assert remembered(talk)[1:] == [(Speaker.AVATAR, "Fire!"), (Speaker.AVATAR, "Later.")]
+    assert (
+        remembered(talk)[0][1]
+        != "This is a long line that nobody will hear to its end, because something happens."
+    )
+
+
+async def test_a_moderated_question_is_answered_when_the_host_approves_it(
+    talk: Conversation, stage: VirtualStage, brain: Thinking
+) -> None:
+    talk.moderated = True
+    assert talk.ask("Who are you?", "v1") is None and talk.ask("Nonsense?", "v2") is None
+    talk.say("Hello.")
+    await talk.rest()
+    assert stage.said == ["Hello."] and not brain.asked
+    first, second = talk.desk.held
+    assert (first.text, first.asker, first.kind) == ("Who are you?", "v1", "ask")
+    talk.turns.drop(second.number)
+    talk.approve(first.number)
+    await talk.rest()
+    assert [q.text for q in brain.asked] == ["Who are you?"] and talk.desk.held == []
+
+
+async def test_a_script_is_played_at_its_times_with_questions_between(
+    talk: Conversation, stage: VirtualStage, brain: Thinking
+) -> None:
+    brain.texts = ["Because."]
+    begun: dict[str, float] = {}
+    started_s = stage.position_s
+
+    def note(_frame: int) -> None:
+        for text in stage.said:
+            begun.setdefault(text, stage.position_s - started_s)
+
+    stage.on_tick = note
+    talk.play([Cue(at_s=10, text="First."), Cue(at_s=600, text="Second.")])
+    talk.ask("Why?")
+    await reached(lambda: "Second." in stage.said)
+    assert stage.said == ["Because.", "First.", "Second."]
+    assert begun["First."] >= 10 and begun["Second."] >= 600
+    desk = talk.desk
+    assert desk.script is not None and (desk.script.begun, desk.script.next_at_s) == (2, None)
+
+
+async def test_a_script_that_is_ended_says_no_more(talk: Conversation, stage: VirtualStage) -> None:
+    talk.play([Cue(at_s=0, text="First."), Cue(at_s=700, text="Never.")])
+    await reached(lambda: "First." in stage.said)
+    talk.end_script()
+    over_s = stage.position_s + 800
+    await reached(lambda: stage.position_s > over_s)
+    assert stage.said == ["First."] and talk.desk.script is None

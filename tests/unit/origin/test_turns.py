@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from origin.dialogue.brain import Speaker
-from origin.dialogue.turns import MOST_WAITING, Kind, QueueFull, Turns
+from origin.dialogue.turns import MOST_HELD, MOST_WAITING, Kind, LineUnknown, Place, QueueFull, Turns
 
 
 def test_lines_are_taken_in_order() -> None:
@@ -42,3 +42,51 @@ def test_only_what_was_heard_is_remembered() -> None:
         (Speaker.VISITOR, "who are you?"),
         (Speaker.AVATAR, "I am"),
     ]
+
+
+def test_a_held_question_waits_for_the_host_and_then_in_the_queue() -> None:
+    turns = Turns()
+    held = [turns.hold(f"question {n}", f"v{n}") for n in range(3)]
+    assert turns.take() is None and turns.held == held
+    turns.interrupt()
+    approved = turns.approve(held[1].number)
+    assert not turns.stale(approved) and turns.take() == approved
+    assert turns.drop(held[0].number) == held[0] and turns.held == [held[2]]
+    for number in (held[0].number, held[1].number, 99):
+        with pytest.raises(LineUnknown):
+            turns.approve(number)
+        with pytest.raises(LineUnknown):
+            turns.drop(number)
+
+
+def test_held_questions_are_bounded_and_one_that_finds_no_place_stays_held() -> None:
+    turns = Turns()
+    held = [turns.hold("?") for _ in range(MOST_HELD)]
+    with pytest.raises(QueueFull):
+        turns.hold("one too many")
+    for _ in range(MOST_WAITING):
+        turns.add(Kind.SAY, "line")
+    with pytest.raises(QueueFull):
+        turns.approve(held[0].number)
+    assert turns.held == held
+
+
+def test_a_line_of_a_script_comes_before_questions_and_after_what_the_host_said_before() -> None:
+    turns = Turns()
+    turns.add(Kind.SAY, "host")
+    turns.add(Kind.ASK, "question")
+    turns.add(Kind.SAY, "host later")
+    turns.cue("script", 1.0)
+    assert [t.text for t in turns.queue] == ["host", "script", "question", "host later"]
+
+
+def test_a_line_said_now_cuts_what_is_spoken_and_keeps_what_waits() -> None:
+    turns = Turns()
+    speaking = turns.add(Kind.SAY, "long")
+    assert turns.take() == speaking
+    waiting = [turns.add(Kind.SAY, str(n)) for n in range(MOST_WAITING)]
+    turns.cut()
+    urgent = turns.add(Kind.SAY, "now", place=Place.FIRST)
+    assert turns.stale(speaking) and turns.take() == urgent
+    assert [t.number for t in turns.queue] == [t.number for t in waiting]
+    assert not any(turns.stale(t) for t in turns.queue)
