@@ -284,6 +284,10 @@ class HlsConfig(Node, Media):
         le=86_400,
         description="Seconds that viewers can go back in a running broadcast, such as 7200; 0 for none.",
     )
+    recordings_private: bool = Field(
+        False,
+        description="All recordings need a viewer's token, not those of private broadcasts only; also those that were made before.",
+    )
     hls_opus: bool = Field(
         False, description="Sound is there as Opus too, as it comes, for players that can (not Safari's own)."
     )

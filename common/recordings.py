@@ -26,6 +26,10 @@ class RecordingView(BaseModel):
     )
     paused: str | None = Field(None, description="Why nothing is recorded at the moment.", max_length=200)
     renditions: list[str] = Field(default_factory=list, max_length=64)
+    private: bool = Field(
+        False,
+        description="Whoever watches it needs a token; the paths here have one that is good for six to seven hours.",
+    )
     play: str = Field(description="Path of its multivariant playlist.", max_length=400)
     film: str | None = Field(None, description="Path of the MP4, once there is one.", max_length=400)
     film_bytes: int = Field(0, ge=0)

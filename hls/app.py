@@ -14,7 +14,7 @@ from common._native import Edge, SfuError
 from common.auth import Audience, PathTokens, bearer
 from common.config import HlsConfig
 from common.directory import Broadcast, Delivery, Directory, Role
-from common.errors import Conflict, Forbidden, NotFound, Problem
+from common.errors import Conflict, NotFound, Problem
 from common.log import log
 from common.metrics import gauge
 from hls.captions import caption
@@ -24,6 +24,7 @@ from hls.packager import Packager
 from hls.replica import Replica
 from hls.shelf import EdgeShelf, Shelf
 from hls.standby import Standby
+from hls.store.gate import Gate
 from hls.store.opening import open_store
 from hls.store.recorder import Recorder
 from hls.store.serving import Serving
@@ -112,7 +113,10 @@ class HlsNode:
         self.app.router.add_get("/api/hls/stats", self._stats)
         self.app.router.add_get("/api/hls/replica/{stream}", self._tell_twin)
         if self.recorder:
-            Serving(self.recorder, self._may_watch, self._require_node).add_to(self.app)
+            gate = Gate(
+                self.node.link.tokens, config.secret(), self._public, all_private=config.recordings_private
+            )
+            Serving(self.recorder, gate, self._require_node).add_to(self.app)
         self.node.link.listen(self.apply)
         self._stop_listening = core.listen(self._heard)
 
@@ -157,6 +161,8 @@ class HlsNode:
             self._finish(stream, hand_over=directory.draining and self._feeds[stream].handed_over)
         for stream, broadcast in wanted.items():
             self.edge.guard(stream, private=not broadcast.public)
+            if self.recorder:
+                self.recorder.guard(stream, private=self._config.recordings_private or not broadcast.public)
             if stream not in self._feeds:
                 self.package(stream, broadcast)
             self._tell_mode(broadcast)
@@ -246,18 +252,9 @@ class HlsNode:
     def _require_node(self, request: web.Request) -> None:
         self.node.link.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
 
-    def _may_watch(self, request: web.Request, stream: str) -> None:
+    def _public(self, stream: str) -> bool | None:
         broadcast = self.node.link.directory.broadcasts.get(stream)
-        if broadcast is None:
-            raise NotFound(f"no broadcast {stream!r} runs here", code="recording_unknown")
-        token = request.match_info.get("token")
-        if token is not None:
-            if not self._path_tokens.holds(stream, token):
-                raise Forbidden("the token in the path is not for this, or not any more", code="wrong_token")
-        elif not broadcast.public:
-            self.node.link.tokens.verify(
-                bearer(request.headers.get("Authorization")), Audience.VIEWER, stream
-            )
+        return broadcast.public if broadcast else None
 
     async def _tell_twin(self, request: web.Request) -> web.StreamResponse:
         self._require_node(request)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from common.recordings import CATALOGUE, RecordingView, place
 from hls.store.gallery import POSTER, STORYBOARD
-from hls.store.recording import Recording, State, started_of
+from hls.store.recording import Recording, State, is_private, started_of
 from hls.store.store import NotStored, Store, is_word, whole
 
 PREFIX = CATALOGUE
@@ -42,6 +42,7 @@ def entry_of(recording: Recording, paused: str | None = None) -> Entry:
         lost_segments=recording.lost,
         paused=paused if recording.state is State.LIVE else None,
         renditions=sorted(recording.tracks),
+        private=is_private(recording.id),
         play=f"{base}/index.m3u8",
         film=f"{base}/{FILM}" if recording.film_bytes else None,
         film_bytes=recording.film_bytes,

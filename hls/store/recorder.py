@@ -33,7 +33,7 @@ from hls.store.journal import Journal, Op
 from hls.store.ongoing import Ongoing
 from hls.store.outbox import Item
 from hls.store.publisher import Publisher
-from hls.store.recording import Recording, State, Track, recording_id
+from hls.store.recording import Recording, State, Track, is_private, recording_id
 from hls.store.rows import Row
 from hls.store.spool import Spool, SpoolFull
 from hls.store.store import Store, whole
@@ -94,6 +94,7 @@ class Recorder:
         self._live: dict[str, str] = {}
         self._intakes: dict[str, Intake] = {}
         self._leaving = False
+        self._private: set[str] = set()
         self._spool = Spool(root, bound_bytes, self._gave_up)
         self._inbox = Inbox()
         self._publisher = (
@@ -137,6 +138,14 @@ class Recorder:
     def closed(self, stream: str) -> None:
         """It is over, whether it has said so or not."""
         self._inbox.put(Closed(stream))
+
+    def guard(self, stream: str, private: bool) -> None:
+        """Whether recordings of this broadcast need a token. One that becomes private while it runs begins another recording; what is
+        private stays so."""
+        if private:
+            self._private.add(stream)
+        else:
+            self._private.discard(stream)
 
     def leave(self) -> None:
         """The process ends, not the broadcasts: what runs now goes on after the next start, in the same recordings."""
@@ -248,6 +257,9 @@ class Recorder:
         if path and len(self._ongoing[path].recording.tracks.get(one.rendition, _NONE).rows) >= _MOST_ROWS:
             self._end(stream)
             path = None
+        if path and stream in self._private and not is_private(self._ongoing[path].recording.id):
+            self._end(stream)
+            path = None
         if path is None or intake.run is None:
             if one.data is None:
                 return  # the gaps that lead in
@@ -311,7 +323,7 @@ class Recorder:
         return path
 
     def _begin(self, stream: str, intake: Intake, row: Row) -> str:
-        id = recording_id(row.date, secrets.token_hex(8))
+        id = recording_id(row.date, secrets.token_hex(8), private=stream in self._private)
         recording = Recording(stream, id, row.msn, row.date, intake.target_s)
         folder = self._spool.path(recording.path)
         folder.mkdir(parents=True, exist_ok=True)

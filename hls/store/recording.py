@@ -24,6 +24,7 @@ _VERSION = 6
 _DELTA_VERSION = 9
 KEY_FRAMES = "keys.m3u8"
 _KEYS = "#EXT-X-I-FRAME-STREAM-INF:"
+_PRIVATE = "-private"
 _SKIP_TARGETS = 6
 """CAN-SKIP-UNTIL: "MUST be at least six times the Target Duration"."""
 
@@ -384,10 +385,15 @@ class Recording:
         return "".join([head, *_lines(rows[skipped:]), tail])
 
 
-def recording_id(started: str, random: str) -> str:
-    """The name of a recording below its broadcast: when it began, and what nobody guesses."""
+def recording_id(started: str, random: str, *, private: bool = False) -> str:
+    """The name of a recording below its broadcast: when it began, what nobody guesses, and whether it needs a token."""
     at = datetime.fromisoformat(started).astimezone(UTC)
-    return f"{at:%Y%m%dT%H%M%SZ}-{random}"
+    return f"{at:%Y%m%dT%H%M%SZ}-{random}{_PRIVATE if private else ''}"
+
+
+def is_private(id: str) -> bool:
+    """Whether the recording of this name needs a token."""
+    return id.endswith(_PRIVATE)
 
 
 def started_of(id: str) -> float:

@@ -16,8 +16,9 @@ from aiohttp.web_response import ContentCoding
 
 from common.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
 from common.log import log
-from common.recordings import RecordingList
+from common.recordings import RecordingList, RecordingView
 from hls.store import catalogue
+from hls.store.gate import TOKEN, Gate, Shown
 from hls.store.recorder import Recorder
 from hls.store.recording import KEY_FRAMES, State
 from hls.store.store import (
@@ -40,26 +41,21 @@ _MOST_PLAYLIST_BYTES = 16 << 20
 _MOST_LISTED = 100
 _DELETE_AT_ONCE = 1000
 
-Check = Callable[[web.Request, str], None]
-"""Raises when this request may not see what a broadcast shows now."""
+_KEPT_BY_NOBODY = "private, no-store"
 
 
 class Serving:
-    """`may_watch` is asked before the list of a running broadcast is given to who does not name its recording; `operator` before
-    anything is listed or deleted."""
+    """`gate` is asked who may watch what; `operator` before anything is listed or deleted."""
 
-    def __init__(self, recorder: Recorder, may_watch: Check, operator: Callable[[web.Request], None]) -> None:
+    def __init__(self, recorder: Recorder, gate: Gate, operator: Callable[[web.Request], None]) -> None:
         self._recorder = recorder
-        self._may_watch = may_watch
+        self._gate = gate
         self._operator = operator
 
     def add_to(self, app: web.Application) -> None:
         """Adds the routes."""
-        # A recording's id has no dot, so a broadcast of the name "t" has addresses of its own.
-        for one in (
-            "/recordings/t/{token:[0-9]{1,12}[.][0-9a-f]{32}}/{broadcast}",
-            "/recordings/{broadcast}",
-        ):
+        # A recording's id is no token, so a broadcast of the name "t" has addresses of its own.
+        for one in (f"/recordings/t/{{token:{TOKEN}}}/{{broadcast}}", "/recordings/{broadcast}"):
             app.router.add_get(f"{one}/dvr.m3u8", self._running)
             app.router.add_get(f"{one}/{{id}}/{{file}}", self._file)
             app.router.add_get(f"{one}/{{id}}/{{rendition}}/{{file}}", self._file)
@@ -70,26 +66,29 @@ class Serving:
 
     async def _running(self, request: web.Request) -> web.StreamResponse:
         broadcast = _word(request, "broadcast")
-        self._may_watch(request, broadcast)
+        shown = self._gate.running(request, broadcast)
         if not self._recorder.dvr_s:
             raise _unknown(f"nothing goes back here: AVACAST_DVR_S is 0, asked for {broadcast!r}")
 
-        def addressed() -> str | None:
+        def addressed() -> tuple[str, str] | None:
             with self._recorder.recording(broadcast) as recording:
                 if recording is None or not recording.index:
                     return None
-                return _below(recording.multivariant("dvr.m3u8"), recording.id)
+                return _below(recording.multivariant("dvr.m3u8"), recording.id), recording.id
 
         found = await asyncio.to_thread(addressed)
         if found is None:
             raise _unknown(f"no recording of {broadcast!r} runs on this node")
-        return _playlist(request, found, BRIEF)
+        text, id = found
+        if shown is Shown.TO_ALL:
+            # It was private when its recording began.
+            shown = self._gate.recorded(request, broadcast, id)
+        return _playlist(request, text, _lifetime(BRIEF, shown))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         broadcast, id = _word(request, "broadcast"), _word(request, "id")
         file, rendition = _word(request, "file"), request.match_info.get("rendition", "")
-        if "token" in request.match_info:
-            self._may_watch(request, broadcast)
+        shown = self._gate.recorded(request, broadcast, id)
         if rendition and not is_word(rendition):
             raise _unknown("no rendition has this name")
         name = f"{rendition}/{file}" if rendition else file
@@ -97,12 +96,13 @@ class Serving:
             skip = request.query.get("_HLS_skip") in ("YES", "v2")
             found = await asyncio.to_thread(self._made, broadcast, id, rendition, file, skip)
             if found is not None:
-                return _playlist(request, *found)
+                text, lifetime = found
+                return _playlist(request, text, _lifetime(lifetime, shown))
             if file == "dvr.m3u8":
                 raise _unknown(f"the recording {id!r} does not run any more: it is at index.m3u8")
         path = f"recordings/{broadcast}/{id}/{name}"
         local = await asyncio.to_thread(self._recorder.spooled, path)
-        lifetime = FINAL if file.endswith((".m3u8", ".vtt", ".jpg")) else IMMUTABLE
+        lifetime = _lifetime(FINAL if file.endswith((".m3u8", ".vtt", ".jpg")) else IMMUTABLE, shown)
         if local is not None:
             return _local(request, local, rendition, file, lifetime)
         return await self._stored(request, path, rendition, file, lifetime)
@@ -183,9 +183,16 @@ class Serving:
         found = {**{one.name: one for one in stored}, **running}
         names = sorted(found)[:limit]
         more = len(found) > limit or len(stored) == limit
-        return RecordingList(
-            recordings=[found[name].view for name in names], next=names[-1] if more and names else None
-        )
+        views = [self._addressed(found[name].view) for name in names]
+        return RecordingList(recordings=views, next=names[-1] if more and names else None)
+
+    def _addressed(self, view: RecordingView) -> RecordingView:
+        """With paths by which it can be watched."""
+        if not self._gate.guards(view.id):
+            return view
+        paths = {name: getattr(view, name) for name in ("play", "film", "poster", "storyboard")}
+        tokened = {name: self._gate.path(view.broadcast, path) for name, path in paths.items() if path}
+        return view.model_copy(update={**tokened, "private": True})
 
     async def _delete(self, request: web.Request) -> web.Response:
         self._operator(request)
@@ -224,6 +231,10 @@ class Serving:
             return there
         store.delete([entry])
         return True
+
+
+def _lifetime(lifetime: str, shown: Shown) -> str:
+    return _KEPT_BY_NOBODY if shown is Shown.BY_HEADER else lifetime
 
 
 def _below(text: str, folder: str) -> str:

@@ -61,7 +61,7 @@ sub vcl_recv {
     if (req.url !~ "^/(hls|recordings)/[A-Za-z0-9_-][A-Za-z0-9_./-]{0,400}(\?|$)") {
         return (synth(404));
     }
-    # A whole film is too much for the memory: it is passed through, in the ranges that are asked for.
+    # A whole film is too much for the memory: it is passed through, in the ranges that are asked for, with the token in its address.
     if (req.url ~ "^/recordings/[A-Za-z0-9_./-]+/recording\.mp4(\?|$)") {
         return (pass);
     }
@@ -86,12 +86,16 @@ sub vcl_recv {
     unset req.http.Authorization;
     unset req.http.Origin;
     unset req.http.Cache-Control;
-    # HLS of a private broadcast is asked for as /hls/t/{token}/{broadcast}/...: first whether the token is good, which the packager says
+    # HLS of a private broadcast is asked for as /hls/t/{token}/{broadcast}/..., its recordings as /recordings/t/...: first whether the token is good, which the packager says
     # and for how long we may believe it; then, by a restart, for the object, which is kept once for all viewers.
     if (req.url ~ "^/hls/t/[A-Za-z0-9._-]{1,100}/[A-Za-z0-9_-]+/[A-Za-z0-9]") {
         set req.http.X-Avacast-Token = regsub(req.url, "^/hls/t/([^/]+)/.*$", "\1");
         set req.http.X-Wanted = regsub(req.url, "^/hls/t/[^/]+/", "/hls/t/-/");
         set req.url = regsub(req.http.X-Wanted, "^(/hls/t/-/[^/]+)/.*$", "\1/allowed");
+    } else if (req.url ~ "^/recordings/t/(-|[0-9]+\.[0-9a-f]+)/[A-Za-z0-9_-]+/[A-Za-z0-9]") {
+        set req.http.X-Avacast-Token = regsub(req.url, "^/recordings/t/([^/]+)/.*$", "\1");
+        set req.http.X-Wanted = regsub(req.url, "^/recordings/t/[^/]+/", "/recordings/t/-/");
+        set req.url = regsub(req.http.X-Wanted, "^/recordings(/t/-/[^/]+)/.*$", "/hls\1/allowed");
     }
     return (hash);
 }

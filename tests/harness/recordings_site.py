@@ -10,25 +10,37 @@ from pathlib import Path
 
 from aiohttp import web
 
+from common.auth import Tokens
 from common.http import Site, application
 from hls.rendition import Snapshot
+from hls.store.gate import Gate
 from hls.store.recorder import Recorder
 from hls.store.serving import Serving
 from hls.store.store import Store
 from tests.harness.recording import play
 
+SECRET = "0123456789abcdef0123456789abcdef"
+
 
 def _anybody(*_request: object) -> None:
-    """Lets everybody in: who may is tested with the role itself."""
+    """Lets every operator in: who may is tested with the role itself."""
 
 
 @contextmanager
 def recordings_site(
-    folder: Path, store: Store | None, calls: Sequence[bytes | Snapshot], *, dvr_s: float
+    folder: Path,
+    store: Store | None,
+    calls: Sequence[bytes | Snapshot],
+    *,
+    dvr_s: float,
+    private: bool = False,
+    all_private: bool = False,
 ) -> Iterator[tuple[str, Recorder]]:
-    """Serves what a recorder has seen of a broadcast. Yields the base address, and the recorder, which can be shown more."""
+    """Serves what a recorder has seen of a broadcast, private or not. Yields the base address and
+    the recorder, which can be shown more."""
     recorder = Recorder(folder, store, bound_bytes=64 << 20, dvr_s=dvr_s)
     recorder.start()
+    recorder.guard("demo", private)
     recorder.opened("demo", 2)
     play(recorder, calls)
     loop = asyncio.new_event_loop()
@@ -40,7 +52,8 @@ def recordings_site(
         asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
     app: web.Application = application("packager")
-    Serving(recorder, _anybody, _anybody).add_to(app)
+    gate = Gate(Tokens(SECRET), SECRET, lambda _stream: not private, all_private=all_private)
+    Serving(recorder, gate, _anybody).add_to(app)
     site = Site(app, "127.0.0.1", 0)
     run(site.start())
     try:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from common._native import Edge
-from common.auth import PathTokens
+from common.auth import Audience, PathTokens, Tokens
+from hls.store.gate import HEADER
 from tests.harness.caches import cache
+from tests.harness.recording import WatchedFolder, broadcast
+from tests.harness.recordings_site import SECRET, recordings_site
 
-TOKENS = PathTokens("0123456789abcdef0123456789abcdef")
+TOKENS = PathTokens(SECRET)
 LIVE = b"#EXTM3U\n" + b"#EXT-X-SOMETHING:1\n" * 150
 MEDIA = bytes(range(256)) * 40
 KINDS = ("nginx", "varnish")
@@ -138,3 +143,92 @@ async def test_a_broadcast_that_becomes_private_is_shut_at_once_and_without_a_ke
         assert edge.stats()["denied"] == 2
     finally:
         edge.stop()
+
+
+@pytest.mark.parametrize("through", ["packager", *KINDS])
+async def test_nobody_gets_a_private_recording_without_a_token_also_from_a_cache_that_has_it(
+    through: str, edge: Edge, tmp_path: Path
+) -> None:
+    store = WatchedFolder(tmp_path / "store")
+    with recordings_site(tmp_path / "spool", store, broadcast().calls, dvr_s=60, private=True) as (base, _):
+        await asyncio.to_thread(store.until, lambda: bool(store.finished))
+        (entry,) = store.finished
+        id = entry.view.id
+        assert entry.view.private and id.endswith("-private")
+
+        async def check(front: str) -> None:
+            async with aiohttp.ClientSession() as http:
+
+                async def get(path: str, status: int, **headers: str) -> bytes:
+                    url = URL(f"{front}/recordings/{path}", encoded=True)
+                    async with http.get(url, headers=headers) as reply:
+                        body = await reply.read()
+                        assert reply.status == status, (path, body[:200])
+                        if status != 200:
+                            assert reply.content_type == "application/problem+json"
+                            assert reply.headers["Access-Control-Allow-Origin"] == "*"
+                        return body
+
+                good = f"t/{token('demo')}/demo/{id}"
+                text = (await get(f"{good}/v0/index.m3u8", 200)).decode()
+                segment = next(line for line in text.splitlines() if line.endswith(".m4s"))
+                media = await get(f"{good}/v0/{segment}", 200)
+                later = f"t/{token('demo', 4000)}/demo/{id}"
+                assert await get(f"{later}/v0/{segment}", 200) == media
+                film = await get(f"{good}/recording.mp4", 200)
+                assert film[4:8] == b"ftyp"
+                own = {HEADER: token("demo")}
+                for file in (f"v0/{segment}", "v0/index.m3u8", "index.m3u8", "recording.mp4", "poster.jpg"):
+                    for _ in range(2):
+                        await get(f"demo/{id}/{file}", 401)
+                        await get(f"t/{token('other')}/demo/{id}/{file}", 403)
+                        await get(f"t/{token('demo', -1)}/demo/{id}/{file}", 401)
+                        if through != "packager":
+                            await get(f"t/-/demo/{id}/{file}", 403, **own)
+                            await get(f"t/%2d/demo/{id}/{file}", 404, **own)
+                        await get(f"demo/{id}/{file}", 401, **own)
+                for path in (f"t/x/demo/{id}/v0/{segment}", f"t//demo/{id}/v0/{segment}"):
+                    await get(path, 404)
+
+        if through == "packager":
+            await check(base)
+            await _by_header(base, f"demo/{id}/index.m3u8")
+            return
+        async with cache(through, tmp_path / through, [edge.port], recorder=URL(base).port) as front:
+            await check(front.url)
+        for log in (tmp_path / through).rglob("*.log"):
+            assert token("demo").partition(".")[2] not in log.read_text(errors="replace")
+
+
+async def _by_header(base: str, path: str) -> None:
+    """A viewer's token opens it too; then nobody may keep the answer."""
+    for subject, status in (("demo", 200), ("other", 403)):
+        bearer = Tokens(SECRET).issue(Audience.VIEWER, subject, ttl_s=60)
+        headers = {"Authorization": f"Bearer {bearer}"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{base}/recordings/{path}", headers=headers) as reply,
+        ):
+            assert reply.status == status
+            if status == 200:
+                assert reply.headers["Cache-Control"] == "private, no-store"
+
+
+async def test_operators_may_shut_all_recordings_and_their_list_opens_them(tmp_path: Path) -> None:
+    store = WatchedFolder(tmp_path / "store")
+    with recordings_site(tmp_path / "spool", store, broadcast().calls, dvr_s=60, all_private=True) as (
+        base,
+        _,
+    ):
+        await asyncio.to_thread(store.until, lambda: bool(store.finished))
+        (entry,) = store.finished
+        assert not entry.view.private, "made while its broadcast was public"
+        async with aiohttp.ClientSession(base) as http:
+            async with http.get(entry.view.play) as reply:
+                assert reply.status == 401
+            async with http.get("/api/recordings") as reply:
+                [listed] = (await reply.json())["recordings"]
+            assert listed["private"]
+            for name in ("play", "film", "poster", "storyboard"):
+                async with http.get(listed[name]) as reply:
+                    assert reply.status == 200 and await reply.read(), name

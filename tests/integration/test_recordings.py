@@ -142,13 +142,25 @@ async def test_a_private_broadcast_is_gone_back_in_with_its_token_only(tmp_path:
         index = (await packager.ask(f"/recordings/t/{tokens.issue('live')}/live/dvr.m3u8"))[0].decode()
         (variant, *_) = m3u8.loads(index).playlists
         await packager.ask(f"/recordings/t/{tokens.issue('live')}/live/{variant.uri}")
-        for wrong in (tokens.until("live", 1000), tokens.issue("other"), tokens.issue("live")[:-1] + "x"):
-            body, _ = await packager.ask(
-                f"/recordings/t/{wrong}/live/{variant.uri}", 404 if wrong.endswith("x") else 403
-            )
-            assert json.loads(body)["code"] in ("wrong_token", "not_found")
+        for wrong, status, code in (
+            (tokens.until("live", 1000), 401, "token_expired"),
+            (tokens.issue("other"), 403, "wrong_token"),
+            (tokens.issue("live")[:-1] + "x", 404, "not_found"),
+        ):
+            body, _ = await packager.ask(f"/recordings/t/{wrong}/live/{variant.uri}", status)
+            assert json.loads(body)["code"] == code
+        await packager.ask(f"/recordings/live/{variant.uri}", 401)
+        [listed_one] = await listed(packager)
+        assert listed_one["private"]
+        await packager.ask(f"/recordings/live/{listed_one['id']}/index.m3u8", 401)
+        await packager.ask(listed_one["play"])
         other = Tokens(SECRET).issue(Audience.VIEWER, "other", ttl_s=60)
         await packager.ask("/recordings/live/dvr.m3u8", 403, Authorization=f"Bearer {other}")
+        # Public from now on: what was made, and still grows, stays as it is.
+        await packager.tell(Broadcast(id="live", public=True, package=True))
+        await packager.ask("/recordings/live/dvr.m3u8", 401)
+        await packager.ask(f"/recordings/live/{listed_one['id']}/index.m3u8", 401)
+        await packager.ask(f"/recordings/t/{tokens.issue('live')}/live/dvr.m3u8")
 
 
 def keep(store: WatchedFolder, spool: Path, first: int, broadcasts: int) -> None:

@@ -78,6 +78,10 @@ def test_cloudfront_waits_longer_than_a_reload_is_held_and_asks_through_one_shie
     asked = [distribution["DefaultCacheBehavior"]["TargetOriginId"], recordings["TargetOriginId"]]
     assert asked == [group["Id"] for group in groups]
     assert recordings["PathPattern"] == "/recordings/*"
+    checked = ("FunctionAssociations", "OriginRequestPolicyId", "CachePolicyId")
+    assert {name: recordings[name] for name in checked} == {
+        name: distribution["DefaultCacheBehavior"][name] for name in checked
+    }, "tokens of recordings are checked as those of HLS"
 
 
 def test_cloudfront_refers_only_to_what_it_declares() -> None:
@@ -114,6 +118,11 @@ def test_cloudfronts_function_lets_in_whom_the_edge_lets_in() -> None:
         "/hls/t/-/show/v0/1.m4s",
         f"/hls/t/{good}.x/show/v0/1.m4s",
         "/hls/t/v0/index.m3u8",
+        f"/recordings/t/{good}/show/id-private/v0/1.m4s",
+        f"/recordings/t/{good}/other/id-private/v0/1.m4s",
+        f"/recordings/t/{old}/show/id-private/v0/1.m4s",
+        "/recordings/t/-/show/id-private/v0/1.m4s",
+        "/recordings/t/20261122T062910Z-e9d75e5d3e775496/v0/1.m4s",
     ]
     command = ["node", "-e", _RUN, "\n".join(lines), tokens.key, json.dumps(uris)]
     said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
@@ -121,6 +130,12 @@ def test_cloudfronts_function_lets_in_whom_the_edge_lets_in() -> None:
     assert said[1] == {"uri": uris[1], "headers": {}} and said[6] == {"uri": uris[6], "headers": {}}
     assert [one["statusCode"] for one in said[2:6]] == [403, 401, 403, 403]
     assert json.loads(said[3]["body"])["code"] == "token_expired"
+    assert said[7] == {
+        "uri": "/recordings/t/-/show/id-private/v0/1.m4s",
+        "headers": {"x-avacast-token": {"value": good}},
+    }
+    assert [one["statusCode"] for one in said[8:11]] == [403, 401, 403]
+    assert said[11] == {"uri": uris[11], "headers": {}}, "a public recording of a broadcast that is named t"
 
 
 def test_nginx_and_varnish_wait_longer_than_a_reload_is_held() -> None:

@@ -211,3 +211,25 @@ def test_three_runs_use_no_name_twice_and_the_journal_is_read_back_each_time(
     assert [row.uri for row in kept] == [f"{number}.m4s" for number in numbers]
     for row in kept:
         assert (folder / "v0" / row.uri).read_bytes().startswith(f"v0 {row.uri[:-4]} ".encode())
+
+
+def test_a_broadcast_that_becomes_private_begins_another_recording(
+    tmp_path: Path, store: WatchedFolder
+) -> None:
+    calls = made_up(FIRST, 9)
+    with process(tmp_path, store, [1000.0]) as one:
+        one.opened("demo", 2)
+        play(one, calls[:7])
+        one.guard("demo", True)
+        play(one, calls[7:13])
+        one.guard("demo", False)
+        play(one, [*calls[13:], *ending(calls)])
+        store.until(lambda: len(store.finished) == 2)
+    after, before = (entry.view for entry in store.finished)
+    assert (before.private, after.private) == (False, True), "what is private stays so"
+    assert (before.duration_s, after.duration_s) == (6.0, 12.0)
+    names = [
+        segment_names((store.root / "recordings/demo" / one.id / "v0/index.m3u8").read_text())
+        for one in (before, after)
+    ]
+    assert names[0] + names[1] == [f"{FIRST + index}.m4s" for index in range(9)]
