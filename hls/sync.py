@@ -6,7 +6,7 @@ from __future__ import annotations
 import statistics
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hls.grid import ticks
 
@@ -20,25 +20,39 @@ _SLEW_MS = 0.5
 """Most correction per access unit: below what eye or ear notice."""
 _FOREIGN_MS = 1000
 """A publisher whose clock is further off than this is put on ours."""
+_SET_MS = 150
+"""A line between media time and wall clock that moves by more than this at one report was moved by a clock that was set: no crystal
+runs away so fast, and no report is that inexact."""
+_DRAWN_MS = 0.05
+"""A line that moves by more than this was drawn anew by a report."""
+_UNTOLD_MS = 30_000
+"""So long after a track began its first report has come, even if it said what had been taken for granted until then."""
 _WILD_UNITS = 150
 """So many access units in a row (two seconds) must say that the publisher's clock has changed: one held-up burst is not a new clock."""
 
 
 @dataclass(slots=True)
 class _Heard:
-    """The last unit of a track by three clocks, and how far the publisher's has been set since its first."""
+    """The last unit of a track by three clocks, and how far the publisher's has been set since its first. `told`: a report has drawn its
+    line; the first one may move it far, away from what its arrival had made of it."""
 
     ntp_ms: float
     media_ms: float
     now_ms: float
     set_ms: float = 0.0
+    told: bool = False
+    began_ms: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began_ms = self.now_ms
 
     def hear(self, ntp_ms: float, media_ms: float, now_ms: float) -> None:
         told, media, came = ntp_ms - self.ntp_ms, media_ms - self.media_ms, now_ms - self.now_ms
         steady = 0 < media < _FOREIGN_MS and abs(came - media) < _FOREIGN_MS / 2
-        if steady and abs(told - media) > _FOREIGN_MS:
+        if steady and abs(told - media) > (_SET_MS if self.told else _FOREIGN_MS):
             # Media and arrival went on, only the wall clock jumped: somebody has set it.
             self.set_ms += told - media
+        self.told = self.told or abs(told - media) > _DRAWN_MS or now_ms - self.began_ms > _UNTOLD_MS
         self.ntp_ms, self.media_ms, self.now_ms = ntp_ms, media_ms, now_ms
 
 

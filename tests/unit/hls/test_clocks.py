@@ -20,7 +20,7 @@ START_MS = float(ERA_MS + 30_000_000_000)
 HOUR_MS = 3_600_000.0
 
 
-@pytest.mark.parametrize("step_ms", [HOUR_MS, -HOUR_MS, 2000, -2000])
+@pytest.mark.parametrize("step_ms", [HOUR_MS, -HOUR_MS, 2000, -2000, 600, -310])
 def test_a_publishers_clock_that_is_set_leaves_dates_and_numbers_as_they_are(step_ms: float) -> None:
     """Each track hears of it with its own sender report, half a second apart."""
     broadcast = Live(LiveSource(START_MS, width=512, height=64), tier(0.32))
@@ -30,6 +30,8 @@ def test_a_publishers_clock_that_is_set_leaves_dates_and_numbers_as_they_are(ste
         now_ms = unit.ntp_ms + 30
         broadcast.shelf.now_ms = now_ms
         stepped = unit.ntp_ms + (step_ms if unit.ntp_ms >= heard_ms[unit.kind] else 0)
+        # No report says just what the one before did.
+        stepped += 1 if unit.ntp_ms >= START_MS + 2000 else 0
         broadcast.packager.push(dataclasses.replace(unit, ntp_ms=stepped), now_ms)
         broadcast.packager.tick(now_ms)
     for rendition in ("v0", "a128", "a64"):
@@ -53,6 +55,38 @@ def test_a_layer_that_begins_after_the_clock_was_set_is_put_beside_the_others() 
         assert wall.of("first", at + (HOUR_MS if n >= 50 else 0), 40.0 * n, at + 30) == at
     assert wall.of("second", at + 40 + HOUR_MS, 777.0, at + 70) == at + 40
     assert wall.shift_ms == -HOUR_MS
+
+
+@pytest.mark.parametrize("step_ms", [400, -400, 900, -900])
+def test_lips_stay_together_when_a_clock_is_set_by_less_than_a_second(step_ms: float) -> None:
+    """Each track's reports tell of it at another time, and the clock is set back again later."""
+    wall = WallClock()
+    tracks = {
+        "video": (TrackClock(VIDEO_RATE), VIDEO_RATE, 40, 20_000),
+        "audio": (TrackClock(AUDIO_RATE), AUDIO_RATE, 20, 24_000),
+    }
+    worst = 0.0
+    for at_ms in range(0, 60_000, 20):
+        for name, (clock, rate, every_ms, told_ms) in tracks.items():
+            if at_ms % every_ms:
+                continue
+            set_ms = step_ms if told_ms <= at_ms < told_ms + 20_000 else 0
+            jitter_ms = 2 if at_ms // 5000 % 2 else -2
+            wall_ms = wall.of(name, START_MS + at_ms + set_ms + jitter_ms, at_ms, START_MS + at_ms + 30)
+            placed_ms = clock.map(at_ms * rate // 1000, wall_ms) * 1000 / rate
+            worst = max(worst, abs(placed_ms - (START_MS + at_ms - ERA_MS)))
+    assert worst < 20, f"{worst:.1f} ms away from when it was captured"
+    assert all(clock.steps == 0 for clock, *_ in tracks.values())
+
+
+def test_a_first_report_may_move_the_line_far() -> None:
+    """Until it comes a track is placed by its arrival: that is no clock that was set."""
+    wall = WallClock()
+    for n in range(200):
+        arrived = START_MS + 40 * n + 500
+        captured = START_MS + 40 * n
+        seen = wall.of("video", arrived if n < 50 else captured, 40.0 * n, arrived)
+        assert seen == (arrived if n < 50 else captured)
 
 
 def test_one_wild_report_and_a_source_that_stood_still_are_no_clock_that_was_set() -> None:
