@@ -91,8 +91,8 @@ export function say(id: string, text: string): Promise<unknown> {
   return call(path(id, "/say"), { method: "POST", body: { text } });
 }
 
-/** The avatar answers, aloud. */
-export function ask(id: string, text: string): Promise<unknown> {
+/** The avatar answers, aloud; `held`: when its host has approved the question. */
+export function ask(id: string, text: string): Promise<{ held?: boolean }> {
   return call(path(id, "/ask"), { method: "POST", body: { text } });
 }
 

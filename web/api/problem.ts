@@ -53,7 +53,7 @@ export function problemFrom(thrown: unknown): Problem {
 }
 
 export interface Call {
-  method?: "GET" | "POST" | "DELETE";
+  method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   body?: unknown;
   /** Sent as `Authorization: Bearer`. */
   token?: string | null;

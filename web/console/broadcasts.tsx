@@ -1,14 +1,20 @@
 /** Broadcasts: who watches how, and the switch of the CDN. */
 
 import { useSignal } from "@preact/signals";
-import { type CdnOrder, endBroadcast, orderCdn } from "../api/broadcasts.ts";
+import { type Broadcast, type CdnOrder, endBroadcast, orderCdn } from "../api/broadcasts.ts";
 import { type Problem, problemFrom } from "../api/problem.ts";
 import { latencyText } from "../player/stats.ts";
 import { Notice } from "./notice.tsx";
 import { overview, type Row, refresh } from "./overview.ts";
 import { admin } from "./session.ts";
 
-export function Broadcasts({ onSignIn, onCreate }: { onSignIn(): void; onCreate(): void }) {
+interface Props {
+  onSignIn(): void;
+  onCreate(): void;
+  onDesk(broadcast: Broadcast): void;
+}
+
+export function Broadcasts({ onSignIn, onCreate, onDesk }: Props) {
   const now = overview.value;
   return (
     <section class="card" aria-labelledby="broadcasts">
@@ -28,7 +34,7 @@ export function Broadcasts({ onSignIn, onCreate }: { onSignIn(): void; onCreate(
       ) : (
         <ul class="broadcasts">
           {now.rows.map((row) => (
-            <Line key={row.broadcast.id} row={row} onSignIn={onSignIn} />
+            <Line key={row.broadcast.id} row={row} onSignIn={onSignIn} onDesk={onDesk} />
           ))}
         </ul>
       )}
@@ -37,7 +43,7 @@ export function Broadcasts({ onSignIn, onCreate }: { onSignIn(): void; onCreate(
   );
 }
 
-function Line({ row, onSignIn }: { row: Row; onSignIn(): void }) {
+function Line({ row, onSignIn, onDesk }: { row: Row } & Pick<Props, "onSignIn" | "onDesk">) {
   const { broadcast, stats, delivery } = row;
   const busy = useSignal<CdnOrder | "end" | null>(null);
   const failed = useSignal<Problem | null>(null);
@@ -115,6 +121,11 @@ function Line({ row, onSignIn }: { row: Row; onSignIn(): void }) {
           >
             {busy.value !== null ? "Working…" : on ? "Turn CDN off" : "Turn CDN on"}
           </button>
+          {admin.value && broadcast.avatar && (
+            <button type="button" class="button small" onClick={() => onDesk(broadcast)}>
+              Desk
+            </button>
+          )}
           {admin.value && broadcast.id !== "demo" && (
             <button
               type="button"

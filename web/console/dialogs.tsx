@@ -10,11 +10,21 @@ import { Notice } from "./notice.tsx";
 import { refresh } from "./overview.ts";
 import { admin, signIn } from "./session.ts";
 
-function Dialog(props: { title: string; onClose(): void; children: preact.ComponentChildren }) {
+export function Dialog(props: {
+  title: string;
+  wide?: boolean;
+  onClose(): void;
+  children: preact.ComponentChildren;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog ref={dialog} onClose={props.onClose} aria-label={props.title}>
+    <dialog
+      ref={dialog}
+      class={props.wide ? "wide" : undefined}
+      onClose={props.onClose}
+      aria-label={props.title}
+    >
       <h2>{props.title}</h2>
       {props.children}
     </dialog>

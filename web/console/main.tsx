@@ -4,9 +4,11 @@ import { signal } from "@preact/signals";
 import { render } from "preact";
 import "../theme/theme.css";
 import "./console.css";
+import type { Broadcast } from "../api/broadcasts.ts";
 import { Header } from "../theme/header.tsx";
 import { Broadcasts } from "./broadcasts.tsx";
 import { Chart } from "./chart.tsx";
+import { Desk } from "./desk.tsx";
 import { NewBroadcast, SignIn } from "./dialogs.tsx";
 import { Nodes } from "./nodes.tsx";
 import { Notice } from "./notice.tsx";
@@ -15,6 +17,7 @@ import { Recordings } from "./recordings.tsx";
 import { admin, signOut } from "./session.ts";
 
 const dialog = signal<"none" | "sign-in" | "create">("none");
+const desk = signal<Broadcast | null>(null);
 const close = () => (dialog.value = "none");
 
 function Page() {
@@ -48,12 +51,19 @@ function Page() {
           </dl>
           <Chart />
         </section>
-        <Broadcasts onSignIn={() => (dialog.value = "sign-in")} onCreate={() => (dialog.value = "create")} />
+        <Broadcasts
+          onSignIn={() => (dialog.value = "sign-in")}
+          onCreate={() => (dialog.value = "create")}
+          onDesk={(broadcast) => (desk.value = broadcast)}
+        />
         <Recordings />
         <Nodes />
       </main>
       {dialog.value === "sign-in" && <SignIn onClose={close} />}
       {dialog.value === "create" && <NewBroadcast onClose={close} />}
+      {desk.value && admin.value && (
+        <Desk broadcast={desk.value} token={admin.value} onClose={() => (desk.value = null)} />
+      )}
     </>
   );
 }

@@ -10,7 +10,7 @@ import { exchange, type Resource, release } from "../player/signalling.ts";
 /** What the origin tells the speaker (docs/api.md). */
 export type Heard =
   | { event: "started" | "ended" }
-  | { event: "partial" | "final" | "refused"; text: string }
+  | { event: "partial" | "final" | "held" | "refused"; text: string }
   | { event: "unclear"; reason: string };
 
 export type Microphone =
@@ -29,13 +29,15 @@ const SOUND: MediaTrackConstraints = {
 const CONNECT_MS = 10_000;
 const LEVEL_MS = 66;
 
+const isSaid = (event: unknown): event is "partial" | "final" | "held" | "refused" =>
+  ["partial", "final", "held", "refused"].includes(String(event));
+
 /** Reads a message of the data channel; null for what this page does not know. */
 export function parseHeard(data: unknown): Heard | null {
   try {
     const { event, text, reason } = JSON.parse(String(data)) as Record<string, unknown>;
     if (event === "started" || event === "ended") return { event };
-    if ((event === "partial" || event === "final" || event === "refused") && typeof text === "string")
-      return { event, text };
+    if (isSaid(event) && typeof text === "string") return { event, text };
     if (event === "unclear") return { event, reason: String(reason) };
   } catch {
     // not of ours

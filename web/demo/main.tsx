@@ -37,6 +37,7 @@ const microphone = signal<Microphone>({ state: "off" });
 const level = signal(0);
 const partial = signal<string | null>(null);
 const note = signal("");
+const HELD = "Your question waits for the host.";
 let ear: Ear | null = null;
 let lastId = 0;
 
@@ -66,8 +67,12 @@ async function send(text: string, way: Way): Promise<void> {
   // Typing to an avatar is a gesture: whoever asks wants to hear the answer.
   if (player.muted && !player.hasAttribute("muted")) player.muted = false;
   try {
-    await (way === "ask" ? ask(BROADCAST, text) : say(BROADCAST, text));
-    conversation.value = delivered(conversation.value, id, Date.now());
+    let held = false;
+    if (way === "ask") held = (await ask(BROADCAST, text)).held ?? false;
+    else await say(BROADCAST, text);
+    note.value = held ? HELD : "";
+    const now = delivered(conversation.value, id, Date.now());
+    conversation.value = held ? { ...now, thinkingUntilMs: 0 } : now;
   } catch (thrown) {
     const problem = problemFrom(thrown);
     conversation.value = refused(conversation.value, id, problem.hint ?? problem.message);
@@ -116,6 +121,9 @@ function takeHeard(heard: Heard): void {
     case "final":
       partial.value = null;
       conversation.value = understood(conversation.value, ++lastId, heard.text, Date.now());
+      return;
+    case "held":
+      note.value = HELD;
       return;
     case "refused":
       conversation.value = refused(conversation.value, lastId, heard.text);

@@ -34,7 +34,7 @@ export function MicrophoneButton({ name, microphone, level, onPress }: Props) {
   );
 }
 
-/** Nothing while the microphone is off: the button says enough. */
+/** How the microphone is, and what became of the last words. Nothing while it is off: the button says enough. */
 export function MicrophoneStatus({
   name,
   microphone,
@@ -55,7 +55,7 @@ export function MicrophoneStatus({
 function textOf(microphone: Microphone, name: string, note: string): string {
   switch (microphone.state) {
     case "off":
-      return "";
+      return note;
     case "asking":
       return "Allow the microphone in your browser.";
     case "connecting":
