@@ -16,12 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from common import metrics
 from common.config import OriginConfig
 from common.directory import Broadcast, Directory
 from common.errors import NotFound, TooMany, Unavailable
 from common.log import log
 from origin.avatar import Pose
+from origin.avatar.faceunits import weights
 from origin.batch import Crew
 from origin.booth import Booth
 from origin.conversation import Conversation
@@ -33,9 +36,10 @@ from origin.dialogue.persona import shipped as personas
 from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import LineUnknown, QueueFull
 from origin.encoder import VideoEncoder, VideoSettings
-from origin.faces import FaceError, open_renderer
+from origin.faces import Face, FaceError, Moment, open_face
+from origin.packages.library import FOLDER as PACKAGES
 from origin.performer import Caption
-from origin.stage import Output, Renderer, Stage
+from origin.stage import Output, Renderer, Stage, drawn
 from speech.voice import Voice, VoiceError
 from speech.voices import Voices
 
@@ -114,7 +118,7 @@ class Avatars:
         self._video = VideoSettings.of_size(width, height)
         self._voices = Voices(config.voice)
         self._voice: Voice | None = None
-        self._first_renderer: tuple[str, Renderer] | None = None
+        self._first_renderer: tuple[str, Renderer | Face] | None = None
         self._booth = Booth()
         self._face_thread = ThreadPoolExecutor(1, "face")
         self._tasks: list[asyncio.Task[None]] = []
@@ -263,12 +267,13 @@ class Avatars:
             self._first_renderer = ("ava", face.result())
             self._report("renderer ready")
 
-    def _renderer(self, face: str) -> Renderer:
-        renderer = open_renderer(
+    def _renderer(self, face: str) -> Renderer | Face:
+        renderer = open_face(
             face,
             tier=self._config.tier,
             threads=self._config.avatar_threads,
             size=(self._video.width, self._video.height),
+            packages=self._config.data / PACKAGES,
             progress=lambda what, share: self._report(f"{what} {share:.0%}"),
         )
         if self.crew.budget.cost_s is None:
@@ -354,13 +359,22 @@ class Avatars:
                     avatar.conversation.greet()
 
 
-def trial(renderer: Renderer, video: VideoSettings) -> float:
+def trial(renderer: Renderer | Face, video: VideoSettings) -> float:
     """CPU seconds that a frame takes here, drawn and encoded, in the calling thread."""
     encoder = VideoEncoder(video)
     began_s = time.thread_time()
     for frame in range(_TRIAL_FRAMES):
-        encoder.encode(renderer.render(Pose()), frame)
+        encoder.encode(drawn(renderer, _spoken(renderer, frame)), frame)
     return (time.thread_time() - began_s) / _TRIAL_FRAMES
+
+
+def _spoken(face: Renderer | Face, frame: int) -> Pose | Moment:
+    """A moment at which somebody speaks."""
+    pose = Pose(weights(jawOpen=0.3))
+    if not isinstance(face, Face):
+        return pose
+    size = face.reach.before + face.reach.after
+    return Moment(frame, pose, np.random.default_rng(frame).standard_normal(size).astype(np.float32) * 0.1)
 
 
 @contextlib.contextmanager

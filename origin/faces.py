@@ -1,9 +1,10 @@
-"""Opens the face of an avatar: the shipped person and a renderer that is warm, so that the first frame is in time."""
+"""Faces of avatars: shipped people, which a renderer draws from poses, and packages; opened warm, so that the first frame is in time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from origin.avatar.background import Background, Behind, Matte
@@ -94,3 +95,39 @@ def open_renderer(
     except (ValueError, OSError, RuntimeError) as error:
         raise FaceError(f"the face {face!r} cannot be drawn: {error}") from error
     return renderer
+
+
+def open_face(
+    face: str,
+    *,
+    tier: Literal["light", "full"] = "light",
+    threads: int = 1,
+    size: tuple[int, int] = (854, 480),
+    packages: Path | None = None,
+    progress: Progress = lambda _what, _share: None,
+) -> Renderer | Face:
+    """The face `face`: a package of that name in `packages` or among the shipped ones, else a shipped person. Raises FaceError."""
+    from origin.packages.library import find
+
+    folder = find(face, packages)
+    if folder is None:
+        return open_renderer(face, tier=tier, threads=threads, size=size, progress=progress)
+    return open_package(folder, threads=threads, size=size, progress=progress)
+
+
+def open_package(
+    folder: Path,
+    *,
+    threads: int = 1,
+    size: tuple[int, int] = (854, 480),
+    background: Background = Behind.SET,
+    progress: Progress = lambda _what, _share: None,
+) -> Face:
+    """The face of the package in `folder`. Raises FaceError."""
+    from origin.packages import kinds
+    from origin.packages.package import PackageError
+
+    try:
+        return kinds.open_package(folder, kinds.Wanted(size, threads, background, progress))
+    except PackageError as error:
+        raise FaceError(str(error)) from error

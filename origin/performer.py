@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from origin.avatar import Animator, Pose, Presence
 from origin.clock import FRAME_SAMPLES
+from origin.faces import Reach
 from origin.speech_buffer import BufferSettings, BufferState, Placed, SpeechBuffer
 from speech.voice import Pcm, Speech
 
@@ -35,15 +38,19 @@ class Tick:
     placed: list[Placed] = field(default_factory=list)
     captions: list[Caption] = field(default_factory=list)
     underrun: bool = False
+    sound: Pcm = field(default_factory=lambda: np.zeros(0, np.float32))
+    """What the face hears: the sound of its reach."""
 
 
 _BUSY = (Presence.SPEAKING, Presence.THINKING)
 
 
 class Performer:
-    """Speech in, ticks out. Not thread-safe; times are samples."""
+    """Speech in, ticks out. Not thread-safe; times are samples. `reach`: the sound that the face hears round each frame."""
 
-    def __init__(self, seed: int, settings: BufferSettings | None = None) -> None:
+    def __init__(self, seed: int, settings: BufferSettings | None = None, reach: Reach | None = None) -> None:
+        self._reach = reach or Reach()
+        self._past: Pcm = np.zeros(self._reach.before, np.float32)
         self.animator = Animator(seed)
         self.buffer = SpeechBuffer(settings)
         self._resting = Presence.IDLE
@@ -113,7 +120,17 @@ class Performer:
             placed=block.placed,
             captions=begun,
             underrun=block.underrun,
+            sound=self._sound(block.pcm),
         )
+
+    def _sound(self, pcm: Pcm) -> Pcm:
+        """The sound of the reach of the frame that is heard as `pcm`: what comes is known as far as it has its place."""
+        before, after = self._reach.before, self._reach.after
+        if not before and not after:
+            return self._past
+        known = np.concatenate([self._past, pcm, self.buffer.peek(max(0, after - FRAME_SAMPLES))])
+        self._past = known[FRAME_SAMPLES : FRAME_SAMPLES + before]
+        return known[: before + after]
 
     def _present(self, presence: Presence) -> None:
         if self.animator.presence is not presence:

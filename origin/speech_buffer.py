@@ -143,7 +143,7 @@ class SpeechBuffer:
         """Interrupts: nothing of an epoch before `epoch` is heard any more but a fade of 10 ms. Returns what of the line was heard."""
         heard = self.heard()
         self.epoch = max(self.epoch, epoch)
-        self._fade = self._peek(CUT_FADE) * np.linspace(1, 0, CUT_FADE, dtype=np.float32)
+        self._fade = self.peek(CUT_FADE) * np.linspace(1, 0, CUT_FADE, dtype=np.float32)
         self._waiting.clear()
         self._line.clear()
         self._ended = True
@@ -216,7 +216,8 @@ class SpeechBuffer:
             return True
         return False
 
-    def _peek(self, count: int) -> Pcm:
+    def peek(self, count: int) -> Pcm:
+        """What will be heard in the next `count` samples, as far as it has its place."""
         pcm = np.zeros(count, np.float32)
         start, end = self.position, self.position + count
         for p in self._line:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 import av
+import numpy as np
 
 from common import metrics
 from common.log import log
@@ -24,6 +25,7 @@ from origin.batch import Crew, Measures, Priority, Seat
 from origin.batch.crew import PERIOD_NS, prefer_this_thread
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES, Clock, video_rtp_time
 from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings, picture_of
+from origin.faces import Face, Moment, Reach
 from origin.performer import Caption, Performer, Tick
 from speech.marks import SAMPLE_RATE
 from speech.voice import Speech
@@ -68,6 +70,18 @@ class Output(Protocol):
     def audio(self, packet: bytes, rtp_time: int) -> None: ...
 
 
+def drawn(face: Renderer | Face, content: Pose | Moment | None) -> I420:
+    """A picture of what the stage hands to its face; of somebody at rest when that is nothing."""
+    if isinstance(face, Face):
+        return face.show(content if isinstance(content, Moment) else at_rest(face.reach))
+    return face.render(content if isinstance(content, Pose) else Pose())
+
+
+def at_rest(reach: Reach) -> Moment:
+    """The first moment, in silence."""
+    return Moment(0, Pose(), np.zeros(reach.before + reach.after, np.float32))
+
+
 class Stage:
     """A live avatar. `start` and `close` from one thread; the rest from any.
 
@@ -77,7 +91,7 @@ class Stage:
     def __init__(
         self,
         name: str,
-        renderer: Renderer,
+        renderer: Renderer | Face,
         output: Output,
         *,
         seed: int = 1,
@@ -92,7 +106,8 @@ class Stage:
         self._video_settings = video or VideoSettings()
         self._on_caption = on_caption
         self._now_ns = clock_ns
-        self._performer = Performer(seed)
+        self._hears = renderer.reach if isinstance(renderer, Face) else None
+        self._performer = Performer(seed, reach=self._hears)
         self._lock = threading.Lock()
         self._crew = crew or Crew(1, encoders=1, clock_ns=clock_ns)
         self._owns_crew = crew is None
@@ -227,10 +242,10 @@ class Stage:
 
     # What the crew calls (batch.Work).
 
-    def draw(self, frame: int, content: Pose | None) -> av.VideoFrame:
-        """Draws a pose; None: the last picture again."""
+    def draw(self, frame: int, content: Pose | Moment | None) -> av.VideoFrame:
+        """Draws a pose, or a package's moment; None: the last picture again."""
         if content is not None or self._picture is None:
-            self._picture = picture_of(self._renderer.render(content or Pose()))
+            self._picture = picture_of(drawn(self._renderer, content))
         return self._picture
 
     def send(self, frame: int, picture: av.VideoFrame, due_ns: int) -> None:
@@ -285,13 +300,17 @@ class Stage:
             self._output.audio(audio.encode(tick.pcm[:PACKET_SAMPLES], start), start)
             if sent:
                 due = self._clock.due_ns(start)
-                seat.push(frame, tick.pose if drawn else None, due, epoch=epoch, every=every)
+                seat.push(frame, self._content(tick) if drawn else None, due, epoch=epoch, every=every)
             for caption in tick.captions:
                 if self._on_caption:
                     self._on_caption(caption)
             middle = start + PACKET_SAMPLES
             self._sleep_until(self._clock.due_ns(middle))
             self._output.audio(audio.encode(tick.pcm[PACKET_SAMPLES:], middle), middle)
+
+    def _content(self, tick: Tick) -> Pose | Moment:
+        """What the face needs of a tick."""
+        return tick.pose if self._hears is None else Moment(tick.frame, tick.pose, tick.sound)
 
     def _rhythm(self, seat: Seat) -> tuple[int, int]:
         """One frame in how many is sent, and one in how many is drawn anew."""

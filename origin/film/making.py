@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from origin.avatar.background import Background, Behind, Colour, Matte
 from origin.avatar.pose import Pose
-from origin.clock import FRAME_RATE
+from origin.clock import FRAME_RATE, FRAME_SAMPLES
 from origin.encoder import I420
-from origin.faces import FaceError, open_renderer
+from origin.faces import Face, FaceError, Moment, open_package, open_renderer
 from origin.film.containers import Container, PictureWriter, container_for, join
 from origin.film.parts import FilmError, Parts
 from origin.film.script import TAIL_FRAMES, Said, Text, heard, load, perform, save, spoken
@@ -56,6 +56,8 @@ class Order:
     seed: int = 1
     start_frames: int = TAIL_FRAMES
     part_frames: int = PART_FRAMES
+    package: Path | None = None
+    """The folder of an avatar package, which is then the face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def make(
     threads: int = 1,
     report: Report = lambda _what, _done, _total: None,
     on_frame: OnFrame | None = None,
-    renderer: Renderer | None = None,
+    renderer: Renderer | Face | None = None,
 ) -> Made:
     """Makes the film `out`, or goes on with it. `on_frame` sees each picture that is drawn (valid during the call).
 
@@ -92,7 +94,8 @@ def make(
         missing = [first for first in numbers if kept[first] is None]
         drawn = sum(min(order.part_frames, count - first) for first in missing)
         if missing:
-            film = _Film(order, kind, renderer or _renderer(order, threads, report), poses, on_frame)
+            face = renderer or _renderer(order, threads, report)
+            film = _Film(order, kind, face, poses, sound, on_frame)
             film.told = lambda done: report("drawing", count - drawn + done, count)
             for first in missing:
                 kept[first] = parts.keep(_name(first), partial(film.write, first))
@@ -110,8 +113,12 @@ def recipe(order: Order, kind: Container) -> dict[str, Any]:
 
     person = hashlib.sha256()
     folder = PEOPLE / order.person
-    for file in sorted(folder.glob("*")) if order.person.isidentifier() else ():
-        person.update(file.read_bytes())
+    if order.package is not None:
+        for file in sorted(one for one in order.package.rglob("*") if one.is_file()):
+            person.update(f"{file.relative_to(order.package)} {_digest(file)}".encode())
+    else:
+        for file in sorted(folder.glob("*")) if order.person.isidentifier() else ():
+            person.update(file.read_bytes())
     if isinstance(order.said, Text):
         said = {
             "text": hashlib.sha256(order.said.text.encode()).hexdigest(),
@@ -122,7 +129,7 @@ def recipe(order: Order, kind: Container) -> dict[str, Any]:
     back = order.background
     return {
         **said,
-        "person": f"{order.person} {person.hexdigest()}",
+        "person": f"{order.package.name if order.package else order.person} {person.hexdigest()}",
         "size": [order.width, order.height],
         "tier": order.tier,
         "background": str(back.values.tolist()) if isinstance(back, Colour) else back.value,
@@ -221,7 +228,15 @@ def _perform(
     return np.stack(rows), captions, words
 
 
-def _renderer(order: Order, threads: int, report: Report) -> Renderer:
+def _renderer(order: Order, threads: int, report: Report) -> Renderer | Face:
+    if order.package is not None:
+        return open_package(
+            order.package,
+            threads=threads,
+            size=(order.width, order.height),
+            background=order.background,
+            progress=lambda what, share: report(what, share, 1.0),
+        )
     if order.tier not in ("light", "full"):
         raise FaceError(f"tier is light or full, not {order.tier!r}")
     return open_renderer(
@@ -238,8 +253,15 @@ class _Film:
     """Draws parts, in their order."""
 
     def __init__(
-        self, order: Order, kind: Container, renderer: Renderer, poses: Poses, on_frame: OnFrame | None
+        self,
+        order: Order,
+        kind: Container,
+        renderer: Renderer | Face,
+        poses: Poses,
+        sound: Path,
+        on_frame: OnFrame | None,
     ) -> None:
+        self._sound = np.memmap(sound, "<i2", "r")
         self._order, self._kind, self._renderer = order, kind, renderer
         self._poses, self._on_frame = poses, on_frame
         self._at = 0
@@ -250,13 +272,16 @@ class _Film:
     def write(self, first: int, path: Path) -> None:
         """Draws and encodes the part that begins with frame `first`."""
         for frame in range(self._at, first):
-            self._renderer.pass_over(self._pose(frame))
+            if isinstance(self._renderer, Face):
+                self._renderer.pass_over(self._moment(frame, self._renderer))
+            else:
+                self._renderer.pass_over(self._pose(frame))
         self._renderer.anew()
         last = min(first + self._order.part_frames, len(self._poses))
         writer = PictureWriter(self._kind, path, self._order.width, self._order.height)
         try:
             for frame in range(first, last):
-                picture = self._renderer.render(self._pose(frame))
+                picture = self._drawn(frame)
                 if self._on_frame:
                     self._on_frame(frame, picture, self._renderer.matte)
                 writer.write(picture, self._renderer.matte)
@@ -265,6 +290,19 @@ class _Film:
         finally:
             writer.close()
         self._at = last
+
+    def _drawn(self, frame: int) -> I420:
+        if isinstance(self._renderer, Face):
+            return self._renderer.show(self._moment(frame, self._renderer))
+        return self._renderer.render(self._pose(frame))
+
+    def _moment(self, frame: int, face: Face) -> Moment:
+        """The frame as a package's face knows it: its pose, and the sound of its reach."""
+        first = frame * FRAME_SAMPLES - face.reach.before
+        last = frame * FRAME_SAMPLES + face.reach.after
+        known = self._sound[max(first, 0) : max(last, 0)].astype(np.float32) / 32767
+        pcm = np.pad(known, (max(0, -first), 0))
+        return Moment(frame, self._pose(frame), np.pad(pcm, (0, last - first - pcm.size)))
 
     def _pose(self, frame: int) -> Pose:
         row = self._poses[frame]

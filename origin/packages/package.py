@@ -24,7 +24,7 @@ MOST_SHEET_BYTES: Final = 64 << 10
 MOST_BYTES: Final = 4 << 30
 """All files of a package; the largest net that is known (MuseTalk's, 32 bits) has 3.4 GB."""
 MOST_FILES: Final = 4096
-_NAME: Final = re.compile(r"[\w .()'+&-]{1,64}")
+_NAME: Final = re.compile(r"[\w .,:()'+&-]{1,64}")
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _HEAD: Final = ("format", "kind", "name", "license", "credit", "about")
