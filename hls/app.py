@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from aiohttp import web
@@ -206,6 +207,8 @@ class HlsNode:
             if self.recorder:
                 shelf = RecordedShelf(shelf, self.recorder, lambda: standby.led is not None)
             replica = Replica(stream, shelf)
+            if self.recorder:
+                replica.recorded = partial(self.recorder.heard, stream)
             standby = Standby(
                 replica, self._grid, window_s, ask, broadcast.speech, opus=self._config.hls_opus
             )
@@ -242,6 +245,8 @@ class HlsNode:
             live.reading.cancel()
         if not hand_over:
             live.packager.end()
+        elif self.recorder:
+            self.recorder.hand_over(stream)
         live.over.set()
         keep_s = self._config.window_s + 6 * self._grid.target_duration_s
         self._ended[stream] = _Ended(live.packager, time.monotonic() + keep_s)
@@ -268,7 +273,8 @@ class HlsNode:
                     f"this node reads {stream!r} along and does not lead yet", code="hls_not_leading"
                 )
             raise NotFound(f"this node has nothing of {stream!r} yet", code="hls_no_replica")
-        return await tell(live.replica, request, live.over)
+        follow = partial(self.recorder.follow, stream) if self.recorder else None
+        return await tell(live.replica, request, live.over, follow)
 
     def _tell_mode(self, broadcast: Broadcast) -> None:
         packager = self._feeds[broadcast.id].packager

@@ -96,6 +96,8 @@ class Replica:
         self._edge = edge
         self._grid: tuple[int, int] | None = None
         self._readers: set[Reader] = set()
+        self.recorded: Callable[[bytes], None] | None = None
+        """Hears what the twin that leads writes into the journal of its recording."""
 
     @property
     def shows(self) -> bool:
@@ -186,6 +188,10 @@ class Replica:
                     ended=bool(head["ended"]),
                 )
                 self.put(self.stream, snapshot)
+            case "recorded":
+                lines = next(blobs)
+                if self.recorded:
+                    self.recorded(lines)
             case "close":
                 self.close(self.stream)
             case _:
@@ -193,6 +199,11 @@ class Replica:
 
     def _opened(self) -> bytes:
         return frame({"op": "open", "grid": self._grid})
+
+
+def recorded(lines: bytes) -> bytes:
+    """The frame of lines of a recording's journal."""
+    return frame({"op": "recorded"}, [lines])
 
 
 def _index(documents: Sequence[tuple[str, bytes]]) -> bytes:

@@ -7,6 +7,7 @@ else is asked: an orchestrator may be down just then."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from common.log import log
-from hls.replica import BEAT, BadFrame, Replica, frames
+from hls.replica import BEAT, BadFrame, Replica, frames, recorded
 
 _log = log("hls.twin")
 
@@ -32,8 +33,15 @@ _SHORT_S = 1.0
 _LOST = (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError, BadFrame)
 
 
-async def tell(replica: Replica, request: web.Request, ended: asyncio.Event) -> web.StreamResponse:
-    """Answers a twin with all that there is, then with every change, until either side ends."""
+Follow = Callable[[Callable[[bytes], None]], Callable[[], None]]
+"""Tells a function, on any thread, the journal of a recording, until what it returns is called."""
+
+
+async def tell(
+    replica: Replica, request: web.Request, ended: asyncio.Event, follow: Follow | None = None
+) -> web.StreamResponse:
+    """Answers a twin with all that there is, then with every change, until either side ends; with `follow` also with the recording's
+    journal, so that it stays one."""
     response = web.StreamResponse(
         headers={"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
     )
@@ -56,6 +64,14 @@ async def tell(replica: Replica, request: web.Request, ended: asyncio.Event) -> 
 
     _log.info("twin_reads_along", stream=replica.stream)
     stop = replica.read(write)
+    loop = asyncio.get_running_loop()
+
+    def write_recorded(lines: bytes) -> None:
+        # A loop that has been closed meanwhile hears of nothing.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(write, recorded(lines))
+
+    unfollow = follow(write_recorded) if follow else None
     most = _MOST_BEHIND_BYTES + (transport.get_write_buffer_size() if transport is not None else 0)
     try:
         while transport is not None and not transport.is_closing() and not ended.is_set():
@@ -66,6 +82,8 @@ async def tell(replica: Replica, request: web.Request, ended: asyncio.Event) -> 
                 continue
     finally:
         stop()
+        if unfollow:
+            unfollow()
     return response
 
 

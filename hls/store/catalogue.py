@@ -66,6 +66,14 @@ def listed(store: Store, after: str, limit: int) -> list[Entry]:
     return found
 
 
+def stored_entry(store: Store, name: str) -> RecordingView | None:
+    """The entry of one recording in a store; None when there is none that can be read. Raises StoreError."""
+    try:
+        return RecordingView.model_validate_json(whole(store, name, _MOST_ENTRY_BYTES))
+    except (ValidationError, NotStored):
+        return None
+
+
 def name_of(broadcast: str, id: str) -> str:
     """The name of a recording's entry. Raises ValueError for what cannot be a recording's id."""
     if not (is_word(broadcast) and is_word(id)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -64,6 +65,39 @@ class Flush:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """The twin's journal of the recording of a stream goes on like this."""
+
+    stream: str
+    lines: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A twin goes on with a stream, and with its recording."""
+
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A twin wants the journal of a stream's recordings, from its beginning; `reader` is called on the recorder's thread."""
+
+    stream: str
+    reader: Callable[[bytes], None]
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store says of a recording that an earlier process left: whether another packager has gone on with it; None when it does
+    not answer."""
+
+    path: str
+    elsewhere: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """The process ends, not the broadcasts: no recording ends any more."""
 
@@ -73,7 +107,9 @@ class Close:
     """Nothing comes after this."""
 
 
-Message = Opened | Indexed | Shown | Closed | Sent | Flush | Leave | Close
+Message = (
+    Opened | Indexed | Shown | Closed | Sent | Heard | HandedOver | Followed | Known | Flush | Leave | Close
+)
 
 
 class Inbox:

@@ -17,6 +17,19 @@ _MOST_WAITING_BYTES = 4 << 20
 _MOST_LINE_BYTES = 256 << 10
 
 
+def line_of(op: Op) -> bytes:
+    """An operation as it is written."""
+    return json.dumps(op, separators=(",", ":")).encode() + b"\n"
+
+
+def parsed(line: bytes) -> Op:
+    """The operation of a line. Raises ValueError."""
+    op = json.loads(line)
+    if not isinstance(op, dict):
+        raise ValueError(f"{line[:40]!r} is no operation")
+    return op
+
+
 class JournalFull(Exception):
     """The disk takes no more, and neither does the memory that waits for it."""
 
@@ -51,7 +64,7 @@ class Journal:
 
     def note(self, op: Op) -> None:
         """Adds a line, which `flush` writes. Raises JournalFull when the disk has taken none for too long."""
-        line = json.dumps(op, separators=(",", ":")).encode() + b"\n"
+        line = line_of(op)
         if len(line) > _MOST_LINE_BYTES or len(self._waiting) + len(line) > _MOST_WAITING_BYTES:
             raise JournalFull(f"{len(self._waiting)} bytes of the journal wait for the disk")
         self._waiting += line

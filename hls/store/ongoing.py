@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from common.log import log
-from hls.store.journal import Journal, JournalFull, Op
-from hls.store.recording import Recording
+from hls.store.journal import Journal, JournalFull, Op, line_of
+from hls.store.recording import Recording, State
 
 _log = log("hls.recorder")
 
@@ -23,6 +24,8 @@ class Ongoing:
     """Its playlists are others than those in the store."""
     expired: dict[str, float] = field(default_factory=dict)
     """Seconds of each rendition that nobody will ask for again."""
+    told: Callable[[bytes], None] | None = None
+    """Hears each line of the journal."""
     ended_at: float | None = None
     """When it ended, by the recorder's clock."""
     waits_until: float | None = None
@@ -30,7 +33,10 @@ class Ongoing:
 
     def note(self, op: Op) -> None:
         """Something has happened to it."""
+        live = self.recording.state is State.LIVE
         self.recording.apply(op)
+        if self.told and live:
+            self.told(line_of(op))
         self.changed = True
         self.dirty = self.dirty or op["op"] != "sent"
         try:

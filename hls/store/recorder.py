@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import secrets
+import shutil
 import struct
 import threading
 import time
@@ -18,6 +19,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from common.log import log
@@ -25,18 +27,34 @@ from common.metrics import counter, gauge
 from hls.check.fragments import BadMedia
 from hls.rendition import Snapshot
 from hls.store import journal
-from hls.store.catalogue import Entry, entry_of
+from hls.store.catalogue import Entry, entry_of, stored_entry
 from hls.store.fragments import key_bytes
-from hls.store.inbox import Close, Closed, Flush, Inbox, Indexed, Leave, Message, Opened, Sent, Shown
+from hls.store.inbox import (
+    Close,
+    Closed,
+    Flush,
+    Followed,
+    HandedOver,
+    Heard,
+    Inbox,
+    Indexed,
+    Known,
+    Leave,
+    Message,
+    Opened,
+    Sent,
+    Shown,
+)
 from hls.store.intake import Finished, Intake, Run, missing, run_after
-from hls.store.journal import Journal, Op
+from hls.store.journal import Journal, Op, line_of
 from hls.store.ongoing import Ongoing
 from hls.store.outbox import Item
 from hls.store.publisher import Publisher
 from hls.store.recording import Recording, State, Track, is_private, recording_id
 from hls.store.rows import Row
+from hls.store.shadow import COPY, BadLine, Shadow
 from hls.store.spool import Spool, SpoolFull
-from hls.store.store import Store, whole
+from hls.store.store import Store, StoreError, whole
 
 _log = log("hls.recorder")
 
@@ -50,6 +68,7 @@ _KEPT_S = 120.0
 """So long players of a broadcast that has ended find the list that goes back, which then has an end."""
 _AGAIN_S = 120.0
 """So long after a start what the process before was recording may come again. Then it has ended."""
+_ASK_AGAIN_S = 5.0
 _JOURNAL = "journal"
 
 _LOST = counter("hls_recording_lost_segments_total", "Segments that are not in their recording", ("why",))
@@ -95,6 +114,8 @@ class Recorder:
         self._intakes: dict[str, Intake] = {}
         self._leaving = False
         self._private: set[str] = set()
+        self._shadows: dict[str, Shadow] = {}
+        self._followers: dict[str, set[Callable[[bytes], None]]] = {}
         self._spool = Spool(root, bound_bytes, self._gave_up)
         self._inbox = Inbox()
         self._publisher = (
@@ -120,6 +141,8 @@ class Recorder:
             for one in self._ongoing.values():
                 one.journal.close()
             self._ongoing.clear()
+            for shadow in self._shadows.values():
+                shadow.drop()
 
     # --- from the event loop: nothing here waits ---
 
@@ -146,6 +169,20 @@ class Recorder:
             self._private.add(stream)
         else:
             self._private.discard(stream)
+
+    def follow(self, stream: str, reader: Callable[[bytes], None]) -> Callable[[], None]:
+        """Tells `reader`, on the recorder's thread, the journal of the stream's recording: all lines so far, then each. Returns what ends
+        that."""
+        self._inbox.put(Followed(stream, reader))
+        return lambda: self._inbox.put(Followed(stream, reader, ends=True))
+
+    def heard(self, stream: str, lines: bytes) -> None:
+        """The twin, which leads, has written this into its journal."""
+        self._inbox.put(Heard(stream, lines))
+
+    def hand_over(self, stream: str) -> None:
+        """The twin goes on with this stream from now on. Its recording is finished here only if the twin records nothing."""
+        self._inbox.put(HandedOver(stream))
 
     def leave(self) -> None:
         """The process ends, not the broadcasts: what runs now goes on after the next start, in the same recordings."""
@@ -210,6 +247,10 @@ class Recorder:
                 with self._lock:
                     for one in list(self._ongoing.values()):
                         self._look(one)
+                    if self._publisher is None:
+                        for shadow in self._shadows.values():
+                            if shadow.one:
+                                self._expire(shadow.one)
                     _SPOOL.set(self._spool.used_bytes)
             except Exception as error:
                 _log.error("recorder_failed", what="commit", exc_info=error)
@@ -234,6 +275,19 @@ class Recorder:
                 if not self._leaving:
                     self._end(stream)
                 self._intakes.pop(stream, None)
+                shadow = self._shadows.pop(stream, None)
+                if shadow:
+                    shadow.drop()
+            case Heard(stream, lines):
+                self._hear(stream, lines)
+            case HandedOver(stream):
+                path = self._live.pop(stream, None)
+                if path:
+                    self._ongoing[path].waits_until = self._clock() + _AGAIN_S
+            case Followed(stream, reader, ends):
+                self._followed(stream, reader, ends)
+            case Known(path, elsewhere):
+                self._known(path, elsewhere)
             case Leave():
                 self._leaving = True
             case Sent(item):
@@ -245,11 +299,99 @@ class Recorder:
         intake = self._intakes.get(stream)
         if intake is None:
             return
+        if leads and stream in self._shadows:
+            self._take_over(stream, intake)
         for one in intake.take(snapshot):
             if leads:
                 self._keep(stream, intake, one)
+            else:
+                self._shadows.setdefault(stream, Shadow(self._spool)).show(one)
         if intake.ended and not self._leaving:
             self._end(stream)
+
+    def _hear(self, stream: str, lines: bytes) -> None:
+        shadow = self._shadows.setdefault(stream, Shadow(self._spool))
+        first = lines.partition(b"\n")[0]
+        try:
+            if b'"op":"open"' in first:
+                # What we had of it before the twin went on with it is a part of what it tells.
+                own = self._ongoing.get(Recording.opened(journal.parsed(first)).path)
+                if own is not None and own.recording.state is State.LIVE:
+                    self._live.pop(stream, None)
+                    self._forget(own)
+            shadow.hear(lines)
+        except (BadLine, ValueError, KeyError, TypeError) as error:
+            _log.error("twin_recording_unreadable", broadcast=stream, reason=str(error))
+
+    def _followed(self, stream: str, reader: Callable[[bytes], None], ends: bool) -> None:
+        readers = self._followers.setdefault(stream, set())
+        if ends:
+            readers.discard(reader)
+            return
+        readers.add(reader)
+        path = self._live.get(stream)
+        if path:
+            with suppress(OSError):
+                self._ongoing[path].flush()
+                reader((self._spool.path(path) / _JOURNAL).read_bytes())
+
+    def _tell(self, stream: str, line: bytes) -> None:
+        for reader in self._followers.get(stream, ()):
+            reader(line)
+
+    def _take_over(self, stream: str, intake: Intake) -> None:
+        """The twin is gone: its recording is ours."""
+        ours = self._shadows.pop(stream).take_over()
+        if ours is None:
+            return
+        one, intake.run, finished = ours
+        recording = one.recording
+        self._end(stream)
+        self._ongoing[recording.path] = one
+        self._live[stream] = recording.path
+        one.told = partial(self._tell, stream)
+        for name, file in list(recording.files.items()):
+            if f"{recording.path}/{name}" in self._spool:
+                self._send(one, name)
+            elif not file.sent:
+                self._miss(one, name)
+        _log.info("recording_taken_over", broadcast=stream, recording=recording.id, unsent=recording.unsent)
+        for each in finished:
+            self._keep(stream, intake, each)
+
+    def _known(self, path: str, elsewhere: bool | None) -> None:
+        one = self._ongoing.get(path)
+        if one is None or one.waits_until is None:
+            return  # its broadcast came again meanwhile
+        if elsewhere is None:
+            one.waits_until = self._clock() + _ASK_AGAIN_S
+        elif elsewhere:
+            _log.info("recording_is_elsewhere", recording=one.recording.id)
+            if self._live.get(one.recording.broadcast) == path:
+                del self._live[one.recording.broadcast]
+            self._forget(one)
+        else:
+            self._finish(one)
+
+    def _ask(self, one: Ongoing) -> None:
+        """Whether a twin has gone on with a recording that nobody came for here: then it is finished there, and longer."""
+        recording, store = one.recording, self.store
+        one.waits_until = float("inf")
+        if store is None:
+            self._finish(one)
+            return
+        name, length_s = recording.catalogue_name, recording.duration_s
+
+        def ask() -> None:
+            try:
+                view = stored_entry(store, name)
+                elsewhere = view is not None and view.duration_s > length_s + 0.001
+            except StoreError:
+                self._inbox.put(Known(recording.path, None))
+            else:
+                self._inbox.put(Known(recording.path, elsewhere))
+
+        threading.Thread(target=ask, name="recording elsewhere", daemon=True).start()
 
     def _keep(self, stream: str, intake: Intake, one: Finished) -> None:
         row = one.row
@@ -318,6 +460,7 @@ class Recorder:
             self._end(stream)
             return None
         one.waits_until = None
+        one.told = partial(self._tell, stream)
         self._note_index(stream, intake)
         _log.info("recording_goes_on_after_a_break", broadcast=stream, recording=one.recording.id)
         return path
@@ -327,8 +470,9 @@ class Recorder:
         recording = Recording(stream, id, row.msn, row.date, intake.target_s)
         folder = self._spool.path(recording.path)
         folder.mkdir(parents=True, exist_ok=True)
-        one = Ongoing(recording, Journal(folder / _JOURNAL))
+        one = Ongoing(recording, Journal(folder / _JOURNAL), told=partial(self._tell, stream))
         one.journal.note(recording.opening)
+        self._tell(stream, line_of(recording.opening))
         self._ongoing[recording.path] = one
         self._live[stream] = recording.path
         intake.run = Run(row.msn)
@@ -404,10 +548,14 @@ class Recorder:
             self._publisher.sent(one, item)
 
     def _end(self, stream: str) -> None:
-        path = self._live.pop(stream, None)
-        if path is None:
-            return
-        one = self._ongoing[path]
+        path = self._live.get(stream)
+        if path is not None:
+            self._finish(self._ongoing[path])
+
+    def _finish(self, one: Ongoing) -> None:
+        stream = one.recording.broadcast
+        if self._live.get(stream) == one.recording.path:
+            del self._live[stream]
         one.ended_at, one.waits_until = self._clock(), None
         self._even(one)
         one.note({"op": "end"})
@@ -437,7 +585,8 @@ class Recorder:
             self._spool.sync()
         except SpoolFull as error:
             self._pause(str(error))
-        for one in list(self._ongoing.values()):
+        copies = [shadow.one for shadow in self._shadows.values() if shadow.one]
+        for one in [*self._ongoing.values(), *copies]:
             try:
                 one.flush()
             except OSError as error:
@@ -448,8 +597,9 @@ class Recorder:
         over = self._publisher is None or one.recording.state is State.DONE
         if over and one.ended_at is not None and self._clock() >= one.ended_at + _KEPT_S:
             self._forget(one)
-        elif one.waits_until is not None and self._clock() >= one.waits_until:
-            self._end(one.recording.broadcast)
+        elif one.waits_until is not None:
+            if self._clock() >= one.waits_until:
+                self._ask(one)
         elif self._publisher:
             self._publisher.look(one, self.paused)
         else:
@@ -498,6 +648,8 @@ class Recorder:
                 self._adopt(Ongoing(recording, Journal(path, size)))
             except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
                 _log.error("journal_unreadable", path=str(path), reason=repr(error))
+        for path in self._spool.root.glob(f"recordings/*/*/{COPY}"):
+            shutil.rmtree(path.parent, ignore_errors=True)
 
     def _adopt(self, one: Ongoing) -> None:
         recording = one.recording

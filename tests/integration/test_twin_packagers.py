@@ -10,11 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import av
+import m3u8
 import pytest
 
 from avacast.process import free_port
 from common.auth import Audience, Tokens
 from common.directory import Broadcast, Directory
+from hls.store import catalogue
+from hls.store.folder import Folder
 from tests.harness.caches import cache
 from tests.harness.hls_viewers import played
 from tests.harness.media_server import MediaServer, media_server
@@ -31,8 +35,8 @@ class Pair:
         self.origin, self.http, self.packagers = origin, http, packagers
         self._version = 0
 
-    async def tell(self, *indexes: int) -> None:
-        """Pushes the directory, as an orchestrator does."""
+    async def tell(self, *indexes: int, ended: bool = False) -> None:
+        """Pushes the directory, as an orchestrator does; `ended`: without the broadcast."""
         self._version += 1
         for index in indexes:
             own, other = self.packagers[index], self.packagers[1 - index]
@@ -45,7 +49,8 @@ class Pair:
                 first=index == 0,
                 upstreams=[self.origin.whep("live")],
             )
-            directory = Directory(version=self._version, broadcasts={"live": broadcast})
+            broadcasts = {} if ended else {"live": broadcast}
+            directory = Directory(version=self._version, broadcasts=broadcasts)
             async with self.http.post(
                 f"{own.url}/api/v1/node/directory",
                 data=directory.model_dump_json(),
@@ -87,7 +92,13 @@ async def pair(folder: Path) -> AsyncIterator[Pair]:
         origin = await closing.enter_async_context(media_server(name="origin"))
         http = await closing.enter_async_context(aiohttp.ClientSession())
         packagers = [
-            PackagerProcess(folder / f"packager-{index}", free_port(), free_port()) for index in range(2)
+            PackagerProcess(
+                folder / f"packager-{index}",
+                free_port(),
+                free_port(),
+                AVACAST_STORE=(folder / "store").as_uri(),
+            )
+            for index in range(2)
         ]
         for one in packagers:
             closing.push_async_callback(one.kill)
@@ -137,6 +148,28 @@ async def test_a_killed_packager_is_an_error_to_no_player(tmp_path: Path) -> Non
         for number in numbers:
             path = f"live/v0/{number}.m4s"
             assert await two.read(0, path) == await two.read(1, path), path
+        await two.tell(1, 0, ended=True)
+        await _one_recording(tmp_path / "store")
+
+
+async def _one_recording(root: Path) -> None:
+    """Both packagers have made one, with all that was shown."""
+    store = Folder(root)
+    async with asyncio.timeout(START_S):
+        while not any(one.view.state == "finished" for one in catalogue.listed(store, "", 10)):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    [entry] = catalogue.listed(store, "", 10)
+    assert entry.view.lost_segments == 0
+    folder = root / "recordings/live" / entry.view.id
+    assert [path.name for path in folder.parent.iterdir()] == [entry.view.id]
+    for rendition in ("v0", "a128", "a64"):
+        parsed = m3u8.loads((folder / rendition / "index.m3u8").read_text())
+        assert parsed.is_endlist
+        for row in parsed.segments:
+            assert (folder / rendition / row.uri).exists() is not bool(row.gap_tag)
+        assert len([row for row in parsed.segments if not row.gap_tag]) >= 4
+    with av.open(str(folder / "recording.mp4")) as container:
+        assert (container.duration or 0) / av.time_base == pytest.approx(entry.view.duration_s, abs=1.0)
 
 
 async def _next_part(two: Pair, index: int) -> None:
