@@ -480,6 +480,33 @@ def store_init(
         raise typer.Exit(1) from None
 
 
+Server = Annotated[str, typer.Option("--server", envvar="AVACAST_SERVER", help="The orchestrator's address.")]
+Token = Annotated[
+    str, typer.Option("--token", help="The operators' token; from AVACAST_ADMIN_TOKEN or --data when empty.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+AdminData = Annotated[
+    Path, typer.Option("--data", envvar="AVACAST_DATA", help="The orchestrator's data folder.")
+]
+
+
+@app.command()
+def scaling(
+    server: Server = "http://127.0.0.1:8080",
+    token: Token = "",
+    data: AdminData = Path(".avacast"),
+    as_json: AsJson = False,
+) -> None:
+    """Say how many nodes each pool should have, and why."""
+    from avacast.cluster import ask, show_scaling, token_of
+
+    try:
+        show_scaling(ask(server, "/api/scaling", token_of(token, data)), Console(), as_json=as_json)
+    except Problem as problem:
+        console.print(told(problem))
+        raise typer.Exit(1) from None
+
+
 @app.command()
 def doctor() -> None:
     """Say what works on this machine: GPU, GSO, codecs, ports, voices."""

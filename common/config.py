@@ -456,6 +456,13 @@ class OrchestratorConfig(Shared):
         default_factory=list,
         description="Priority (0 to 1, multiplies scores) and most viewers of regions, such as eu-west-1=1/5000,us-east-1=0.5.",
     )
+    scaling_pools: CommaList = Field(
+        default_factory=list,
+        description="Fewest and most nodes of pools and their Auto Scaling groups, such as relay/eu-west-1=1-15@relays; others: 1-20.",
+    )
+    scaling_apply: bool = Field(
+        False, description="Tell the Auto Scaling groups what is wanted (boto3); off: only who asks is told."
+    )
     talk_limit: str = Field(
         "30/minute",
         description="Lines that one address may send to an avatar of a broadcast with an open mic.",

@@ -62,6 +62,10 @@ class NodeReport(_Message):
     capacity: Count = 1000
     cpu_ratio: float = Field(default=0, ge=0)
     memory_bytes: int = Field(default=0, ge=0)
+    memory_ratio: float = Field(default=0, ge=0, le=1)
+    """Of the machine: what is not free, of all."""
+    gpu_memory_ratio: float | None = Field(default=None, ge=0, le=1)
+    """Of the GPU that draws; None: it has none."""
     workers: Count = 0
     avatar: bool = False
     avatars_free: Count | None = None

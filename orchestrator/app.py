@@ -24,6 +24,7 @@ from orchestrator.api import (
     events,
     nodes,
     recordings,
+    scaling,
     stats,
     watching,
 )
@@ -33,6 +34,9 @@ from orchestrator.geo import Geo, parse_networks
 from orchestrator.hub import Hub
 from orchestrator.limits import Limits
 from orchestrator.outreach import Outreach
+from orchestrator.scaling.autoscaler import Autoscaler
+from orchestrator.scaling.groups import Groups
+from orchestrator.scaling.pools import parse_pool
 
 _log = log("orchestrator")
 
@@ -45,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     *stats.ROUTES,
     *events.ROUTES,
     *nodes.ROUTES,
+    *scaling.ROUTES,
     *recordings.ROUTES,
     *docs.ROUTES,
 )
@@ -53,9 +58,10 @@ ROUTES: tuple[Route, ...] = (
 class Orchestrator:
     """A running orchestrator: serve `app`, and `close` it."""
 
-    def __init__(self, app: web.Application, hub: Hub, closing: AsyncExitStack) -> None:
+    def __init__(self, app: web.Application, hub: Hub, scaler: Autoscaler, closing: AsyncExitStack) -> None:
         self.app = app
         self.hub = hub
+        self.scaler = scaler
         self._closing = closing
 
     @property
@@ -78,6 +84,8 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         tokens, trusted = Tokens(config.secret()), parse_networks(config.trusted_proxies)
         geo = Geo(config.geoip_db)
         opening.callback(geo.close)
+        bounds = dict(parse_pool(one) for one in config.scaling_pools)
+        scaler = Autoscaler(bounds, groups=Groups() if config.scaling_apply else None)
         limits = Limits(config.redis_url, talk=config.talk_limit, report=config.report_limit)
         database = await Database.open(config.database_url, config.data)
         opening.push_async_callback(database.close)
@@ -89,8 +97,10 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         await hub.start()
         opening.push_async_callback(outreach.close)
         await outreach.start()
+        scaler.start(lambda: hub.nodes, lambda: hub.on_duty)
+        opening.push_async_callback(scaler.close)
         app = application("orchestrator", lambda: _facts(hub))
-        app[CONTEXT] = Context(config, hub, tokens, config.admin(), geo, outreach, limits, trusted)
+        app[CONTEXT] = Context(config, hub, tokens, config.admin(), geo, outreach, limits, scaler, trusted)
         docs.describe(app, ROUTES)
         app.on_shutdown.append(partial(_end_events, hub))
         for route in ROUTES:
@@ -98,7 +108,7 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         _log.info(
             "orchestrator:started", id=hub.id, broadcasts=len(hub.broadcasts), geo=config.geoip_db is not None
         )
-        return Orchestrator(app, hub, opening.pop_all())
+        return Orchestrator(app, hub, scaler, opening.pop_all())
 
 
 async def _end_events(hub: Hub, _app: web.Application) -> None:

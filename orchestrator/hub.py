@@ -234,6 +234,11 @@ class Hub:
         await self.tick()
         return self.delivery(name)
 
+    @property
+    def on_duty(self) -> bool:
+        """Does this orchestrator decide for all?"""
+        return self._duty is not None and time.monotonic() < self._duty.until
+
     # view -------------------------------------------------------------------------------------------------------------
 
     def origin_of(self, name: str) -> Node | None:

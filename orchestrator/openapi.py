@@ -36,6 +36,8 @@ _PARAMETERS = {
     "node": "The id of a node.",
     "viewer": "The id of a viewer, from /play.",
     "name": "A file's name.",
+    "role": "The role of a pool's nodes: origin, relay or packager.",
+    "region": "The region of a pool.",
     "line": "The number of a line, from the desk.",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Callable
 
@@ -72,7 +73,9 @@ class Origin:
         await self._node.close()
 
     def _carries(self) -> Carries:
-        return Carries(self.avatars.room, self.avatars.refused) if self.avatars else Carries()
+        if self.avatars is None:
+            return Carries()
+        return Carries(self.avatars.room, self.avatars.refused, _gpu_memory_ratio())
 
     def _heard(self, event: Event) -> None:
         if event["type"] == "key_frame_wanted" and self.avatars:
@@ -114,3 +117,13 @@ async def start(config: OriginConfig, *, report: Callable[[str], None] = lambda 
     origin = Origin(config, report)
     origin.start()
     return origin
+
+
+def _gpu_memory_ratio() -> float | None:
+    """How full the memory of the GPU is; None while nothing is drawn on one. (Who draws has loaded warp: it is not loaded for this.)"""
+    warp = sys.modules.get("warp")
+    if warp is None or not warp.is_cuda_available():
+        return None
+    device = warp.get_device("cuda:0")
+    free, total = int(device.free_memory), int(device.total_memory)
+    return min(1.0, max(0.0, 1.0 - free / max(1, total)))

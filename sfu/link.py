@@ -41,10 +41,12 @@ Figures = Callable[[], dict[str, object]]
 
 @dataclass(frozen=True, slots=True)
 class Carries:
-    """The avatars of a node: how many more it carries (None: not known yet), and broadcasts that it refused."""
+    """The avatars of a node: how many more it carries (None: not known yet), broadcasts that it refused, and how full the memory
+    of the GPU is that draws them (None: there is none)."""
 
     free: int | None = None
     refused: list[str] = field(default_factory=list)
+    gpu_memory_ratio: float | None = None
 
 
 class Link:
@@ -182,6 +184,8 @@ class Link:
             capacity=self._config.capacity,
             cpu_ratio=self._process.cpu_percent() / 100 / cores,
             memory_bytes=self._process.memory_info().rss,
+            memory_ratio=psutil.virtual_memory().percent / 100,
+            gpu_memory_ratio=carries.gpu_memory_ratio,
             workers=self._workers,
             avatar=self._avatar,
             avatars_free=carries.free,

@@ -20,6 +20,7 @@ from orchestrator.geo import Address, Geo, Network, Place, client_address
 from orchestrator.hub import Hub
 from orchestrator.limits import Limits
 from orchestrator.outreach import Outreach
+from orchestrator.scaling.autoscaler import Autoscaler
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -74,6 +75,7 @@ class Context:
     geo: Geo
     outreach: Outreach
     limits: Limits
+    scaler: Autoscaler
     trusted: tuple[Network, ...]
 
     def address(self, request: web.Request) -> Address | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from orchestrator.simulation.audiences import TRACES, Stage, carry
+from orchestrator.simulation.demand import Day, compare
 from orchestrator.simulation.plot import Panel, Series, svg
 
 
@@ -34,5 +35,44 @@ def delivery() -> tuple[str, str]:
     return "".join(told), svg(panels)
 
 
-ALL: Mapping[str, Callable[[], tuple[str, str]]] = {"delivery.svg": delivery}
+def scaling() -> tuple[str, str]:
+    """A day of demand and the nodes that it was given."""
+    day = Day()
+    found = compare(day)
+    told = [f"scaling: a day of demand, {day.places_a_node} viewers a node\n"]
+    for name, one in found.items():
+        told.append(
+            f"  {name}: {one.node_hours:.0f} node-hours ({one.node_hours / one.peak_hours:.0%} of a pool for the peak), "
+            f"{one.short_minutes:g} minutes short, {one.refused_share:.3%} of viewer-minutes without a place, {one.changes} changes\n"
+        )
+    moments = found["with forecast"].moments
+    at = [one.at_s for one in moments]
+    panels = [
+        Panel(
+            "viewers and places",
+            at,
+            [
+                Series("viewers", [one.viewers for one in moments], area=True),
+                Series("places", [one.nodes * day.places_a_node for one in moments]),
+                Series("expected in 5 min", [one.expected for one in moments], dashed=True),
+            ],
+            hours=True,
+        ),
+        Panel(
+            "nodes",
+            at,
+            [
+                Series("working", [one.nodes for one in moments], area=True),
+                Series("wanted", [one.wanted for one in moments]),
+                Series(
+                    "wanted without forecast", [one.wanted for one in found["without"].moments], dashed=True
+                ),
+            ],
+            hours=True,
+        ),
+    ]
+    return "".join(told), svg(panels)
+
+
+ALL: Mapping[str, Callable[[], tuple[str, str]]] = {"delivery.svg": delivery, "scaling.svg": scaling}
 """File in docs/pictures -> what makes it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from common.auth import Audience, Tokens, ear_subject
 from common.directory import Role
 from common.errors import Forbidden
 from orchestrator.app import ROUTES
-from tests.harness.cluster import SECRET, Nodes, Running, admin, eventually, nodes, orchestrator, token
+from tests.harness.cluster import ADMIN, SECRET, Nodes, Running, admin, eventually, nodes, orchestrator, token
 from tests.harness.lone_origin import until
 
 
@@ -612,3 +614,45 @@ async def test_an_orchestrator_ends_at_once_whatever_it_is_doing(tmp_path: Path)
             hub.role.hub.changed.set()
             async with asyncio.timeout(2):
                 await hub.close()
+
+
+# scaling --------------------------------------------------------------------------------------------------------------
+
+
+async def test_wanted_capacity_is_told_with_its_reasons(tmp_path: Path, cluster: Nodes) -> None:
+    async with orchestrator(
+        tmp_path, scaling_pools=["relay/eu-west-1=2-15", "relay/us-east-1=3-20@asg"]
+    ) as hub:
+        relay = await cluster.start("r1", Role.RELAY, hub, region="eu-west-1", capacity=100)
+        relay.stream(subscribers_passive=230)
+        await relay.beat()
+        scaler = hub.role.scaler
+        scaler.look(hub.role.hub.nodes, time.monotonic())
+        told = await hub.ok("GET", "/api/scaling", headers=admin())
+        pools = {f"{one['role']}/{one['region']}": one for one in told["pools"]}
+        assert told["dry_run"]
+        busy, empty = pools["relay/eu-west-1"], pools["relay/us-east-1"]
+        assert (busy["wanted"], busy["nodes"], busy["trigger"]) == (3, 1, "places")
+        assert (empty["wanted"], empty["nodes"], empty["trigger"], empty["group"]) == (3, 0, "least", "asg")
+        one = await hub.ok("GET", "/api/scaling/relay/eu-west-1", headers=admin())
+        assert one["wanted"] == 3
+        _, metrics, _ = await hub.call("GET", "/metrics")
+        assert 'avacast_scaling_wanted_nodes{region="eu-west-1",role="relay"} 3.0' in metrics
+        for path in ("/api/scaling/relay/nowhere", "/api/scaling/cat/eu-west-1"):
+            assert await refused(hub, "GET", path, headers=admin()) == (404, "pool_unknown")
+        for path in ("/api/scaling", "/api/scaling/relay/eu-west-1"):
+            assert await refused(hub, "GET", path) == (401, "unauthorized")
+
+        show = [sys.executable, "-m", "avacast", "scaling", "--server", hub.url, "--token", ADMIN]
+        shown = await asyncio.to_thread(
+            subprocess.run, [*show, "--json"], capture_output=True, text=True, timeout=50
+        )
+        assert shown.returncode == 0, shown.stderr
+        assert json.loads(shown.stdout)["pools"][0]["region"] == busy["region"]
+        table = await asyncio.to_thread(subprocess.run, show, capture_output=True, text=True, timeout=50)
+        assert "relay/us-east-1" in table.stdout
+        bad = await asyncio.to_thread(
+            subprocess.run, [*show[:-1], "no token"], capture_output=True, text=True, timeout=50
+        )
+        assert bad.returncode == 1
+        assert "admin token" in bad.stderr
