@@ -15,7 +15,7 @@ from origin.avatar.background import Background, Behind
 from origin.faces import Face, Progress
 from origin.packages.package import Fault, Package, PackageError, read
 
-MODULES: Final[Mapping[str, str]] = {"patch": "origin.neural.patch"}
+MODULES: Final[Mapping[str, str]] = {"patch": "origin.neural.patch", "portrait": "origin.portrait.kind"}
 """Kind -> the module whose KIND opens it."""
 
 

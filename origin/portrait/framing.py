@@ -1,0 +1,89 @@
+"""Framing: which part of the photo a picture shows, and the photo at that size. A face is as large as the shipped people's.
+
+Where the photo has less beside the head than the picture is wide, a blurred enlargement of it fills the sides, softly joined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from origin.portrait import topology as top
+from origin.portrait.landmarks import EYE_CORNERS, Points
+
+FACE_SHARE: Final = 0.46
+"""Of the picture's height, from the chin to the upper end of the mesh."""
+FACE_SHARE_MOST: Final = 0.60
+"""Of it where the photo shows no more; then the sides are filled."""
+FACE_WIDE_MOST: Final = 0.60
+"""Of the picture's width, in pictures that are taller than wide."""
+EYES_AT: Final = 0.43
+"""How far down the eyes are."""
+_SOFT: Final = 0.07
+_BLUR: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The part of the photo (left, top, width, height in its pixels) that a picture of width x height shows."""
+
+    left: float
+    top: float
+    step: float
+    """Pixels of the photo a pixel of the picture."""
+    width: int
+    height: int
+
+    def points(self, points: Points) -> Points:
+        """Landmarks of the photo as landmarks of the picture."""
+        moved = (points - [self.left, self.top, 0.0]) / self.step
+        return np.asarray(moved, np.float32)
+
+
+def frame(mesh: Points, photo: tuple[int, int], width: int, height: int) -> Frame:
+    """The framing of a face in a photo of that size (width, height)."""
+    eyes = np.mean([mesh[list(pair), :2].mean(0) for pair in EYE_CORNERS], 0)
+    tall = float(np.linalg.norm(mesh[top.CHIN, :2] - mesh[top.FOREHEAD, :2]))
+    wide = float(np.ptp(mesh[:, 0]))
+    step = max(tall / FACE_SHARE / height, wide / FACE_WIDE_MOST / width)
+    fits = min(photo[0] / width, photo[1] / height)
+    least = max(tall / FACE_SHARE_MOST / height, wide / FACE_WIDE_MOST / width)
+    step = max(min(step, fits), min(least, photo[1] / height))
+    left = eyes[0] - step * width / 2
+    if photo[0] >= step * width:
+        left = min(max(left, 0.0), photo[0] - step * width)
+    upper = min(max(eyes[1] - EYES_AT * step * height, 0.0), max(photo[1] - step * height, 0.0))
+    return Frame(float(left), float(upper), float(step), width, height)
+
+
+def framed(photo: Image.Image, view: Frame, scale: int = 1) -> Image.Image:
+    """What a frame shows of an RGB photo, `scale` times as large as the picture."""
+    size = (view.width * scale, view.height * scale)
+    box = (view.left, view.top, view.left + view.step * view.width, view.top + view.step * view.height)
+    inside = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], photo.width), min(box[3], photo.height))
+    left, upper, right, lower = (
+        round((v - o) / view.step * scale)
+        for v, o in zip(inside, (box[0], box[1], box[0], box[1]), strict=True)
+    )
+    shown = photo.resize((right - left, lower - upper), Image.Resampling.LANCZOS, inside)
+    if shown.size == size:
+        return shown
+    cover = max(size[0] / photo.width, size[1] / photo.height)
+    part = (size[0] / cover, size[1] / cover)
+    start = ((photo.width - part[0]) / 2, (photo.height - part[1]) / 2)
+    behind = photo.resize(size, Image.Resampling.BICUBIC, (*start, start[0] + part[0], start[1] + part[1]))
+    behind = behind.filter(ImageFilter.GaussianBlur(_BLUR * size[0]))
+    soft = max(1, round(_SOFT * size[0]))
+    x = np.arange(shown.width, dtype=np.float32)
+    ramp = np.ones_like(x)
+    if left > 0:
+        ramp = np.minimum(ramp, x / soft)
+    if right < size[0]:
+        ramp = np.minimum(ramp, (shown.width - 1 - x) / soft)
+    eased = np.clip(ramp, 0, 1) ** 2 * (3 - 2 * np.clip(ramp, 0, 1))
+    mask = np.broadcast_to((eased * 255).astype(np.uint8), (shown.height, shown.width))
+    behind.paste(shown, (left, upper), Image.fromarray(np.ascontiguousarray(mask)))
+    return behind

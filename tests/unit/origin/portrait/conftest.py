@@ -1,0 +1,31 @@
+"""A real photo, its portrait and a warm renderer of it, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from origin.portrait.photo import examined, read
+from origin.portrait.portrait import Portrait
+from origin.portrait.renderer import PortraitRenderer
+
+PHOTO = Path(__file__).parents[3] / "data" / "portrait" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="session")
+def photo() -> Image.Image:
+    return read(PHOTO)
+
+
+@pytest.fixture(scope="session")
+def portrait(photo: Image.Image) -> Portrait:
+    return examined(photo, PHOTO.name, "astronaut")
+
+
+@pytest.fixture(scope="session")
+def renderer(portrait: Portrait) -> PortraitRenderer:
+    renderer = PortraitRenderer(portrait)
+    renderer.warm()
+    return renderer

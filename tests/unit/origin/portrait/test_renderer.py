@@ -1,0 +1,183 @@
+"""The portrait in pictures: the photo itself at rest, a mouth that follows the visemes, eyes that close, nothing that tears."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from origin.avatar.articulation import SHAPES
+from origin.avatar.background import Behind
+from origin.avatar.faceunits import weights
+from origin.avatar.fullpicture import to_rgb
+from origin.avatar.pose import Pose
+from origin.portrait import topology as top
+from origin.portrait.landmarks import faces, locate
+from origin.portrait.portrait import Portrait
+from origin.portrait.renderer import PortraitError, PortraitRenderer
+
+STILL = Pose()
+TURNS = [
+    Pose(head=(y, p, r))
+    for y, p, r in ((0.4, 0, 0), (-0.4, 0, 0), (0, 0.2, 0), (0, -0.2, 0), (0.3, 0.1, 0.2))
+]
+
+
+def luma(renderer: PortraitRenderer, pose: Pose) -> NDArray[np.float64]:
+    return np.asarray(renderer.render(pose)[: renderer.height], np.float64)
+
+
+def opening(renderer: PortraitRenderer, pose: Pose) -> tuple[float, float]:
+    """Height and width of what is drawn between the lips, in interocular distances: pixels that the inside of the mouth changes."""
+    scene = renderer._ready()
+    renderer.render(pose)
+    points = renderer._points_view
+    upper, lower = points[list(top.UPPER_ROWS[3])], points[list(top.LOWER_ROWS[3])]
+    gap = np.maximum(lower[:, 1] - upper[:, 1], 0)
+    wide = points[308, 0] - points[78, 0]
+    return float(gap.max() / scene.mesh.apart), float(wide / scene.mesh.apart)
+
+
+def test_open_vowels_open_the_mouth_and_closures_shut_it(renderer: PortraitRenderer) -> None:
+    seen = {name: opening(renderer, Pose(shape)) for name, shape in SHAPES.items()}
+    tall = {name: size[0] for name, size in seen.items()}
+    assert tall["aa"] > tall["E"] > tall["I"] > tall["PP"] and tall["aa"] > 0.2
+    assert tall["PP"] < 0.03 and tall["sil"] < 0.03
+    assert seen["U"][1] < seen["O"][1] < seen["I"][1]  # rounded lips are narrow
+
+
+def test_a_landmark_net_sees_the_same_mouth_in_the_pictures(renderer: PortraitRenderer) -> None:
+    """Measured in what was drawn, by a net that knows nothing of how."""
+    from PIL import Image
+
+    def seen(name: str) -> float:
+        picture = Image.fromarray(to_rgb(renderer.render(Pose(SHAPES[name]))))
+        mesh = locate(picture, faces(picture)[0]).mesh
+        return float((mesh[14, 1] - mesh[13, 1]) / (mesh[263, 0] - mesh[33, 0]))
+
+    shapes = ("PP", "I", "aa")
+    shut, slight, wide = (seen(name) for name in shapes)
+    assert shut + 0.015 < slight and slight + 0.015 < wide
+
+
+def test_an_open_mouth_shows_teeth_and_dark(renderer: PortraitRenderer) -> None:
+    scene = renderer._ready()
+    picture = luma(renderer, Pose(SHAPES["aa"]))
+    (x0, y0), (x1, y1) = renderer._points_view[13], renderer._points_view[14]
+    inside = picture[round(y0) + 1 : round(y1), round((x0 + x1) / 2) - 3 : round((x0 + x1) / 2) + 4].mean(1)
+    assert inside.max() > 110 and inside.min() < 60  # teeth above, and behind them it is dark
+    assert len(inside) > 0.2 * scene.mesh.apart
+
+
+def test_a_blink_hides_the_eye_and_only_it(renderer: PortraitRenderer) -> None:
+    scene = renderer._ready()
+    opened, shut = luma(renderer, STILL).copy(), luma(renderer, Pose(weights(eyeBlink=1.0)))
+    for eye in scene.eyes:
+        s, t, _ = eye.iris
+        x, y = np.round((eye.origin + s * eye.axes[0] + t * eye.axes[1]) / 2).astype(int)
+        reach = int(scene.mesh.apart * 0.06)
+        assert opened[y - reach : y + reach, x - reach : x + reach].min() < 60  # a pupil
+        skin = shut[y - reach : y + 1, x - reach : x + reach]
+        assert skin.min() > 60 and skin.std() < 0.6 * opened[y - reach : y + 1, x - reach : x + reach].std()
+    eyes_y = float(np.mean([eye.origin[1] / 2 for eye in scene.eyes]))
+    far = np.abs(np.arange(renderer.height) - eyes_y) > 0.45 * scene.mesh.apart
+    assert np.array_equal(opened[far], shut[far])
+
+
+def test_half_a_blink_is_between(renderer: PortraitRenderer) -> None:
+    pictures = [luma(renderer, Pose(weights(eyeBlink=b))).copy() for b in (0.0, 0.5, 1.0)]
+    change = [np.abs(a - b).sum() for a, b in pairwise(pictures)]
+    assert 0.2 < change[0] / change[1] < 5
+
+
+def test_the_iris_goes_where_the_person_looks(renderer: PortraitRenderer) -> None:
+    scene = renderer._ready()
+
+    def dark(gaze: tuple[float, float]) -> float:
+        """Where the middle of the dark is in the eye at the left, in pixels."""
+        picture = luma(renderer, Pose(gaze=gaze))
+        eye = scene.eyes[0]
+        (x0, y), (x1, _) = eye.origin / 2, (eye.origin + eye.axes[0]) / 2
+        row = picture[int(y) - 3 : int(y) + 4, int(x0) + 3 : int(x1) - 3].mean(0)
+        weight = np.clip(90 - row, 0, None)
+        return float((weight * np.arange(len(row))).sum() / weight.sum())
+
+    assert dark((-0.25, 0.0)) + 1 < dark((0.0, 0.0)) < dark((0.25, 0.0)) - 1
+
+
+def test_a_turn_moves_the_nose_more_than_the_ears(renderer: PortraitRenderer) -> None:
+    renderer.render(STILL)
+    rest = renderer._points_view.copy()
+    renderer.render(Pose(head=(0.15, 0.0, 0.0)))
+    moved = renderer._points_view[:, 0] - rest[:, 0]
+    assert moved[top.NOSE_TIP] > 3 * max(abs(moved[234]), abs(moved[454])) > 0
+    assert moved[top.NOSE_TIP] > 5
+
+
+@pytest.mark.parametrize(
+    "pose", [STILL, *TURNS, *(Pose(SHAPES[name], (0.2, 0.1, 0.1), breath=1.0) for name in ("aa", "O"))]
+)
+def test_nothing_tears(renderer: PortraitRenderer, pose: Pose) -> None:
+    scene = renderer._ready()
+    box = scene.box
+    outside = scene.plate[: renderer.height].copy()
+    picture = renderer.render(pose)[: renderer.height]
+    outside[box.y : box.y + box.height, box.x : box.x + box.width] = 0
+    drawn = picture.copy()
+    drawn[box.y : box.y + box.height, box.x : box.x + box.width] = 0
+    assert np.array_equal(drawn, outside)  # beyond the box there is the photo, untouched
+    # within it, what neighbouring pixels show lies close together in the photo, but where lids or lips part or a cheek covers an ear
+    source = renderer._kept[3].numpy() / 2
+    for axis in (0, 1):
+        step = np.linalg.norm(np.diff(source, axis=axis), axis=2)
+        assert np.median(step) == pytest.approx(1.0, abs=0.1)
+        assert (step > 4).mean() < 0.002
+    # the sides of the box do not move
+    y, x = np.mgrid[box.y : box.y + box.height, box.x : box.x + box.width] + 0.5
+    away = np.abs(source - np.stack([x, y], 2)).max(2)
+    assert away[:, [0, -1]].max() < 0.1
+
+
+def test_a_small_step_of_the_pose_is_a_small_step_of_the_picture(renderer: PortraitRenderer) -> None:
+    before = luma(renderer, STILL).copy()
+    after = luma(renderer, Pose(weights(jawOpen=0.01), (0.002, 0.001, 0.001), (0.002, 0.0), 0.02))
+    assert np.abs(after - before).mean() < 1.0 and (np.abs(after - before) > 40).mean() < 1e-3
+
+
+def test_pictures_depend_on_the_pose_alone(renderer: PortraitRenderer, portrait: Portrait) -> None:
+    other = PortraitRenderer(portrait)
+    pose = Pose(SHAPES["E"], (0.1, 0.05, -0.05), (0.1, 0.1), 0.5)
+    first = renderer.render(pose).copy()
+    for turn in TURNS:
+        renderer.render(turn)
+    assert np.array_equal(renderer.render(pose), first)
+    assert np.array_equal(other.render(pose), first)
+
+
+def test_at_rest_it_is_the_photo(renderer: PortraitRenderer) -> None:
+    scene = renderer._ready()
+    picture = luma(renderer, STILL)
+    plate = scene.plate[: renderer.height].astype(float)
+    # all but mouth and chin, as this photo's smile is closed
+    above = int(renderer._points_view[top.NOSE_TIP][1] - 0.3 * scene.mesh.tall)
+    assert np.abs(picture[:above] - plate[:above]).mean() < 2.0
+
+
+@pytest.mark.parametrize("size", [(854, 480), (1280, 720), (480, 854), (160, 120)])
+def test_any_size_shows_the_whole_face(portrait: Portrait, size: tuple[int, int]) -> None:
+    renderer = PortraitRenderer(portrait, *size)
+    picture = renderer.render(STILL)
+    assert picture.shape == (size[1] * 3 // 2, size[0])
+    face = renderer._ready().mesh.rest[:468, :2]
+    assert (face > 0).all() and (face < np.array(size)).all()
+    share = renderer._ready().mesh.tall / size[1]
+    assert 0.25 < share < 0.62
+
+
+def test_what_cannot_be_drawn_is_refused(portrait: Portrait) -> None:
+    with pytest.raises(PortraitError, match="sizes are even"):
+        PortraitRenderer(portrait, 853, 480)
+    with pytest.raises(PortraitError, match="keeps the background of its photo"):
+        PortraitRenderer(portrait, background=Behind.NOTHING)
