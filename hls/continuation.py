@@ -20,8 +20,8 @@ from hls.rendition import FMP4, Snapshot
 from hls.replica import Replica
 from hls.shelf import Shelf
 
-_NOTHING = {"m4s": FMP4.nothing, "vtt": webvtt.NOTHING}
-_KEEP_S = 30.0
+NOTHING = {"m4s": FMP4.nothing, "vtt": webvtt.NOTHING}
+KEEP_S = 30.0
 """Media that no playlist names any more stays so long, for players that are late."""
 _PART_LINE = re.compile(r'#EXT-X-PART:DURATION=([0-9.]+),URI="([^"]+)"')
 _MSN_OF_NAME = re.compile(r"(\d+)\.(?:(?:\d+|i)\.)?(?:m4s|vtt)")
@@ -147,9 +147,7 @@ class Past:
         media: dict[str, bytes] = {}
         joined: dict[str, list[str]] = {}
         end_s = self.end_s
-        if self.open:
-            block, self.open = self.open, None
-            self._end(block, media, joined)
+        self.end_open(media, joined)
         missing = before - 1 - self.last
         length_s = max(start_s - end_s, 0.001 * missing) / max(missing, 1)
         for number in range(missing):
@@ -161,11 +159,15 @@ class Past:
                 "#EXT-X-GAP",
                 f"{gap.msn}.{self.ending}",
             ]
-            media[f"{gap.msn}.{self.ending}"] = _NOTHING[self.ending]
+            media[f"{gap.msn}.{self.ending}"] = NOTHING[self.ending]
             self.blocks.append(gap)
         return media, joined
 
-    def _end(self, block: Block, media: dict[str, bytes], joined: dict[str, list[str]]) -> None:
+    def end_open(self, media: dict[str, bytes], joined: dict[str, list[str]]) -> None:
+        """Ends the open segment, if there is one, with the parts that it has; adds what the edge must have for it."""
+        block, self.open = self.open, None
+        if block is None:
+            return
         name = f"{block.msn}.{self.ending}"
         parts = [part for part, _, gap in block.parts if not gap]
         block.duration_s = block.length_s
@@ -174,7 +176,7 @@ class Past:
             joined[name] = parts
         else:
             block.lines.append("#EXT-X-GAP")
-            media[name] = _NOTHING[self.ending]
+            media[name] = NOTHING[self.ending]
         block.lines.append(name)
         self.blocks.append(block)
 
@@ -257,7 +259,7 @@ class Continuation:
         return [one for one in text.blocks if one.msn >= self._first]
 
     def _is_own(self, name: str) -> bool:
-        number = _number(name)
+        number = number_of(name)
         return number is None or number >= self._first
 
     def _expire(self, rendition: str, past: Past, end_s: float) -> list[str]:
@@ -265,11 +267,11 @@ class Continuation:
         leaving = self._leaving[rendition]
         leaving += [(one.end_s, one.msn) for one in past.expire(end_s, self._window_s)]
         names: list[str] = []
-        while leaving and end_s - leaving[0][0] > self._window_s + _KEEP_S:
+        while leaving and end_s - leaving[0][0] > self._window_s + KEEP_S:
             _, msn = leaving.popleft()
             kept: list[str] = []
             for name in self._names[rendition]:
-                number = _number(name)
+                number = number_of(name)
                 (kept if number is None or number > msn else names).append(name)
             self._names[rendition] = kept
         return names
@@ -295,7 +297,7 @@ class Continuation:
         if text.open:
             rows.append((text.open.init, text.open.lines))
         head = self._head(past, text, self._begin(past, text))
-        return _joined(head, rows, text.tail + self._missing_reports(rendition, text.tail))
+        return joined_lines(head, rows, text.tail + self._missing_reports(rendition, text.tail))
 
     def _missing_reports(self, rendition: str, tail: list[str]) -> list[str]:
         """Where the renditions stand that the packager has made nothing of yet."""
@@ -319,7 +321,7 @@ class Continuation:
         rows = [(one.init, one.lines) for one in text.blocks]
         if text.open:
             rows.append((text.open.init, text.open.lines))
-        return _joined(head, rows, text.tail + self._missing_reports(rendition, text.tail))
+        return joined_lines(head, rows, text.tail + self._missing_reports(rendition, text.tail))
 
     def _merged_plain(self, past: Past, plain: bytes) -> bytes:
         text = read(plain)
@@ -329,7 +331,7 @@ class Continuation:
         own = self._own(text)
         head = self._head(past, text, (blocks + own)[0].msn)
         rows = [(one.init, one.without_parts()) for one in blocks] + [(one.init, one.lines) for one in own]
-        return _joined(head, rows, text.tail)
+        return joined_lines(head, rows, text.tail)
 
 
 def following(replica: Replica, leader: str, start_ms: float, grid: Grid) -> int:
@@ -352,12 +354,13 @@ def _gap_parts(msn: int, length_s: float, grid: Grid, ending: str) -> list[str]:
     ]
 
 
-def _number(name: str) -> int | None:
+def number_of(name: str) -> int | None:
+    """Of the segment that a name belongs to; None for an init section."""
     match = _MSN_OF_NAME.fullmatch(name)
     return int(match[1]) if match else None
 
 
-def _joined(head: list[str], rows: Sequence[tuple[str, list[str]]], tail: list[str]) -> bytes:
+def joined_lines(head: list[str], rows: Sequence[tuple[str, list[str]]], tail: list[str]) -> bytes:
     """The playlist; EXT-X-MAP stands where the init section changes, behind a discontinuity."""
     lines = list(head)
     init = ""

@@ -8,6 +8,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 
+from common.log import log
 from hls.captions import Caption
 from hls.continuation import Continuation, following
 from hls.grid import Grid
@@ -15,14 +16,20 @@ from hls.packager import Packager
 from hls.replica import Replica
 from hls.sources import AccessUnit
 from hls.sync import WallClock
+from hls.vacancy import Vacancy
+
+_log = log("hls.twin")
 
 _ASK_EVERY_MS = 500
+_PATIENCE_MS = 1000
+"""So long after the twin's death a key frame is waited for before gaps are shown. Reloads are held for longer."""
 _KEPT_CAPTIONS = 8
 _SUBTITLES = re.compile(rb'#EXT-X-MEDIA:TYPE=SUBTITLES,[^\n]*LANGUAGE="([^"\n]+)"')
 
 
 class Standby:
-    """STANDING BY until `lead` -> WAITING for a key frame (of sound, any packet) -> `led` is the packager that has taken over."""
+    """STANDING BY until `lead` -> WAITING for a key frame (of sound, any packet), with a `Vacancy` when it does not come -> `led` is the
+    packager that has taken over."""
 
     def __init__(
         self,
@@ -45,6 +52,8 @@ class Standby:
         self._said: deque[tuple[Caption, float]] = deque(maxlen=_KEPT_CAPTIONS)
         self._leads = False
         self._asked_ms = float("-inf")
+        self._since_ms: float | None = None
+        self._vacancy: Vacancy | None = None
         self._mode: str | None = None
         self._wall = WallClock()
 
@@ -63,9 +72,11 @@ class Standby:
         """Asks for the key frame that is waited for."""
         if self.led is not None:
             self.led.tick(now_ms)
-        elif self._leads and now_ms - self._asked_ms >= _ASK_EVERY_MS:
-            self._asked_ms = now_ms
-            self._ask_key_frame()
+        elif self._leads:
+            if now_ms - self._asked_ms >= _ASK_EVERY_MS:
+                self._asked_ms = now_ms
+                self._ask_key_frame()
+            self._fill(now_ms)
 
     def caption(self, said: Caption, now_ms: float) -> None:
         """As of a packager. The newest are kept, for what is being said when the twin dies."""
@@ -84,6 +95,8 @@ class Standby:
         """Finishes the playlists, if they are ours."""
         if self.led is not None:
             self.led.end()
+        elif self._leads and self.replica.shows:
+            (self._vacancy or Vacancy(self.replica, self._grid, self._window_s)).end()
 
     def discard(self) -> None:
         """Takes the stream from the shelf."""
@@ -93,7 +106,17 @@ class Standby:
         """Counters of this broadcast."""
         if self.led is not None:
             return {"standby": "leads", **self.led.stats()}
-        return {"standby": "waits for a key frame" if self._leads else "reads along"}
+        waits = "shows gaps" if self._vacancy else "waits for a key frame"
+        return {"standby": waits if self._leads else "reads along"}
+
+    def _fill(self, now_ms: float) -> None:
+        """Nothing comes that could be gone on with: gap parts, so that the clock does not stop."""
+        self._since_ms = now_ms if self._since_ms is None else self._since_ms
+        if self._vacancy is None and self.replica.shows and now_ms - self._since_ms >= _PATIENCE_MS:
+            _log.warning("vacancy", stream=self.stream)
+            self._vacancy = Vacancy(self.replica, self._grid, self._window_s)
+        if self._vacancy is not None:
+            self._vacancy.tick(now_ms)
 
     def _begins(self, unit: AccessUnit) -> bool:
         """Whether a packager may begin with this: without pictures before, with anything."""

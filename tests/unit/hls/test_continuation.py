@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import m3u8
 import pytest
@@ -213,6 +214,79 @@ async def test_subtitles_go_on_with_what_is_being_said() -> None:
     )
     for name, data in known.items():
         assert twins.shelf.media[name] == data, f"{name} was made anew"
+
+
+async def test_when_the_source_dies_too_gap_parts_come_on_the_clock() -> None:
+    """For twelve seconds there is neither a leader nor a picture; then the source is back."""
+    twins = Twins()
+    twins.live.run(7.3)
+    await twins.hear()
+    names = ("v0", "a128", "a64")
+    before = {name: check(twins.shelf.last(name).live) for name in names}
+    known = dict(twins.shelf.media)
+    died = len(twins.shelf.shown)
+    twins.source.skip(12_000)
+    twins.go_on(12)
+    for name in names:
+        row = [one for one in twins.shelf.shown[died:] if one.rendition == name]
+        for one in row:
+            new = check(one.live)
+            old = [segment for segment in before[name].segments if segment.uri]
+            listed = [(s.uri, s.duration, s.gap_tag) for s in new.segments[: len(old)]]
+            assert listed == [(s.uri, s.duration, s.gap_tag) for s in old], "what was finished stays"
+            assert new.media_sequence == before[name].media_sequence
+            assert one.hint and one.hint in one.live and len(new.rendition_reports) == 2
+            assert one.plain is None or check(one.plain).segments
+        times = [one.at_ms for one in row]
+        # The first come at once, the others in time: a reload is held for a part, never until it is given up.
+        assert times[0] - twins.live.now_ms <= 1100
+        assert max(after - at for at, after in itertools.pairwise(times)) <= 340
+        assert len(row) >= 30
+        newest = [(one.msn, one.part) for one in row]
+        assert newest == sorted(set(newest)), "numbers only grow"
+    lists = [check(twins.shelf.last(name).live) for name in names]
+    rows = [[(s.uri, s.program_date_time) for s in one.segments if s.uri][-4:] for one in lists]
+    assert rows[0] == rows[1] == rows[2], "the same boundaries in all"
+    twins.live.now_ms += 12_000
+    twins.go_on(6, blind_s=0.1)
+    for name in names:
+        final = check(twins.shelf.last(name).live)
+        whole = [s for s in final.segments if s.uri]
+        assert not whole[-1].gap_tag and sum(bool(s.gap_tag) for s in whole) >= 3 + 6
+        numbers = [int(s.uri.split(".")[0]) for s in whole]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        for segment in whole:
+            assert (name, segment.uri) in twins.shelf.media
+    for name, data in known.items():
+        assert twins.shelf.media[name] == data, f"{name} was made anew"
+
+
+async def test_the_end_is_said_when_nobody_makes_pictures_any_more() -> None:
+    twins = Twins()
+    twins.live.run(6)
+    await twins.hear()
+    twins.source.skip(5_000)
+    twins.go_on(5)
+    twins.standby.end()
+    for name in ("v0", "a128", "a64"):
+        last = twins.shelf.last(name)
+        assert last.ended and check(last.live).is_endlist and last.plain and "ENDLIST" in last.plain
+        assert "PRELOAD-HINT" not in last.live
+
+
+async def test_a_vacancy_of_minutes_takes_the_memory_of_its_window() -> None:
+    twins = Twins(window_s=10)
+    twins.live.run(6)
+    await twins.hear()
+    twins.source.skip(180_000)
+    twins.go_on(90)
+    after = len(twins.shelf.media)
+    twins.live.now_ms += 90_000
+    twins.go_on(80)
+    assert len(twins.shelf.media) <= after <= 3 * 60
+    final = check(twins.shelf.last("v0").live)
+    assert all(segment.gap_tag for segment in final.segments if segment.uri)
+    assert sum(segment.duration for segment in final.segments if segment.uri) < 13
 
 
 async def test_a_third_packager_reads_along_with_the_second() -> None:
