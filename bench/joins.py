@@ -33,7 +33,7 @@ SDP = {"Content-Type": "application/sdp"}
 # --- the server, a process of its own on core 0 -----------------------------------------------------
 
 
-async def serve(profile: str) -> None:
+async def serve(profile: str, silent: bool) -> None:
     """The stream behind the real WHEP handlers, until stdin closes; prints its port."""
     from common.config import Media
     from common.http import Site, application
@@ -50,7 +50,7 @@ async def serve(profile: str) -> None:
     await site.start()
     print(json.dumps({"port": site.port}), flush=True)
 
-    feeding = asyncio.create_task(feed(worker.sfu, film()))
+    feeding = asyncio.create_task(asyncio.Event().wait() if silent else feed(worker.sfu, film()))
     closed = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), closed.set)
     profiler = cProfile.Profile() if profile else None
@@ -156,9 +156,10 @@ def main() -> None:
     parser.add_argument("--watching", type=int, default=100)
     parser.add_argument("--profile", default="", help="write the server's cProfile there")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--silent", action="store_true", help=argparse.SUPPRESS)
     told = parser.parse_args()
     if told.serve:
-        asyncio.run(serve(told.profile))
+        asyncio.run(serve(told.profile, told.silent))
         return
     os.sched_setaffinity(0, {min(1, (os.cpu_count() or 1) - 1)})
     asyncio.run(measure(told.rate, told.seconds, told.watching, told.profile))

@@ -209,25 +209,32 @@ pub(crate) fn ingest_data(data: &[u8]) {
 mod tests {
     use super::*;
 
-    /// Fragments of one byte each of a message without a beginning: much to keep, little to count.
-    fn fragments<S: Side>(session: Session<S>) {
+    /// Fragments of so many bytes each of a message without a beginning: much to keep, little to count.
+    fn fragments<S: Side>(session: Session<S>, bytes: &[u8]) {
         let mut talk = Talk::begin(session);
         talk.association.data(0, 0, 1, 0, Ppid::Binary as u8, b"lost");
         let mut most = 0;
         for _ in 0..4_000 {
+            let count = 900 / (bytes.len() + 19);
             let chunks: Vec<u8> =
-                (0..45).flat_map(|_| talk.association.data(0, 0, 1, 0, Ppid::Binary as u8, b"x")).collect();
+                (0..count).flat_map(|_| talk.association.data(0, 0, 1, 0, Ppid::Binary as u8, bytes)).collect();
             talk.give(&talk.association.packet(&chunks));
             talk.session.now += Duration::from_millis(3);
             talk.exchange();
             most = most.max(talk.held);
         }
-        println!("fragments of one byte: {most} bytes more are held");
+        println!("fragments of {} bytes: {most} bytes more are held", bytes.len());
     }
 
     #[test]
     fn fragments_of_a_byte_fill_no_memory() {
-        fragments(Watching::session());
-        fragments(Publishing::session());
+        fragments(Watching::session(), b"x");
+        fragments(Publishing::session(), b"x");
+    }
+
+    #[test]
+    fn fragments_that_count_as_whole_ones_fill_no_memory() {
+        fragments(Watching::session(), &[b'x'; 256]);
+        fragments(Publishing::session(), &[b'x'; 256]);
     }
 }

@@ -338,7 +338,7 @@ fn add_streams(worker: &WorkerStats, now: Instant, streams: &mut BTreeMap<String
     }
     let mut rtts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut losses: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
-    for session in &worker.sessions {
+    for session in worker.sessions.iter() {
         let Some(stream) = streams.get_mut(&*session.stream) else { continue };
         let figures = &session.subscriber;
         stream.egress_bps += figures.bitrate_bps;

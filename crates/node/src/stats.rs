@@ -127,8 +127,8 @@ pub struct WorkerStats {
     pub streams: Vec<StreamStats>,
     /// Sessions that bring media in, now.
     pub sources: Vec<SourceStats>,
-    /// Sessions that take media out, now.
-    pub sessions: Vec<SessionStats>,
+    /// Sessions that take media out; of many as they were up to 200 ms before the rest.
+    pub sessions: Arc<[SessionStats]>,
 }
 
 /// A stream as one worker sees it.

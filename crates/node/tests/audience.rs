@@ -63,3 +63,22 @@ fn sound_goes_first_and_nobody_is_passed_over() {
     });
     node.shutdown();
 }
+
+#[test]
+fn of_many_sessions_each_is_in_the_figures_soon_after_the_last_has_come() {
+    const MANY: usize = 150;
+    let node = start(1);
+    node.open(STREAM, StreamDescription::h264_opus(true, true)).unwrap();
+    inject(&node, STREAM, 0, PICTURE_BYTES);
+    let swarm = Swarm::new().unwrap();
+    let joined: Vec<_> = (0..MANY).map(|_| join(&node, &swarm)).collect();
+    let listed = || node.stats()[0].sessions.len();
+    feed_until(|_| listed() == MANY);
+    // after the last of these nothing else makes the worker look again
+    for (viewer, session) in &joined[..MANY / 3] {
+        swarm.remove(*viewer);
+        assert!(node.close(session).unwrap());
+    }
+    feed_until(|_| listed() == MANY - MANY / 3);
+    assert_eq!(node.stats()[0].subscribers, MANY - MANY / 3);
+}

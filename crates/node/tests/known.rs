@@ -18,7 +18,7 @@ fn live(subscriber: SubscriberConfig) -> Node {
 }
 
 fn rejected(node: &Node) -> u64 {
-    node.stats().iter().flat_map(|worker| &worker.sessions).map(|session| session.subscriber.rejected).sum()
+    node.stats().iter().flat_map(|worker| worker.sessions.iter()).map(|session| session.subscriber.rejected).sum()
 }
 
 fn is_dtls(datagram: &[u8]) -> bool {

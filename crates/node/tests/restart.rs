@@ -43,7 +43,7 @@ fn a_viewer_that_moves_again_and_again_keeps_its_session_and_its_media() {
         viewer.turn();
         still.turn();
         let stats = node.stats();
-        let mut sessions = stats.iter().flat_map(|worker| &worker.sessions);
+        let mut sessions = stats.iter().flat_map(|worker| worker.sessions.iter());
         let one = sessions.find(|one| *one.session == *session).unwrap();
         one.subscriber.remote.is_some_and(|peer| peer.address.ip() == home(MOVES))
     });

@@ -268,44 +268,31 @@ impl Media {
 
     /// Payload types with an `a=rtpmap`, in the order of the m= line, each with its retransmission type; `rtx` itself is left out.
     pub fn codecs(&self) -> Vec<Codec> {
+        let explained = Explained::of(self);
         let mut codecs: Vec<Codec> = Vec::new();
         let mut repairs: Vec<(u8, u8)> = Vec::new();
-        for format in &self.formats {
-            let Some(codec) = self.codec(format) else { continue };
-            if codec.name.eq_ignore_ascii_case("rtx") {
-                let apt = codec.parameter("apt").and_then(|apt| apt.parse().ok());
-                repairs.extend(apt.map(|apt| (apt, codec.payload_type)));
+        for payload_type in self.formats.iter().filter_map(|format| payload_type(format)) {
+            let Some((name, clock_rate, channels)) = explained.map(payload_type) else { continue };
+            let parameters = explained.parameters[usize::from(payload_type)].unwrap_or_default();
+            if name.eq_ignore_ascii_case("rtx") {
+                let apt = parameter(parameters, "apt").and_then(|apt| apt.parse().ok());
+                repairs.extend(apt.map(|apt| (apt, payload_type)));
             } else {
-                codecs.push(codec);
+                codecs.push(Codec {
+                    payload_type,
+                    name: name.to_string(),
+                    clock_rate,
+                    channels,
+                    parameters: parameters.trim().to_string(),
+                    feedback: explained.feedback(payload_type).map(str::to_string).collect(),
+                    rtx: None,
+                });
             }
         }
         for codec in &mut codecs {
             codec.rtx = repairs.iter().find(|(apt, _)| *apt == codec.payload_type).map(|(_, rtx)| *rtx);
         }
         codecs
-    }
-
-    fn codec(&self, format: &str) -> Option<Codec> {
-        let payload_type: u8 = format.parse().ok().filter(|number| *number < 128)?;
-        let value_of = |name: &'static str| {
-            self.attributes(name)
-                .find_map(|value| value.split_once(' ').filter(|(number, _)| *number == format))
-                .map(|(_, rest)| rest)
-        };
-        let mut map = value_of("rtpmap")?.trim().split('/');
-        let feedback = self.attributes("rtcp-fb").filter_map(|value| value.split_once(' '));
-        Some(Codec {
-            payload_type,
-            name: map.next()?.to_string(),
-            clock_rate: map.next()?.parse().ok()?,
-            channels: map.next().and_then(|channels| channels.parse().ok()),
-            parameters: value_of("fmtp").unwrap_or("").trim().to_string(),
-            feedback: feedback
-                .filter(|(number, _)| *number == format || *number == "*")
-                .map(|(_, kind)| kind.trim().to_string())
-                .collect(),
-            rtx: None,
-        })
     }
 
     /// Header extension of that URI: its id, if it can be written in one-byte form and we may send it.
@@ -315,6 +302,60 @@ impl Media {
             let id = words.next()?.split('/').next()?.parse().ok()?;
             (words.next()? == uri && (1..15).contains(&id)).then_some(id)
         })
+    }
+}
+
+/// What the attributes of a section say of each payload type, taken out in one look: a browser's offer has 40 types and 200
+/// attributes.
+struct Explained<'a> {
+    maps: [Option<&'a str>; PAYLOAD_TYPES],
+    parameters: [Option<&'a str>; PAYLOAD_TYPES],
+    /// Of a payload type, or of all.
+    feedback: Vec<(Option<u8>, &'a str)>,
+}
+
+const PAYLOAD_TYPES: usize = 128;
+
+fn payload_type(format: &str) -> Option<u8> {
+    format.parse().ok().filter(|number| usize::from(*number) < PAYLOAD_TYPES)
+}
+
+impl<'a> Explained<'a> {
+    fn of(media: &'a Media) -> Explained<'a> {
+        let (maps, parameters) = ([None; PAYLOAD_TYPES], [None; PAYLOAD_TYPES]);
+        let mut explained = Explained { maps, parameters, feedback: Vec::new() };
+        for (name, value) in &media.attributes {
+            let table = match name.as_str() {
+                "rtpmap" => &mut explained.maps,
+                "fmtp" => &mut explained.parameters,
+                "rtcp-fb" => {
+                    let Some((format, kind)) = value.split_once(' ') else { continue };
+                    match payload_type(format) {
+                        None if format != "*" => {}
+                        number => explained.feedback.push((number, kind.trim())),
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Some((format, rest)) = value.split_once(' ')
+                && let Some(number) = payload_type(format)
+            {
+                table[usize::from(number)].get_or_insert(rest); // the first one counts
+            }
+        }
+        explained
+    }
+
+    /// Name, clock rate and channels.
+    fn map(&self, payload_type: u8) -> Option<(&'a str, u32, Option<u8>)> {
+        let mut map = self.maps[usize::from(payload_type)]?.trim().split('/');
+        Some((map.next()?, map.next()?.parse().ok()?, map.next().and_then(|channels| channels.parse().ok())))
+    }
+
+    fn feedback(&self, payload_type: u8) -> impl Iterator<Item = &'a str> {
+        let of = move |number: Option<u8>| number.is_none_or(|number| number == payload_type);
+        self.feedback.iter().filter(move |(number, _)| of(*number)).map(|(_, kind)| *kind)
     }
 }
 

@@ -45,6 +45,7 @@ use crate::timers::Timers;
 use crate::train::Sender;
 use crate::unused::Unused;
 
+use figures::Listing;
 use laps::PORTION;
 
 /// Subscribers whose datagrams go out together: about 16 trains a system call, and the outbox stays in the L2 cache.
@@ -128,6 +129,7 @@ pub(crate) struct Worker {
     /// Streams whose pictures not all subscribers have yet.
     laps: VecDeque<StreamName>,
     stats: WorkerStats,
+    listing: Listing,
     /// A stream or session came or went since the last snapshot.
     changed: bool,
     /// Streams whose layers are others than before: told once a snapshot shows them.
@@ -185,6 +187,7 @@ impl Worker {
             arrived: Vec::new(),
             laps: VecDeque::new(),
             stats: WorkerStats { index, ..WorkerStats::default() },
+            listing: Listing::new(Instant::now()),
             changed: false,
             layers_changed: Vec::new(),
             stopping: false,
@@ -252,8 +255,8 @@ impl Worker {
                 }
             }
             if snapshot.is_some_and(|due| end >= due) {
-                (snapshot, snapped, self.changed) = (None, end, false);
-                self.post_snapshot(end);
+                (snapped, self.changed) = (end, false);
+                snapshot = self.post_snapshot(end);
             }
         }
         self.close_all(Instant::now());

@@ -10,7 +10,7 @@ const DATA: (u8, usize) = (0, 16);
 const I_DATA: (u8, usize) = (64, 20);
 
 /// How many small pieces an SCTP packet holds.
-pub(super) fn count(packet: &[u8]) -> u32 {
+pub(crate) fn count(packet: &[u8]) -> u32 {
     let mut count = 0;
     let mut rest = packet.get(HEADER_BYTES..).unwrap_or_default();
     while let [kind, _, high, low, ..] = *rest {

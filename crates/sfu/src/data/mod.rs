@@ -13,13 +13,13 @@ use std::sync::Arc;
 
 mod books;
 mod channels;
-mod crumbs;
+pub(crate) mod crumbs;
 mod dcep;
 mod meter;
 
 pub(crate) use books::Books;
 pub(crate) use channels::{Channels, PORT};
-use meter::Meter;
+pub(crate) use meter::Meter;
 
 /// Longest label of a channel, bytes.
 pub(crate) const MOST_LABEL_BYTES: usize = 64;

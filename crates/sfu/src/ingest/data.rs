@@ -1,17 +1,24 @@
 //! Data channels of a session that comes in: `str0m` speaks SCTP, this keeps its channels by label and within the limits.
+use std::sync::Arc;
 use std::time::Instant;
 
 use str0m::Rtc;
 use str0m::channel::{ChannelData, ChannelId, Reliability};
 
 use crate::data::{Books, DataClose, DataEvent, DataLimits, DataSent, DataStats, MOST_LABEL_BYTES};
+use crate::handshake::Inlet;
 
-/// The channels of one session; empty until the peer or we open one.
-pub(super) struct Channels(Books<ChannelId>);
+/// The channels of one session; empty until the peer or we open one. What comes for them has passed the inlet.
+pub(super) struct Channels(Books<ChannelId>, Option<Arc<Inlet>>);
 
 impl Channels {
-    pub(super) fn new(now: Instant, limits: DataLimits) -> Channels {
-        Channels(Books::new(now, limits))
+    pub(super) fn new(now: Instant, limits: DataLimits, inlet: Option<Arc<Inlet>>) -> Channels {
+        Channels(Books::new(now, limits), inlet)
+    }
+
+    /// Something is about to come.
+    pub(super) fn set_now(&self, now: Instant) {
+        self.1.iter().for_each(|inlet| inlet.set_now(now));
     }
 
     pub(super) fn poll_event(&mut self) -> Option<DataEvent> {
@@ -19,11 +26,14 @@ impl Channels {
     }
 
     pub(super) fn stats(&self) -> DataStats {
-        self.0.stats()
+        let mut stats = self.0.stats();
+        stats.dropped_datagrams += self.1.as_ref().map_or(0, |inlet| inlet.dropped());
+        stats
     }
 
     /// A channel is open.
     pub(super) fn opened(&mut self, rtc: &mut Rtc, id: ChannelId, label: String) {
+        self.1.iter().for_each(|inlet| inlet.forgive()); // the message that opened it
         if self.0.ids().count() >= self.0.limits.channels {
             return self.close(rtc, id, DataClose::TooMany);
         }
@@ -41,6 +51,7 @@ impl Channels {
 
     /// A message came; one on a channel that we have closed is too late.
     pub(super) fn received(&mut self, now: Instant, rtc: &mut Rtc, data: ChannelData) {
+        self.1.iter().for_each(|inlet| inlet.forgive());
         if self.0.has(data.id)
             && let Err(why) = self.0.take(now, data.id, !data.binary, data.data)
         {

@@ -20,7 +20,7 @@ use crate::clock::{NtpTime, WallClock};
 use crate::data::{DataEvent, DataLimits, DataSent, DataStats};
 use crate::entropy::{Credentials, Entropy};
 use crate::error::SfuError;
-use crate::handshake::patient_crypto;
+use crate::handshake::{Inlet, patient_crypto};
 use crate::identity::Identity;
 use crate::keyframe::KeyFrameGate;
 use crate::outbox::{DatagramKind, Outbox, Peer, Protocol};
@@ -261,6 +261,7 @@ impl Ingest {
             }
         }
         let mut rtc = config.build(now);
+        let inlet = Inlet::take(); // its own: building has just made it
         // a pull connects two nodes: neither would open a TCP connection
         for candidate in local_candidates(&addresses).filter(|candidate| !pulls || candidate.tcptype().is_none()) {
             rtc.add_local_candidate(candidate);
@@ -296,7 +297,7 @@ impl Ingest {
             events: VecDeque::new(),
             stats: IngestStats::default(),
             figures: HashMap::new(),
-            data: Channels::new(now, limits),
+            data: Channels::new(now, limits, inlet),
             transport_numbers: TransportNumbers::default(),
         }
     }
@@ -359,6 +360,9 @@ impl Ingest {
         if DatagramKind::of(datagram) == DatagramKind::Srtp && !self.transport_numbers.admits(datagram) {
             self.stats.rejected += 1;
             return;
+        }
+        if DatagramKind::of(datagram) == DatagramKind::Dtls {
+            self.data.set_now(now);
         }
         if self.rtc.handle_input(input).is_err() {
             self.stats.rejected += 1;
