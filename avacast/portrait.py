@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 
@@ -17,6 +16,7 @@ def run_from_photo(
     """Makes the package. The exit status: 0 made, 1 it cannot be made here, 2 the photo or the options are wrong."""
     try:
         from origin.packages.package import PackageError, read
+        from origin.portrait.kept import plain
         from origin.portrait.photo import PhotoError, portrait_of
         from origin.portrait.portrait import open_portrait, write
     except ImportError as error:
@@ -43,8 +43,3 @@ def run_from_photo(
         soft_wrap=True,
     )
     return DONE
-
-
-def plain(stem: str) -> str:
-    """A file's name as the name of an avatar."""
-    return re.sub(r"[^\w .()'+&-]+", " ", stem).strip()[:64] or "portrait"

@@ -25,9 +25,10 @@ BESIDE: Final = 0.06
 """How far the eye's part of the picture reaches beyond it, in its widths."""
 MEET: Final = 0.82
 """Where lids meet, from the upper (0) to the lower one (1)."""
-OUT_ABOVE: Final = 0.012
-OUT_BELOW: Final = 0.045
-"""How far the lids' edges are moved out of the opening, in its widths."""
+OUT_ABOVE: Final = 0.015
+OUT_BELOW: Final = 0.050
+OUT_BESIDE: Final = 0.09
+"""How far the lids' edges and the corners are moved out of the opening, in its widths."""
 RIM: Final = 1.10
 """The iris with its soft rim, in radii."""
 
@@ -63,19 +64,20 @@ def prepare(texture: Floats, mesh: Points, iris: Floats, side: int) -> Eye:
     """The eye `side` (0: at the picture's left) of a texture in which landmarks and iris (5, 2) are given."""
     lids = mesh[list(top.UPPER_LIDS[side]), :2], mesh[list(top.LOWER_LIDS[side]), :2]
     a, b = lids[0][0], lids[0][-1]
+    a, b = a - OUT_BESIDE * (b - a), b + OUT_BESIDE * (b - a)
     along = (b - a).astype(np.float32)
     axes = np.stack([along, np.array([-along[1], along[0]], np.float32)])
     inverse = np.linalg.inv(axes.astype(float))
 
     def curve(points: NDArray[np.float32]) -> Floats:
-        st = (points - a) @ inverse
+        st = (np.concatenate([[a], points, [b]]) - a) @ inverse
         order = np.argsort(st[:, 0])
         at = np.linspace(0, 1, CURVE)
         return np.asarray(np.interp(at, st[order, 0], st[order, 1]), np.float32)
 
     upper, lower = (smoothed(curve(lid)) for lid in lids)
     # landmarks lie a little inside of the opening; what is white must not stay below a lid that closes
-    bulge = np.sin(np.linspace(0, np.pi, CURVE)).astype(np.float32)
+    bulge = np.sqrt(np.sin(np.linspace(0, np.pi, CURVE)).clip(0)).astype(np.float32)
     lower = np.maximum(lower + OUT_BELOW * bulge, upper)
     upper = upper - OUT_ABOVE * bulge
     brow = np.minimum(curve(mesh[list(top.BROWS[side]), :2]) * 0.72, upper - 0.12).astype(np.float32)

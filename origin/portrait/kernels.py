@@ -169,6 +169,44 @@ def place(
 
 
 @wp.func
+def spread(f: float, k: float) -> float:
+    """From 0 to 1 as f does, k times as steep at both ends: what is between is spread."""
+    return f + (k - 1.0) * f * (1.0 - f) * (1.0 - 2.0 * f)
+
+
+@wp.func
+def upper_skin(brow: float, was: float, now: float, t: float) -> float:
+    """Where the skin at t above an eye was in the photo, when its lid's edge went from `was` to `now`.
+
+    Lashes move with the edge; skin between them and the brow is spread, most in the middle.
+    """
+    out = t
+    end = now - LASH
+    if t > end:
+        out = wp.min(t, now) - now + was
+    elif t > brow:
+        reach = was - LASH - brow
+        k = wp.clamp((end - brow) / wp.max(reach, 1.0e-4), 0.5, 2.6)
+        out = brow + reach * spread((t - brow) / wp.max(end - brow, 1.0e-4), k)
+    return out
+
+
+@wp.func
+def lower_skin(was: float, now: float, t: float) -> float:
+    """As upper_skin, below the eye."""
+    out = t
+    begin = now + 0.5 * LASH
+    bottom = was + 0.34
+    if t < begin:
+        out = wp.max(t, now) - now + was
+    elif t < bottom:
+        reach = bottom - was - 0.5 * LASH
+        k = wp.clamp((bottom - begin) / wp.max(reach, 1.0e-4), 0.5, 2.6)
+        out = bottom - reach * spread((bottom - t) / wp.max(bottom - begin, 1.0e-4), k)
+    return out
+
+
+@wp.func
 def eye_colour(
     e: EyeView,
     upper_now: wp.array(dtype=float),
@@ -186,36 +224,19 @@ def eye_colour(
     u1 = curve(upper_now, s)
     l1 = curve(lower_now, s)
     soft = 0.7 / e.wide
-    skin_t = float(t)
     inside = wp.clamp((t - u1) / soft + 0.5, 0.0, 1.0) * wp.clamp((l1 - t) / soft + 0.5, 0.0, 1.0)
     if l1 - u1 < 0.012:
         inside = 0.0
-    middle = (u1 + l1) * 0.5
-    if t < middle:
-        # lashes move with the edge; skin between them and the brow is spread, most in the middle
-        top = curve(e.brow, s)
-        end = u1 - LASH
-        was = u0 - LASH
-        if t > end:
-            skin_t = wp.min(t, u1) - u1 + u0
-        elif t > top:
-            f = (t - top) / wp.max(end - top, 1.0e-4)
-            k = wp.clamp((end - top) / wp.max(was - top, 1.0e-4), 0.5, 2.6)
-            skin_t = top + (was - top) * (f + (k - 1.0) * f * (1.0 - f) * (1.0 - 2.0 * f))
-    else:
-        bottom = l0 + 0.34
-        begin = l1 + 0.5 * LASH
-        was = l0 + 0.5 * LASH
-        if t < begin:
-            skin_t = wp.max(t, l1) - l1 + l0
-        elif t < bottom:
-            f = (bottom - t) / wp.max(bottom - begin, 1.0e-4)
-            k = wp.clamp((bottom - begin) / wp.max(bottom - was, 1.0e-4), 0.5, 2.6)
-            skin_t = bottom - (bottom - was) * (f + (k - 1.0) * f * (1.0 - f) * (1.0 - 2.0 * f))
     colour = wp.vec3(0.0, 0.0, 0.0)
     if inside < 1.0:
-        q = p + e.down * (skin_t - t)
-        colour = texel(texture, q[0] - 0.5, q[1] - 0.5)
+        # where the lids meet both are seen in a pixel
+        below = wp.clamp((t - (u1 + l1) * 0.5) / soft + 0.5, 0.0, 1.0)
+        if below < 1.0:
+            q = p + e.down * (upper_skin(curve(e.brow, s), u0, u1, t) - t)
+            colour = texel(texture, q[0] - 0.5, q[1] - 0.5) * (1.0 - below)
+        if below > 0.0:
+            q = p + e.down * (lower_skin(l0, l1, t) - t)
+            colour = colour + texel(texture, q[0] - 0.5, q[1] - 0.5) * below
     if inside > 0.0:
         ball_t = wp.clamp(t, u0 + 0.02, wp.max(l0 - 0.02, u0 + 0.02))
         b = p + e.down * (ball_t - t) - e.corner
@@ -255,7 +276,7 @@ def mouth_colour(
     # the palate darkens to the back, which is seen in the middle of the opening
     colour = lit(m.cavity, 0.55 + 0.45 * wp.exp(-below_lip * 0.25))
     # the tongue lies behind the lower teeth; it rises towards them in front
-    ty = (y - (7.6 + jaw * 0.78 - tongue_up * (4.5 + jaw * 0.36))) / (7.4 + jaw * 0.10 + tongue_up * 2.0)
+    ty = (y - (6.6 + jaw * 0.72 - tongue_up * (4.5 + jaw * 0.36))) / (7.4 + jaw * 0.10 + tongue_up * 2.0)
     tx = x / 17.0
     r = tx * tx + ty * ty
     if r < 1.0:

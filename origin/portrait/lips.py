@@ -38,7 +38,7 @@ def refined(picture: Image.Image, mesh: Points) -> Points:
     down = np.array([-along[1], along[0]])
     out = mesh.copy()
     if open_share(mesh) >= SHUT:
-        for rows, way in ((top.UPPER_ROWS, -1.0), (top.LOWER_ROWS, 1.0)):
+        for rows, way in ((top.UPPER_ROWS, -1.0), (top.LOWER_ROWS, 1.5)):
             for column, point in enumerate(rows[3][1:-1], 1):
                 ease = min(1.0, column / 3, (10 - column) / 3)
                 out[point, :2] += down * (way * _OUT * width * ease)

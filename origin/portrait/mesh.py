@@ -31,7 +31,7 @@ _NECK: Final = (0.85, 0.62, 0.38, 0.18, 0.06, 0.00, 0.00)
 """And below it."""
 _SKIN: Final = (0.80, 0.52, 0.24, 0.08, 0.00, 0.00, 0.00)
 """How much of the outline's own motion, such as the jaw's, goes on into each ring."""
-UNIT_SCALE: Final = 0.88
+UNIT_SCALE: Final = 0.82
 """The people that the units come from have eyes that are closer together than most."""
 CALM_WIDE: Final = 0.72
 """Width between the mouth's inner corners, in interocular distances, above which a smile with teeth is taken back."""
@@ -148,7 +148,7 @@ class FaceMesh:
         """The face's points (468, 3) with its expression and the head at rest."""
         moved = (weights.astype(float) @ self._units).reshape(POINTS, 3)
         rounded = min(1.0, 1.2 * float(weights[UNIT["mouthFunnel"]] + weights[UNIT["mouthPucker"]]))
-        return np.asarray(self.rest[:POINTS] + moved + self._shut + rounded * self._rounding)
+        return _met(self.rest[:POINTS] + moved + self._shut + rounded * self._rounding)
 
     def posed(self, face: NDArray[np.float64], turn: Turn) -> NDArray[np.float64]:
         """All points (n, 2) in the picture, of a face as `expressed` gives it."""
@@ -183,6 +183,16 @@ def _surface() -> NDArray[np.int32]:
             (a, c, b) for a, b, c in filled
         ]  # both ways round: whatever lids and lips do, there is something
     return np.concatenate([np.array(strips, np.int32), triangles()])
+
+
+def _met(face: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The face (468, 3) with lips that press on each other where they would pass through; changed in place."""
+    upper, lower = (np.array([row[1:-1] for row in rows]) for rows in (top.UPPER_ROWS, top.LOWER_ROWS))
+    over = np.maximum(face[upper[3], 1] - face[lower[3], 1], 0.0) / 2
+    for depth, share in ((1, 0.3), (2, 0.6), (3, 1.0)):
+        face[upper[depth], 1] -= over * share
+        face[lower[depth], 1] += over * share
+    return face
 
 
 def _flattened(face: NDArray[np.float64], tall: float) -> NDArray[np.float64]:

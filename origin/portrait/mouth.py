@@ -20,8 +20,8 @@ Floats = NDArray[np.float32]
 HALF_WIDE: Final = 30.0
 HALF_TALL: Final = 15.0
 """What the pictures of teeth reach, from the middle of the row's edge, mm."""
-UPPER_EDGE: Final = 2.6
-LOWER_EDGE: Final = 0.6
+UPPER_EDGE: Final = 3.3
+LOWER_EDGE: Final = -0.3
 """Where the rows' edges are while the mouth is shut."""
 INTEROCULAR_MM: Final = 63.0
 _UPPER: Final = (8.6, 6.7, 7.8, 7.1, 6.8, 9.5)
@@ -58,9 +58,9 @@ def colours(texture: Floats, mesh: Points) -> tuple[Floats, ...]:
     lip = np.median(lips, 0)
     lip_luma = float(lip @ grey)
     gum = np.clip(0.62 * lip + 0.38 * np.array([0.62, 0.33, 0.32]) * lip_luma * 2.0, 0, 1)
-    tongue = np.clip(0.45 * lip + 0.55 * np.array([0.66, 0.36, 0.35]) * max(luma, 0.35) * 1.25, 0, 1)
-    cavity = np.array([0.17, 0.062, 0.055]) * (0.5 + luma)
-    seam = lip * np.array([0.42, 0.34, 0.34])
+    tongue = np.clip(0.45 * lip + 0.55 * np.array([0.66, 0.36, 0.35]) * max(luma, 0.35) * 1.42, 0, 1)
+    cavity = np.array([0.22, 0.085, 0.075]) * (0.5 + luma)
+    seam = lip * np.array([0.56, 0.46, 0.46])
     return tuple(np.asarray(c, np.float32) for c in (enamel, gum, tongue, cavity, seam))
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from avacast.portrait import WRONG, plain, run_from_photo
+from avacast.portrait import WRONG, run_from_photo
 from origin.avatar.background import Colour
 from origin.avatar.pose import Pose
 from origin.faces import Face, Moment
 from origin.packages.kinds import Wanted, kind_of, open_package
 from origin.packages.package import PackageError, read
+from origin.portrait.kept import is_photo, package_of, plain
+from origin.portrait.photo import PhotoError
 from origin.portrait.portrait import Portrait, open_portrait, write
 
 from .conftest import PHOTO
@@ -88,3 +90,18 @@ def test_the_command_makes_a_package_or_says_why_not(tmp_path: Path) -> None:
     assert run_from_photo(text, tmp_path / "b", console, name=None, license="private", credit="") == WRONG
     assert "text.jpg is no photo" in console.export_text() and not (tmp_path / "b").exists()
     assert plain("IMG#2024*(1)") == "IMG 2024 (1)" and plain("***") == "portrait"
+
+
+def test_a_package_made_on_the_way_is_kept(tmp_path: Path) -> None:
+    photo = tmp_path / "me.jpg"
+    photo.write_bytes(PHOTO.read_bytes())
+    folder = package_of(photo, tmp_path / "cache")
+    assert read(folder).name == "me" and open_portrait(read(folder)).mesh.shape == (468, 3)
+    made = (folder / "landmarks.f32").stat().st_mtime_ns
+    assert package_of(photo, tmp_path / "cache") == folder
+    assert (folder / "landmarks.f32").stat().st_mtime_ns == made
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
+    photo.write_text("another one")
+    with pytest.raises(PhotoError, match=r"me\.jpg is no photo"):
+        package_of(photo, tmp_path / "cache")
+    assert is_photo(Path("A.JPEG")) and is_photo(Path("a.webp")) and not is_photo(Path("ava"))

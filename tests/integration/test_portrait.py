@@ -1,0 +1,60 @@
+"""A portrait where avatars are: in a film made by the command, and live before a viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from origin.film import Order, Text, make
+from origin.portrait.kept import package_of
+from origin.portrait.photo import portrait_of
+from origin.portrait.portrait import write
+from tests.harness.lone_origin import DEMO, running_origin, until
+from tests.harness.peers import Viewer
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+PHOTO = Path(__file__).parents[1] / "data" / "portrait" / "astronaut.jpg"
+MOUTH = (slice(250, 330), slice(370, 480))
+"""Where hers is at 854x480."""
+
+
+def pictures(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as film:
+        return [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
+
+
+def test_a_film_of_a_photo_moves_the_lips_and_leaves_the_room_alone(tmp_path: Path) -> None:
+    order = Order(Text("Papa.", "piper"), package=package_of(PHOTO, tmp_path / "cache"), start_frames=5)
+    made = make(order, tmp_path / "film.mp4")
+    seen = pictures(tmp_path / "film.mp4")
+    assert len(seen) == made.frames >= 25
+    change = np.abs(np.diff(np.stack(seen).astype(int), axis=0)).max(0)
+    assert change[MOUTH].max() > 80
+    assert np.percentile(change[:, :120], 99) < 12  # only the encoder's noise
+
+
+async def test_a_portrait_speaks_to_a_viewer(tmp_path: Path) -> None:
+    write(portrait_of(PHOTO, "eileen"), tmp_path / "avatars" / "eileen")
+    async with running_origin(tmp_path) as running:
+        assert await running.direct(DEMO | {"avatar": "eileen", "persona": None}) == 204
+
+        async def takes_lines() -> bool:
+            return (await running.line("interrupt", "-"))[0] == 202
+
+        await until(takes_lines, 90)
+        async with Viewer(running.http, f"{running.base}/whep/demo") as viewer:
+            seen: list[NDArray[np.uint8]] = []
+            assert (await running.line("say", "Papa and mama are far away, and so am I."))[0] == 202
+            spread = 0.0
+            while spread < 8.0:  # the mouth opens and closes, or the test's time is over
+                frame = await viewer.track("video").recv()
+                seen.append(frame.to_ndarray(format="gray"))
+                spread = float(np.ptp([picture[MOUTH].mean() for picture in seen]))
+            assert seen[0].shape == (480, 854)
+            room = np.abs(seen[-1][:, :120].astype(int) - seen[0][:, :120])
+            assert np.percentile(room, 95) < 16
