@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from avacast import __version__
+from avacast.avatars import avatar_app
 from avacast.options import (
     Data,
     HttpPort,
@@ -270,6 +271,7 @@ def hls(
 app.command()(tts)
 app.command()(asr)
 app.add_typer(speech_app, name="speech")
+app.add_typer(avatar_app, name="avatar")
 
 
 @app.command()
@@ -371,6 +373,12 @@ def render(
         ),
     ] = None,
     person: Annotated[str, typer.Option(help="ava, ben, luma, mei or omar.")] = "ava",
+    avatar: Annotated[
+        str | None,
+        typer.Option(
+            help="Another face: the folder of an avatar package, or its name (avacast avatar list)."
+        ),
+    ] = None,
     voice: Annotated[
         str,
         typer.Option(
@@ -409,6 +417,7 @@ def render(
         seed,
         start_silence,
         threads,
+        avatar,
     )
     raise typer.Exit(run_render(wish, console))
 

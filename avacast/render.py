@@ -34,6 +34,7 @@ class Wish:
     seed: int
     start_s: float
     threads: int
+    avatar: str | None = None
 
 
 class WrongWish(Exception):
@@ -118,7 +119,21 @@ def _order(wish: Wish) -> Order:
         background,
         wish.seed,
         round(wish.start_s * _FRAME_RATE),
+        package=None if wish.avatar is None else _package(wish.avatar),
     )
+
+
+def _package(avatar: str) -> Path:
+    """The folder of the package that was asked for, by path or by name."""
+    from origin.packages.library import FOLDER, every, find
+    from origin.packages.package import SHEET
+
+    own = Path(".avacast") / FOLDER
+    folder = Path(avatar) if Path(avatar, SHEET).is_file() else find(avatar, own)
+    if folder is None:
+        names = ", ".join(name for name, _ in every(own)) or "none"
+        raise WrongWish(f"--avatar {avatar}: no folder with {SHEET}, nor a package's name; packages: {names}")
+    return folder
 
 
 def _voice(wish: Wish) -> str:

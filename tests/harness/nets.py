@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from origin.neural.contracts import CONTRACTS, Contract, Masking
+from origin.neural.contracts import CONTRACTS, Contract, Hearing, Masking
 from origin.neural.train.folder import film
 
 FRAMES = 12
@@ -48,7 +48,7 @@ def mouth(side: int) -> np.ndarray:
 
 
 def painter(path: Path, contract: Contract, side: int, *, batch: int | str = "n", scale: float = 0.5) -> Path:
-    """A net of the contract: its picture, darker at the mouth by `scale` x the mean of what it hears (0.4 + mean of mel / 10)."""
+    """A net of the contract: its picture, darker at the mouth by `scale` x the mean of what it hears; of mel, -4 is shut, 0 open."""
     image, audio, drawn = contract.image(side), contract.audio, contract.drawn(side)
     seen = {Masking.LOWER_HALF: (3, 6), Masking.LATENT: (4, 8)}.get(contract.masking, (0, 3))
     nodes = [
@@ -63,12 +63,13 @@ def painter(path: Path, contract: Contract, side: int, *, batch: int | str = "n"
         helper.make_node("Mul", ["seen", "light"], ["drawn"]),
     ]
     f = np.float32
+    mel = contract.hearing in (Hearing.MEL, Hearing.AVE)
     values = {
         "from": np.array([seen[0]], np.int64),
         "to": np.array([seen[1]], np.int64),
         "axis": np.array([1], np.int64),
-        "scale": f(scale),
-        "least": f(0.4 if len(audio) == 3 else 0.0),
+        "scale": f(0.25 if mel else scale),
+        "least": f(1.0 if mel else 0.4 if len(audio) == 3 else 0.0),
         "zero": f(0),
         "one": f(1),
         "one4": np.ones((1, 1, 1, 1), f),
