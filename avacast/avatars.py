@@ -1,4 +1,4 @@
-"""`avacast avatar`: the packages that there are, and whether one is sound."""
+"""`avacast avatar`: the packages that there are, whether one is sound, and one from a photo."""
 
 from __future__ import annotations
 
@@ -70,6 +70,21 @@ def check(
     """
     configure("warning")
     raise typer.Exit(run_check(folder, preview, size, trust, console))
+
+
+@avatar_app.command("from-photo")
+def avatar_from_photo(
+    photo: Annotated[Path, typer.Argument(help="One person from the front, .jpg, .png or .webp.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
+    name: Annotated[str | None, typer.Option(help="The avatar's name; the file's when not given.")] = None,
+    license: Annotated[str, typer.Option(help="What the photo may be used for, in a word.")] = "private",
+    credit: Annotated[str, typer.Option(help="Who is to be named for the photo.")] = "",
+) -> None:
+    """Make an avatar from one photo: it blinks, looks about, turns its head a little and speaks."""
+    configure("warning")
+    from avacast.portrait import run_from_photo
+
+    raise typer.Exit(run_from_photo(photo, out, console, name=name, license=license, credit=credit))
 
 
 def run_check(folder: Path, preview: Path | None, size: str, trust: bool, console: Console) -> int:

@@ -422,25 +422,6 @@ def render(
     raise typer.Exit(run_render(wish, console))
 
 
-avatar_app = typer.Typer(no_args_is_help=True, help="Avatars of your own.")
-app.add_typer(avatar_app, name="avatar")
-
-
-@avatar_app.command("from-photo")
-def avatar_from_photo(
-    photo: Annotated[Path, typer.Argument(help="One person from the front, .jpg, .png or .webp.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
-    name: Annotated[str | None, typer.Option(help="The avatar's name; the file's when not given.")] = None,
-    license: Annotated[str, typer.Option(help="What the photo may be used for, in a word.")] = "private",
-    credit: Annotated[str, typer.Option(help="Who is to be named for the photo.")] = "",
-) -> None:
-    """Make an avatar from one photo: it blinks, looks about, turns its head a little and speaks."""
-    configure("warning")
-    from avacast.portrait import run_from_photo
-
-    raise typer.Exit(run_from_photo(photo, out, console, name=name, license=license, credit=credit))
-
-
 @app.command("hls-check")
 def hls_check(
     url: Annotated[
