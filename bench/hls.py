@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,7 +38,7 @@ from hls.check import Recording
 from hls.grid import ERA_MS, tier
 from hls.packager import Packager
 from hls.shelf import EdgeShelf
-from tests.harness.live_source import LiveSource
+from tests.harness.live_source import LiveSource, Unit
 
 OBJECTS = {
     # name: path, bytes, goal of DESIGN.md section 10, MediaMTX there
@@ -164,6 +165,38 @@ def packaging(seconds: float = 30.0) -> None:
         f"{used:.1f}",
         "ms CPU a second",
         f"real time: {1000 / used:.0f}x",
+    )
+
+
+def many_packagers(streams: int = 10, seconds: float = 10.0) -> None:
+    """CPU of ten broadcasts of three sizes and stereo each, in virtual time: sources encoded first, then packaged to a real edge."""
+    start = float(ERA_MS + 30_000_000_000)
+    sizes = ((854, 480, 1_500_000), (640, 360, 700_000), (512, 180, 250_000))
+    units: list[Unit] = []
+    for layer, (width, height, bps) in enumerate(sizes):
+        source = LiveSource(start, width=width, height=height, bitrate_bps=bps, gop=48, audio=not layer)
+        units += [replace(unit, layer=layer) for unit in source.until(start + seconds * 1000)]
+    units.sort(key=lambda unit: unit.ntp_ms)
+    edge = Edge(threads=1)
+    shelf = EdgeShelf(edge)
+    packagers = [Packager(f"bench-{n}", tier(0.32), 60, shelf, lambda: None, start) for n in range(streams)]
+    ticked_ms = start
+    began = time.process_time()
+    for unit in units:
+        now_ms = unit.ntp_ms + 30
+        ticks = now_ms - ticked_ms >= 20  # as the feed does
+        ticked_ms = now_ms if ticks else ticked_ms
+        for packager in packagers:
+            packager.push(unit, now_ms)
+            if ticks:
+                packager.tick(now_ms)
+    used = (time.process_time() - began) / seconds
+    edge.stop()
+    line(
+        f"HLS packaging, {streams} broadcasts of three sizes, AAC twice",
+        f"{used:.2f}",
+        "cores",
+        f"goal 0.5: {0.5 / used:.2f}x",
     )
 
 
@@ -308,6 +341,7 @@ def main() -> None:
         rates(asked.seconds)
     if asked.only in (None, "package"):
         packaging()
+        many_packagers()
     if asked.only in (None, "reloads"):
         reloads()
     if asked.only in (None, "check"):

@@ -137,7 +137,7 @@ class Transcoder:
     @staticmethod
     def _planar(frame: av.AudioFrame) -> Pcm:
         raw = frame.to_ndarray()
-        samples: Pcm = raw.astype(np.float32)
+        samples: Pcm = raw.astype(np.float32, copy=False)  # ours already, unless the decoder gives integers
         if raw.dtype == np.int16:
             samples /= 32768
         if not frame.format.is_planar:
