@@ -1,6 +1,6 @@
 """Framing: which part of the photo a picture shows, and the photo at that size. A face is as large as the shipped people's.
 
-Where the photo has less beside the head than the picture is wide, a blurred enlargement of it fills the sides, softly joined.
+Where the photo has less beside the head than the picture is wide, its outermost columns go on to the sides, blurred and softly joined.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ FACE_WIDE_MOST: Final = 0.60
 EYES_AT: Final = 0.43
 """How far down the eyes are."""
 _SOFT: Final = 0.07
-_BLUR: Final = 0.02
+"""Of the picture's width, in which the photo goes over into its sides."""
+_STRIP: Final = 0.06
+"""Of the photo's width, that is taken as its edge."""
+_BLUR: Final = 0.04
+"""Of the picture's height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,7 @@ def framed(photo: Image.Image, view: Frame, scale: int = 1) -> Image.Image:
     shown = photo.resize((right - left, lower - upper), Image.Resampling.LANCZOS, inside)
     if shown.size == size:
         return shown
-    cover = max(size[0] / photo.width, size[1] / photo.height)
-    part = (size[0] / cover, size[1] / cover)
-    start = ((photo.width - part[0]) / 2, (photo.height - part[1]) / 2)
-    behind = photo.resize(size, Image.Resampling.BICUBIC, (*start, start[0] + part[0], start[1] + part[1]))
-    behind = behind.filter(ImageFilter.GaussianBlur(_BLUR * size[0]))
+    behind = _sides(shown, size, left, upper)
     soft = max(1, round(_SOFT * size[0]))
     x = np.arange(shown.width, dtype=np.float32)
     ramp = np.ones_like(x)
@@ -87,3 +87,17 @@ def framed(photo: Image.Image, view: Frame, scale: int = 1) -> Image.Image:
     mask = np.broadcast_to((eased * 255).astype(np.uint8), (shown.height, shown.width))
     behind.paste(shown, (left, upper), Image.fromarray(np.ascontiguousarray(mask)))
     return behind
+
+
+def _sides(shown: Image.Image, size: tuple[int, int], left: int, upper: int) -> Image.Image:
+    """A picture of that size, left and right of the middle as the edges of `shown` are, which lies at (left, upper) in it."""
+    strip = max(1, round(_STRIP * shown.width))
+    sides = Image.new("RGB", size)
+    for x, edge in ((0, 0), (size[0] // 2, shown.width - strip)):
+        column = shown.crop((edge, 0, edge + strip, shown.height)).resize(
+            (1, shown.height), Image.Resampling.BOX
+        )
+        whole = Image.new("RGB", (1, size[1]), column.getpixel((0, shown.height - 1)))
+        whole.paste(column, (0, upper))
+        sides.paste(whole.resize((size[0] - size[0] // 2, size[1])), (x, 0))
+    return sides.filter(ImageFilter.GaussianBlur(_BLUR * size[1]))

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from origin.avatar.articulation import SHAPES
 from origin.avatar.background import Behind
@@ -15,6 +16,7 @@ from origin.avatar.fullpicture import to_rgb
 from origin.avatar.pose import Pose
 from origin.portrait import topology as top
 from origin.portrait.landmarks import faces, locate
+from origin.portrait.photo import examined
 from origin.portrait.portrait import Portrait
 from origin.portrait.renderer import PortraitError, PortraitRenderer
 
@@ -50,7 +52,6 @@ def test_open_vowels_open_the_mouth_and_closures_shut_it(renderer: PortraitRende
 
 def test_a_landmark_net_sees_the_same_mouth_in_the_pictures(renderer: PortraitRenderer) -> None:
     """Measured in what was drawn, by a net that knows nothing of how."""
-    from PIL import Image
 
     def seen(name: str) -> float:
         picture = Image.fromarray(to_rgb(renderer.render(Pose(SHAPES[name]))))
@@ -181,3 +182,14 @@ def test_what_cannot_be_drawn_is_refused(portrait: Portrait) -> None:
         PortraitRenderer(portrait, 853, 480)
     with pytest.raises(PortraitError, match="keeps the background of its photo"):
         PortraitRenderer(portrait, background=Behind.NOTHING)
+
+
+def test_a_narrow_photo_goes_on_to_the_sides_as_its_edges_are(photo: Image.Image) -> None:
+    narrow = examined(photo.crop((110, 0, 350, 330)), "narrow.jpg", "narrow")
+    renderer = PortraitRenderer(narrow, 854, 480)
+    view, plate = renderer._ready().view, renderer._ready().plate[:480].astype(float)
+    left, right = round(-view.left / view.step), round((240 - view.left) / view.step)
+    assert left > 60 and right < 800  # there is something to fill
+    steps = np.abs(np.diff(plate, axis=1)).mean(0)
+    assert steps[left - 5 : left + 6].max() < 4 and steps[right - 5 : right + 6].max() < 4  # no edge
+    assert steps[: left - 10].max() < 1  # nothing that could be taken for something
