@@ -376,7 +376,7 @@ def render(
     avatar: Annotated[
         str | None,
         typer.Option(
-            help="Another face: the folder of an avatar package, or its name (avacast avatar list)."
+            help="Another face: a photo (.jpg, .png, .webp), the folder of an avatar package, or its name (avacast avatar list)."
         ),
     ] = None,
     voice: Annotated[

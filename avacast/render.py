@@ -124,15 +124,24 @@ def _order(wish: Wish) -> Order:
 
 
 def _package(avatar: str) -> Path:
-    """The folder of the package that was asked for, by path or by name."""
+    """The folder of the package that was asked for, by path, by name, or by a photo of which one is made."""
     from origin.packages.library import FOLDER, every, find
     from origin.packages.package import SHEET
+    from origin.portrait.kept import is_photo, package_of
+    from origin.portrait.photo import PhotoError
 
+    if is_photo(Path(avatar)):
+        try:
+            return package_of(Path(avatar))
+        except PhotoError as error:
+            raise WrongWish(f"--avatar: {error}") from None
     own = Path(".avacast") / FOLDER
     folder = Path(avatar) if Path(avatar, SHEET).is_file() else find(avatar, own)
     if folder is None:
         names = ", ".join(name for name, _ in every(own)) or "none"
-        raise WrongWish(f"--avatar {avatar}: no folder with {SHEET}, nor a package's name; packages: {names}")
+        raise WrongWish(
+            f"--avatar {avatar}: no photo, no folder with {SHEET}, nor a package's name; packages: {names}"
+        )
     return folder
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import warp as wp
 from numpy.typing import NDArray
+from typer.testing import CliRunner
 
-from origin.film import Order, Text, make
-from origin.portrait.kept import package_of
+from avacast.cli import app
 from origin.portrait.photo import portrait_of
 from origin.portrait.portrait import write
 from tests.harness.lone_origin import DEMO, running_origin, until
@@ -28,14 +29,27 @@ def pictures(path: Path) -> list[NDArray[np.uint8]]:
         return [frame.to_ndarray(format="gray") for frame in film.decode(video=0)]
 
 
-def test_a_film_of_a_photo_moves_the_lips_and_leaves_the_room_alone(tmp_path: Path) -> None:
-    order = Order(Text("Papa.", "piper"), package=package_of(PHOTO, tmp_path / "cache"), start_frames=5)
-    made = make(order, tmp_path / "film.mp4")
-    seen = pictures(tmp_path / "film.mp4")
-    assert len(seen) == made.frames >= 25
+def test_a_film_of_a_photo_moves_the_lips_and_leaves_the_room_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wp.init()  # its compiled kernels stay where they are
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    out = tmp_path / "film.mp4"
+    said = ["--text", "Papa, mama.", "--voice", "piper", "--start-silence", "0.2", "-o", str(out)]
+    done = CliRunner().invoke(app, ["render", "--avatar", str(PHOTO), *said])
+    assert done.exit_code == 0, done.output
+    seen = pictures(out)
+    assert 25 <= len(seen) < 100
     change = np.abs(np.diff(np.stack(seen).astype(int), axis=0)).max(0)
     assert change[MOUTH].max() > 80
     assert np.percentile(change[:, :120], 99) < 12  # only the encoder's noise
+
+
+def test_a_photo_that_cannot_be_used_is_told_by_the_command(tmp_path: Path) -> None:
+    (tmp_path / "me.png").write_text("no photo")
+    said = ["--text", "a", "--voice", "piper", "-o", str(tmp_path / "x.mp4")]
+    done = CliRunner().invoke(app, ["render", "--avatar", str(tmp_path / "me.png"), *said])
+    assert done.exit_code == 2 and "me.png is no photo that can be read" in " ".join(done.output.split())
 
 
 async def test_a_portrait_speaks_to_a_viewer(tmp_path: Path) -> None:
