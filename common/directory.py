@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.dialogue import MOST_KEPT, Said
+
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
@@ -83,6 +85,8 @@ class Broadcast(_Message):
     public: bool = False
     avatar: str | None = None
     persona: str | None = None
+    dialogue: list[Said] = Field(default_factory=list, max_length=MOST_KEPT)
+    """What was said with its avatar before this origin runs it; not told when it is live."""
     moderated: bool = False
     """Questions to its avatar wait until a host approves them."""
     speech: str | None = None

@@ -25,6 +25,7 @@ from orchestrator.api import (
     nodes,
     recordings,
     scaling,
+    sessions,
     stats,
     watching,
 )
@@ -32,11 +33,13 @@ from orchestrator.api.route import CONTEXT, Context, Route
 from orchestrator.broadcasts import Broadcasts
 from orchestrator.geo import Geo, parse_networks
 from orchestrator.hub import Hub
+from orchestrator.keeper import Keeper
 from orchestrator.limits import Limits
 from orchestrator.outreach import Outreach
 from orchestrator.scaling.autoscaler import Autoscaler
 from orchestrator.scaling.groups import Groups
 from orchestrator.scaling.pools import parse_pool
+from orchestrator.sessions import Sessions
 
 _log = log("orchestrator")
 
@@ -45,6 +48,7 @@ ROUTES: tuple[Route, ...] = (
     *watching.ROUTES,
     *avatar.ROUTES,
     *desk.ROUTES,
+    *sessions.ROUTES,
     *delivery.ROUTES,
     *stats.ROUTES,
     *events.ROUTES,
@@ -99,8 +103,15 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         await outreach.start()
         scaler.start(lambda: hub.nodes, lambda: hub.on_duty)
         opening.push_async_callback(scaler.close)
+        held = Sessions(database)
+        keeper = Keeper(hub, held, outreach)
+        hub.dialogue = held.dialogue
+        opening.push_async_callback(keeper.close)
+        await keeper.start()
         app = application("orchestrator", lambda: _facts(hub))
-        app[CONTEXT] = Context(config, hub, tokens, config.admin(), geo, outreach, limits, scaler, trusted)
+        app[CONTEXT] = Context(
+            config, hub, tokens, config.admin(), geo, outreach, limits, scaler, held, keeper, trusted
+        )
         docs.describe(app, ROUTES)
         app.on_shutdown.append(partial(_end_events, hub))
         for route in ROUTES:

@@ -8,10 +8,11 @@ packager comes or goes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from common import directory
+from common.dialogue import Said
 from common.directory import Role
 from orchestrator import delivery
 from orchestrator.broadcasts import Broadcast
@@ -32,6 +33,8 @@ class View:
     hls_url: Callable[[str], str | None]
     """Broadcast -> its multivariant playlist, None when nobody packages it."""
     play_url: Callable[[str], str | None]
+    dialogue: Callable[[str], Sequence[Said]] = lambda _name: ()
+    """Broadcast -> what was said in it, when it is a session."""
     hls_packagers: int = 1
     """How many packagers make HLS of a broadcast: 1, or 2."""
 
@@ -64,6 +67,8 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
     origin = view.origins.get(broadcast.id)
     state = view.deliveries.get(broadcast.id, delivery.State())
     own = origin is not None and origin.id == node.id
+    stream = node.stream(broadcast.id)
+    live = stream is not None and stream.live
     package, twin, first = False, None, True
     if role is Role.ORIGIN and not own:
         return None
@@ -80,6 +85,7 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
         public=broadcast.public,
         avatar=broadcast.avatar if own else None,
         persona=broadcast.persona if own else None,
+        dialogue=list(view.dialogue(broadcast.id)) if own and not live else [],
         moderated=broadcast.moderated,
         speech=directory.AVATAR_LANGUAGE if broadcast.avatar else None,
         upstreams=upstreams,

@@ -16,12 +16,13 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from common.auth import PathTokens
 from common.config import OrchestratorConfig, weights
+from common.dialogue import Said
 from common.directory import NodeReport, Role
 from common.errors import Conflict
 from common.ids import new_id
@@ -86,6 +87,8 @@ class Hub:
         )
         self.feed = Feed()
         self.hls_port = config.hls_port
+        self.dialogue: Callable[[str], Sequence[Said]] = lambda _name: ()
+        """What was said in a session, for the origin that is to go on with it."""
         self._path_tokens = PathTokens(config.secret())
         self.deliveries: dict[str, State] = {}
         self.audiences: dict[str, Audience] = {}
@@ -299,6 +302,7 @@ class Hub:
             viewers=lambda name: self.audience(name).total,
             hls_url=self.hls_url,
             play_url=self.play_url,
+            dialogue=self.dialogue,
             hls_packagers=self.config.hls_packagers,
         )
         return self._view

@@ -38,6 +38,7 @@ _PARAMETERS = {
     "name": "A file's name.",
     "role": "The role of a pool's nodes: origin, relay or packager.",
     "region": "The region of a pool.",
+    "session": "The id of a session.",
     "line": "The number of a line, from the desk.",
 }
 

@@ -17,6 +17,7 @@ from yarl import URL
 
 from common.auth import Audience, Tokens
 from common.desk import DeskOrder
+from common.dialogue import DialogueQuery, Dialogues
 from common.directory import Line
 from common.errors import Problem, Unavailable
 from common.http import read_up_to
@@ -37,6 +38,7 @@ _LINE_S = 5.0
 _RECORDINGS_S = 15.0
 """A packager may have to delete thousands of objects."""
 _LIST_BYTES = 4 << 20
+_DIALOGUES_BYTES = 64 << 20
 _TOKEN_S = 60.0
 _AT_ONCE = 64
 """Nodes that are spoken to at the same time."""
@@ -87,6 +89,21 @@ class Outreach:
                     return told if isinstance(told, dict) else {}
                 raise _refusal(answer.status, told, "the origin refused", "origin_failed")
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise Unavailable(
+                f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
+            ) from error
+
+    async def dialogues(self, node: Node, query: DialogueQuery) -> Dialogues:
+        """What was said on an origin since. Raises Unavailable."""
+        try:
+            body = query.model_dump_json().encode()
+            async with self._request(
+                "POST", node, "api/v1/node/dialogues", body=body, limit_s=_LINE_S
+            ) as answer:
+                if answer.status == 200:
+                    return Dialogues.model_validate_json(await read_up_to(answer.content, _DIALOGUES_BYTES))
+                raise Unavailable(f"the origin {node.id!r} answered {answer.status}", code="origin_failed")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(
                 f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
             ) from error

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from common.auth import Audience, Tokens, bearer
 from common.desk import DeskOrder
+from common.dialogue import DialogueQuery, Dialogues
 from common.directory import Line
 from common.errors import BadRequest
 from common.http import read_model
@@ -18,7 +19,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
     """`POST api/v1/node/say|ask|interrupt` with a Line; 202 with what became of it. `POST api/v1/node/desk[/approve|drop|play|stop]` with
-    a DeskOrder; 200 with the Desk."""
+    a DeskOrder; 200 with the Desk. `POST api/v1/node/dialogues` with a DialogueQuery; 200 with Dialogues."""
 
     def check(request: web.Request) -> None:
         tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
@@ -68,7 +69,14 @@ def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
     def stop(order: DeskOrder) -> None:
         avatars.avatar(order.broadcast).conversation.end_script()
 
+    async def dialogues(request: web.Request) -> web.Response:
+        check(request)
+        query = await read_model(request, DialogueQuery)
+        told = Dialogues(dialogues=avatars.dialogues(query.known))
+        return web.Response(body=told.model_dump_json().encode(), content_type="application/json")
+
     return [
+        web.post("/api/v1/node/dialogues", dialogues),
         web.post("/api/v1/node/say", say),
         web.post("/api/v1/node/ask", ask),
         web.post("/api/v1/node/interrupt", interrupt),

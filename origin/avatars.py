@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +20,7 @@ import numpy as np
 
 from common import metrics
 from common.config import OriginConfig
+from common.dialogue import Dialogue
 from common.directory import Broadcast, Directory
 from common.errors import NotFound, TooMany, Unavailable
 from common.log import log
@@ -213,6 +214,14 @@ class Avatars:
         with _queue_limit():
             self.avatar(broadcast).conversation.turns.drop(number)
 
+    def dialogues(self, known: Mapping[str, int]) -> dict[str, Dialogue]:
+        """What was said in these broadcasts, where its count is another one than is known."""
+        found = ((name, self._avatars.get(name), count) for name, count in known.items())
+        told = (
+            (name, one.conversation.turns.dialogue, count) for name, one, count in found if one is not None
+        )
+        return {name: dialogue for name, dialogue, count in told if dialogue.count != count}
+
     def interrupt(self, broadcast: str) -> str:
         """Silences the avatar; what was heard of its line. Raises NotFound, Unavailable."""
         return self.avatar(broadcast).conversation.interrupt()
@@ -320,9 +329,11 @@ class Avatars:
         )
         conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._booth)
         conversation.moderated = broadcast.moderated
+        conversation.turns.recall(broadcast.dialogue)
         stage.start()
         conversation.start()
-        self._avatars[name] = Avatar(broadcast, stage, conversation)
+        greeted_at = time.monotonic() if broadcast.dialogue else float("-inf")
+        self._avatars[name] = Avatar(broadcast, stage, conversation, greeted_at=greeted_at)
         self._tasks.append(asyncio.create_task(conversation.rehearse(), name=f"rehearsal {name}"))
         _log.info("avatar:live", broadcast=name, persona=persona.name, voice=voice.name)
 

@@ -69,7 +69,7 @@ def origin_of(at: Context, broadcast: Broadcast) -> Node:
     return origin
 
 
-async def _grant_ear(request: web.Request) -> web.Response:
+async def grant_ear(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
     limited = at.require_talk(request, broadcast)
@@ -115,6 +115,9 @@ def _forward(verb: str) -> Handler:
     return handler
 
 
+say, ask, interrupt = (_forward(verb) for verb in ("say", "ask", "interrupt"))
+"""Handlers."""
+
 _EAR_TOKEN_S = 300.0
 """An ear that was opened in time stays open for as long as its viewer stays."""
 
@@ -122,19 +125,19 @@ _PROBLEMS = ("no_avatar", "no_node", "origin_unreachable", "talk_limit")
 
 ROUTES = (
     Route(
-        "POST", f"{ONE}/say", _forward("say"), "The avatar says these words", TAG, Access.TALK,
+        "POST", f"{ONE}/say", say, "The avatar says these words", TAG, Access.TALK,
         body=Said, answer=Taken, status=202, problems=(*_PROBLEMS, "moderated"),
     ),
     Route(
-        "POST", f"{ONE}/ask", _forward("ask"), "The avatar answers, aloud", TAG, Access.TALK,
+        "POST", f"{ONE}/ask", ask, "The avatar answers, aloud", TAG, Access.TALK,
         body=Words, answer=Taken, status=202, problems=_PROBLEMS,
     ),
     Route(
-        "POST", f"{ONE}/interrupt", _forward("interrupt"), "The avatar stops talking", TAG, Access.TALK,
+        "POST", f"{ONE}/interrupt", interrupt, "The avatar stops talking", TAG, Access.TALK,
         answer=Taken, status=202, problems=(*_PROBLEMS, "moderated"),
     ),
     Route(
-        "POST", f"{ONE}/ears", _grant_ear, "Where a viewer's microphone goes, so that the avatar hears it", TAG, Access.TALK,
+        "POST", f"{ONE}/ears", grant_ear, "Where a viewer's microphone goes, so that the avatar hears it", TAG, Access.TALK,
         body=Speaker, answer=EarGrant, problems=("no_avatar", "no_node", "talk_limit"),
     ),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from orchestrator.api.route import Access, Route, context
 TAG = "Events"
 
 
-async def _broadcast(request: web.Request) -> web.StreamResponse:
+async def of_broadcast(request: web.Request) -> web.StreamResponse:
     at = context(request)
     broadcast = at.broadcast(request)
     at.require_watch(request, broadcast)
@@ -28,7 +28,7 @@ async def _all(request: web.Request) -> web.StreamResponse:
 
 ROUTES = (
     Route(
-        "GET", f"{ONE}/events", _broadcast, "What happens to a broadcast (server-sent events)", TAG, Access.WATCH,
+        "GET", f"{ONE}/events", of_broadcast, "What happens to a broadcast (server-sent events)", TAG, Access.WATCH,
         answer="text/event-stream",
     ),
     Route("GET", "/api/events", _all, "Everything that happens (server-sent events)", TAG, Access.ADMIN, answer="text/event-stream"),

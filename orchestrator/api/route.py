@@ -18,9 +18,11 @@ from common.urls import for_viewer, host_name, is_local
 from orchestrator.broadcasts import Broadcast
 from orchestrator.geo import Address, Geo, Network, Place, client_address
 from orchestrator.hub import Hub
+from orchestrator.keeper import Keeper
 from orchestrator.limits import Limits
 from orchestrator.outreach import Outreach
 from orchestrator.scaling.autoscaler import Autoscaler
+from orchestrator.sessions import Sessions
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -76,6 +78,8 @@ class Context:
     outreach: Outreach
     limits: Limits
     scaler: Autoscaler
+    sessions: Sessions
+    keeper: Keeper
     trusted: tuple[Network, ...]
 
     def address(self, request: web.Request) -> Address | None:

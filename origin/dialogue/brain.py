@@ -5,22 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Protocol
 
-
-class Speaker(StrEnum):
-    VISITOR = "user"
-    AVATAR = "assistant"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One thing said. An avatar's is what was heard of it, not what it wanted to say."""
-
-    speaker: Speaker
-    text: str
-    asker: str | None = None
+from common.dialogue import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +17,7 @@ class Question:
     text: str
     at: datetime
     asker: str | None = None
-    history: Sequence[Message] = field(default_factory=tuple)
+    history: Sequence[Said] = field(default_factory=tuple)
 
 
 class BrainError(Exception):

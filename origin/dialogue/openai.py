@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import aiohttp
 
+from common.dialogue import Speaker
 from common.http import read_up_to
-from origin.dialogue.brain import BrainError, Question, Speaker
+from origin.dialogue.brain import BrainError, Question
 from origin.dialogue.persona import Persona
 
 _HISTORY: Final = 16

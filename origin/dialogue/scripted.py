@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from common.dialogue import Speaker
 from origin.dialogue import arithmetic
 from origin.dialogue.brain import Question
 from origin.dialogue.persona import Persona, Talk
@@ -74,6 +75,10 @@ class ScriptedBrain:
     def answer(self, question: Question) -> str:
         """The answer as one text."""
         visitor = self._visitor(question.asker)
+        if not visitor.questions:  # a dialogue that began elsewhere goes on here
+            for one in question.history:
+                if one.speaker is Speaker.VISITOR and one.asker == question.asker:
+                    visitor.name = _name_told(plain(one.text), one.text) or visitor.name
         visitor.questions += 1
         text = plain(question.text)
         for skill in _SKILLS:
@@ -155,15 +160,23 @@ def _say(brain: ScriptedBrain, _text: str, question: Question, _visitor: Visitor
     return found[1].strip(" \"'“”")
 
 
-def _own_name(brain: ScriptedBrain, text: str, question: Question, visitor: Visitor) -> str | None:
+def _name_told(text: str, written_text: str) -> str | None:
+    """The name by which somebody calls themselves; `text` is the plain form of `written_text`."""
     found = re.search(r"\b(?:my name is|call me|i am called|i am) ([a-z][\w'-]{1,30})\b", text)
     if not found or found[1] in _NOT_NAMES or (found[0].startswith("i am ") and len(text.split()) > 6):
         return None
-    written = re.search(rf"\b{re.escape(found[1])}\b", question.text, re.IGNORECASE)
+    written = re.search(rf"\b{re.escape(found[1])}\b", written_text, re.IGNORECASE)
     name = written.group() if written else found[1]
     if found[0].startswith("i am ") and not name[0].isupper():
         return None
-    visitor.name = name[0].upper() + name[1:]
+    return name[0].upper() + name[1:]
+
+
+def _own_name(brain: ScriptedBrain, text: str, question: Question, visitor: Visitor) -> str | None:
+    name = _name_told(text, question.text)
+    if name is None:
+        return None
+    visitor.name = name
     return brain.pick(
         f"Nice to meet you, {visitor.name}! What would you like to know?",
         f"{visitor.name}, what a lovely name. I will remember it. What shall we talk about?",

@@ -9,16 +9,18 @@ is remembered only as far as it got.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from origin.dialogue.brain import Message, Speaker
+from common.dialogue import MOST_KEPT, Dialogue, Said, Speaker
 
 MOST_WAITING: Final = 20
 MOST_HELD: Final = 100
 """Questions that wait for the host."""
 _MOST_REMEMBERED: Final = 64
+_LONGEST: Final = 8_000
 
 
 class Kind(StrEnum):
@@ -62,10 +64,11 @@ class Turns:
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.history: deque[Message] = deque(maxlen=_MOST_REMEMBERED)
+        self.history: deque[Said] = deque(maxlen=_MOST_REMEMBERED)
         self._waiting: deque[Turn] = deque()
         self._held: dict[int, Turn] = {}
         self._count = 0
+        self._said = 0
 
     @property
     def waiting(self) -> int:
@@ -164,9 +167,23 @@ class Turns:
 
     def asked(self, turn: Turn) -> None:
         """Records a visitor's question."""
-        self.history.append(Message(Speaker.VISITOR, turn.text, turn.asker))
+        self._record(Said(speaker=Speaker.VISITOR, text=turn.text, asker=turn.asker))
 
     def heard(self, text: str) -> None:
         """Records what was heard of a line; nothing when nothing was."""
         if text.strip():
-            self.history.append(Message(Speaker.AVATAR, text.strip()))
+            self._record(Said(speaker=Speaker.AVATAR, text=text.strip()[:_LONGEST]))
+
+    def recall(self, said: Sequence[Said]) -> None:
+        """Remembers what was said elsewhere, before anything is said here."""
+        for one in said:
+            self._record(one)
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """The end of what was said."""
+        return Dialogue(count=self._said, said=list(self.history)[-MOST_KEPT:])
+
+    def _record(self, said: Said) -> None:
+        self._said += 1
+        self.history.append(said)

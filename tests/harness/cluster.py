@@ -23,6 +23,7 @@ from aiohttp import web
 from common.auth import Audience, Tokens, bearer
 from common.config import OrchestratorConfig
 from common.desk import DeskOrder
+from common.dialogue import Dialogue, DialogueQuery, Dialogues
 from common.directory import Directory, Line, NodeReport, Role, StreamReport
 from common.errors import NotFound
 from common.http import Site, application, read_model
@@ -111,6 +112,8 @@ class Node:
     received: list[Directory] = field(default_factory=list)
     lines: list[tuple[str, Line]] = field(default_factory=list)
     orders: list[tuple[str, DeskOrder]] = field(default_factory=list)
+    dialogues: dict[str, Dialogue] = field(default_factory=dict)
+    """What it says was said, by broadcast."""
     healthy: bool = True
     heartbeat_s: float = 0.25
     _http: aiohttp.ClientSession | None = None
@@ -153,6 +156,7 @@ class Node:
             node.router.add_post(f"/api/v1/node/{verb}", self._line)
         for order in ("", "/approve", "/drop", "/play", "/stop"):
             node.router.add_post(f"/api/v1/node/desk{order}", self._desk)
+        node.router.add_post("/api/v1/node/dialogues", self._dialogues)
         app.add_subapp(prefix, node)
         self._site = Site(app, "127.0.0.1", 0)
         await self._site.start()
@@ -193,6 +197,12 @@ class Node:
         TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
         self.lines.append((request.path.rsplit("/", 1)[-1], await read_model(request, Line)))
         return web.json_response({"queued": len(self.lines)}, status=202)
+
+    async def _dialogues(self, request: web.Request) -> web.Response:
+        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        known = (await read_model(request, DialogueQuery)).known
+        told = {name: one for name, one in self.dialogues.items() if known.get(name, one.count) != one.count}
+        return web.json_response(Dialogues(dialogues=told).model_dump(mode="json"))
 
     async def _desk(self, request: web.Request) -> web.Response:
         TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)

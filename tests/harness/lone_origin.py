@@ -76,9 +76,9 @@ async def until(reached: Callable[[], Awaitable[bool]], limit_s: float = 20.0) -
             await asyncio.sleep(0.02)
 
 
-async def live(running: Running) -> None:
-    """Waits until the avatar takes lines."""
-    assert await running.direct(DEMO) == 204
+async def live(running: Running, **facts: Any) -> None:
+    """Waits until the avatar takes lines. `facts` of the broadcast are beside those of DEMO."""
+    assert await running.direct({**DEMO, **facts}) == 204
 
     async def takes_lines() -> bool:
         return (await running.line("interrupt", "-"))[0] == 202

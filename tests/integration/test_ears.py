@@ -13,9 +13,9 @@ import pytest_asyncio
 from aiortc import RTCDataChannelParameters
 
 from common.auth import Audience, Tokens
+from common.dialogue import Speaker as Who
 from origin.avatar import Presence
 from origin.avatars import Avatar
-from origin.dialogue.brain import Speaker as Who
 from sfu.resource import Refused
 from speech.piper import Piper
 from tests.harness.lone_origin import SECRET, Running, live, running_origin, until

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from common.dialogue import Said, Speaker
 from common.http import Site
-from origin.dialogue.brain import BrainError, Message, Question, Speaker
+from origin.dialogue.brain import BrainError, Question
 from origin.dialogue.openai import MISTRAL_URL, Endpoint, OpenAiBrain, endpoint
 from origin.dialogue.persona import load
 
@@ -61,7 +62,10 @@ async def model() -> AsyncIterator[tuple[Model, str]]:
 
 async def ask(url: str, **limits: float) -> list[str]:
     brain = OpenAiBrain(Endpoint(url, "small", "secret", **limits), load("ava"))
-    history = (Message(Speaker.VISITOR, "Hi", "Anna"), Message(Speaker.AVATAR, "Hello Anna"))
+    history = (
+        Said(speaker=Speaker.VISITOR, text="Hi", asker="Anna"),
+        Said(speaker=Speaker.AVATAR, text="Hello Anna"),
+    )
     try:
         return [t async for t in brain.reply(Question("And you?", datetime(2026, 1, 1), "Anna", history))]
     finally:

@@ -29,6 +29,31 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         yield one
 
 
+async def test_a_session_that_moves_here_goes_on_with_its_dialogue(running: Running) -> None:
+    said = [{"speaker": "user", "text": "My name is Zoe."}, {"speaker": "assistant", "text": "Hello Zoe."}]
+    await live(running, dialogue=said)
+
+    async def told(known: int) -> dict[str, Any]:
+        url, body = f"{running.base}/api/v1/node/dialogues", {"known": {"demo": known, "other": 0}}
+        async with running.http.post(url, json=body, headers=running.node) as answer:
+            assert answer.status == 200
+            dialogues: dict[str, Any] = (await answer.json())["dialogues"]
+            return dialogues
+
+    (dialogue,) = (await told(0)).values()
+    assert [(one["speaker"], one["text"]) for one in dialogue["said"]] == [
+        (s["speaker"], s["text"]) for s in said
+    ]
+    assert await told(dialogue["count"]) == {}, "nothing was said since"
+    assert (await running.line("ask", "What is my name?"))[0] == 202
+
+    async def answered() -> bool:
+        now = (await told(dialogue["count"])).get("demo", {"said": [{"text": ""}]})
+        return "Zoe" in now["said"][-1]["text"] and len(now["said"]) == 4
+
+    await until(answered, 60)
+
+
 async def test_an_avatar_speaks_to_a_viewer_with_captions(running: Running, tmp_path: Path) -> None:
     await live(running)
     out = tmp_path / "seen.mp4"

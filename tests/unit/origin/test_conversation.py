@@ -9,10 +9,11 @@ from datetime import datetime
 import pytest
 
 from common.desk import Cue
+from common.dialogue import Speaker
 from origin import conversation as subject
 from origin.booth import Booth
 from origin.conversation import Conversation
-from origin.dialogue.brain import BrainError, Question, Speaker
+from origin.dialogue.brain import BrainError, Question
 from origin.dialogue.persona import Persona
 from origin.dialogue.turns import QueueFull
 from origin.hearing.floor import Ask, Floor, Interrupt

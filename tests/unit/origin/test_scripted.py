@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.dialogue import Said, Speaker
 from origin.avatar.person import shipped
 from origin.dialogue import arithmetic
 from origin.dialogue.brain import Question
@@ -147,3 +148,13 @@ def test_takes_a_farewell_for_one_and_nothing_else(brain: ScriptedBrain, farewel
     said = ("Goodbye", "See you soon", "Take care")
     assert ask(brain, farewell).startswith(said)
     assert not ask(brain, "Can they see you from Japan?").startswith(said)
+
+
+def test_a_dialogue_that_began_elsewhere_is_remembered() -> None:
+    def said(text: str, asker: str) -> Said:
+        return Said(speaker=Speaker.VISITOR, text=text, asker=asker)
+
+    history = (said("Hello, my name is Zoe.", "v1"), said("I am Max", "v2"))
+    for asker, name in (("v1", "Zoe"), ("v2", "Max"), ("v3", "not told")):
+        question = Question("What is my name?", datetime(2026, 1, 1), asker, history)
+        assert name in ScriptedBrain(load("ava"), seed=1).answer(question)

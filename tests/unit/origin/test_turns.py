@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from origin.dialogue.brain import Speaker
+from common.dialogue import Speaker
 from origin.dialogue.turns import MOST_HELD, MOST_WAITING, Kind, LineUnknown, Place, QueueFull, Turns
 
 
