@@ -25,14 +25,14 @@ from origin.neural.nets import NetError
 from origin.neural.paste import Paste, feathered
 from origin.neural.sheet import Models, PatchSheet, models
 from origin.packages.kinds import Kind, Wanted
-from origin.packages.package import SHEET, Fault, Package, PackageError, digest
+from origin.packages.package import Fault, Package, PackageError
 
 _COME: Final = 1 / 3
 """How much of the drawn mouth comes or goes in a frame."""
 
-_opened: weakref.WeakValueDictionary[tuple[Path, str, tuple[int, int]], Artist] = (
-    weakref.WeakValueDictionary()
-)
+_opened: weakref.WeakValueDictionary[
+    tuple[Path, frozenset[tuple[str, int, int]], tuple[int, int]], Artist
+] = weakref.WeakValueDictionary()
 _opening = threading.Lock()
 
 
@@ -116,7 +116,7 @@ def open_face(package: Package, wanted: Wanted) -> PatchFace:
             "leave out --background, or use a shipped person",
         )
     sheet = package.sheet(PatchSheet)
-    key = (package.folder.resolve(), digest(package.folder / SHEET), wanted.size)
+    key = (package.folder.resolve(), _state(package.folder), wanted.size)
     with _opening:  # two sessions of one package open it once
         artist = _opened.get(key)
         if artist is None:
@@ -131,6 +131,12 @@ def open_face(package: Package, wanted: Wanted) -> PatchFace:
     except NetError as error:
         raise package.refuse("model.file", str(error)) from error
     return face
+
+
+def _state(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """Name, size and time of each file: a package that was changed is opened anew."""
+    infos = ((path, path.lstat()) for path in folder.rglob("*"))
+    return frozenset((str(path), info.st_size, info.st_mtime_ns) for path, info in infos)
 
 
 def _artist(package: Package, sheet: PatchSheet, wanted: Wanted) -> Artist:

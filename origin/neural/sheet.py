@@ -86,6 +86,8 @@ def models(package: Package, sheet: PatchSheet) -> Models:
     if "net" in paths:
         try:
             names, side, batch = _roles(paths["net"], sheet, contract)
+            if paths["net"].suffix != ".onnx" and not _takes(paths["net"], names, contract, side, 2):
+                batch = 1
             answer = _tried(paths["net"], names, contract, side, batch or 1)
             net_ms = float(answer["ms"])
             found["model"] = (
@@ -211,9 +213,19 @@ def _fits(shape: list[int | None], wanted: Shape) -> bool:
 def _tried(path: Path, names: dict[str, str], contract: Contract, side: int, batch: int) -> dict[str, Any]:
     shapes = {names[role]: (batch, *shape) for role, shape in _inputs(contract, side).items()}
     ordered = {name: shapes[name] for name in names.values() if name in shapes}
-    answer = trial.tried(path, ordered, {names["timestep"]: 0} if "timestep" in names else None)
+    whole = {names["timestep"]: 0} if "timestep" in names else None
+    answer = trial.tried(path, ordered, whole, list(names.values()))
     _check(answer, (batch, *contract.drawn(side)), contract)
     return answer
+
+
+def _takes(path: Path, names: dict[str, str], contract: Contract, side: int, batch: int) -> bool:
+    """Whether a torch model, which does not tell, takes batches of this size."""
+    try:
+        _tried(path, names, contract, side, batch)
+    except nets.NetError:
+        return False
+    return True
 
 
 def _check(answer: dict[str, Any], wanted: Shape, contract: Contract) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,13 +35,19 @@ _lock = threading.Lock()
 
 
 def tried(
-    path: Path, feeds: Mapping[str, tuple[int, ...]], whole: Mapping[str, int] | None = None
+    path: Path,
+    feeds: Mapping[str, tuple[int, ...]],
+    whole: Mapping[str, int] | None = None,
+    order: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Loads and runs the net with random inputs of these shapes (batch first) in another process; `whole` are inputs of integers.
+    """Loads and runs the net with random inputs of these shapes (batch first) in another process; `whole` are inputs of integers,
+    `order` is that of all inputs, where it is not this one.
 
-    {"shape", "low", "high", "finite", "ms"}. Raises NetError when it fails, takes too long, or too much memory.
+    {"shape", "low", "high", "finite", "ms", "device"}. Raises NetError when it fails, takes too long, or too much memory.
     """
-    request = {"file": str(path), "feeds": dict(feeds), "whole": dict(whole or {})}
+    request: dict[str, Any] = {"file": str(path), "feeds": dict(feeds), "whole": dict(whole or {})}
+    if order is not None:
+        request["order"] = list(order)
     return _asked(request, path)
 
 
@@ -119,6 +125,7 @@ def _tried(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         name: chance.random(tuple(shape), np.float32) for name, shape in request["feeds"].items()
     }
     feeds |= {name: np.array([value], np.int64) for name, value in request["whole"].items()}
+    feeds = {name: feeds[name] for name in request.get("order", feeds)}  # torch takes them in their order
     found = net.run(feeds)
     spent: list[float] = []
     began = time.monotonic()
