@@ -316,8 +316,9 @@ class Recorder:
             if b'"op":"open"' in first:
                 # What we had of it before the twin went on with it is a part of what it tells.
                 own = self._ongoing.get(Recording.opened(journal.parsed(first)).path)
-                if own is not None and own.recording.state is State.LIVE:
-                    self._live.pop(stream, None)
+                if own is not None:
+                    if self._live.get(stream) == own.recording.path:
+                        del self._live[stream]
                     self._forget(own)
             shadow.hear(lines)
         except (BadLine, ValueError, KeyError, TypeError) as error:
