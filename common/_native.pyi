@@ -54,7 +54,7 @@ class Answer:
         """Its name: hex, not guessable; who knows it may end it."""
     @property
     def sdp(self) -> str:
-        """The SDP answer; for `Sfu.pull` our offer."""
+        """The SDP answer; for `Sfu.pull` and `Sfu.offer` our offer."""
     @property
     def etag(self) -> str:
         """Names the ICE session (without quotes); changes when ICE restarts. Empty for `Sfu.pull`."""
@@ -386,11 +386,14 @@ class Sfu:
     def subscribe(self, stream: str, offer: str, *, layers_all: bool = False) -> Answer:
         """WHEP: answers a viewer's offer; `layers_all` gives each of its video m-lines one layer (nodes). Raises StreamUnknown,
         BadSdp, Full."""
+    def offer(self, stream: str) -> Answer:
+        """WHEP's counter-offer: `sdp` is our offer of the stream to one viewer; what that answers goes to `accept` within 30 s, else
+        the session ends ("never_connected"). Raises StreamUnknown, Full, BadSdp when the stream has no media yet."""
     def pull(self, stream: str, *, labels: list[str] = ...) -> Answer:
         """WHEP as a client: `sdp` is our offer for an upstream; what that answers goes to `accept`. With `labels` it offers data
         channels too and opens those, if the upstream takes them."""
     def accept(self, session: str, answer: str) -> None:
-        """The upstream's answer to `pull`. Raises SessionUnknown, BadSdp."""
+        """The answer to `pull` or `offer`. Raises SessionUnknown, BadSdp."""
     def trickle(self, session: str, fragment: str) -> tuple[str, str] | None:
         """The body of a PATCH (application/trickle-ice-sdpfrag). None: candidates taken (204). A pair: ICE restarted, our
         fragment and the new ETag (200). Raises SessionUnknown, BadSdp."""

@@ -16,6 +16,8 @@ from sfu.worker import Worker, problem
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_SDP_BYTES = 64 * 1024
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
 _ETAG = re.compile(r'"?([^"\s,]{1,128})"?')
 
 
@@ -35,7 +37,7 @@ def session_of(request: web.Request) -> str:
         raise BadRequest(str(error), code="bad_session_id") from None
 
 
-async def read_sdp(request: web.Request, media_type: str = "application/sdp") -> str:
+async def read_sdp(request: web.Request, media_type: str = SDP) -> str:
     """The body, of `media_type` and of bounded size. Raises BadRequest (415, 413, 400)."""
     if request.content_type != media_type:
         raise BadRequest(
@@ -55,14 +57,14 @@ async def options(_request: web.Request) -> web.Response:
     """OPTIONS of an endpoint or a session."""
     return preflight(
         "POST, GET, HEAD, PATCH, DELETE, OPTIONS",
-        Accept_Post="application/sdp",
-        Accept_Patch="application/trickle-ice-sdpfrag",
+        Accept_Post=SDP,
+        Accept_Patch=FRAGMENT,
     )
 
 
 async def endpoint_here(_request: web.Request) -> web.Response:
     """GET and HEAD of an endpoint: nothing, of the type by which players find out what the URL is (WHEP, discoverability)."""
-    return web.Response(status=200, content_type="application/sdp")
+    return web.Response(status=200, content_type=SDP)
 
 
 async def nothing_here(_request: web.Request) -> web.Response:
@@ -82,17 +84,25 @@ def add_endpoint(router: web.UrlDispatcher, name: str, post: Handler, patched: H
     router.add_options(session, options)
 
 
-def created(request: web.Request, answer: Answer, links: tuple[str, ...] = ()) -> web.Response:
-    """`201` with the answer. Location is relative to the request's path, so that it holds below any prefix."""
+def created(
+    request: web.Request,
+    answer: Answer,
+    links: tuple[str, ...] = (),
+    *,
+    status: int = 201,
+    patched: str = FRAGMENT,
+) -> web.Response:
+    """`201` with the answer, or another `status` with an offer. Location is relative to the request's path, so that it holds below
+    any prefix. `patched` is what a PATCH of the session takes next."""
     path = request.rel_url.path.rstrip("/")
     response = web.Response(
-        status=201,
+        status=status,
         body=answer.sdp.encode(),
-        content_type="application/sdp",
+        content_type=SDP,
         headers={
             "Location": f"{path}/{answer.session}",
             "ETag": f'"{answer.etag}"',
-            "Accept-Patch": "application/trickle-ice-sdpfrag",
+            "Accept-Patch": patched,
             "Cache-Control": "no-store",
         },
     )
@@ -121,7 +131,7 @@ async def patch(request: web.Request, worker: Worker, session: str, etag: str) -
                 code="precondition_failed",
                 hint="use the newest ETag",
             )
-    fragment = await read_sdp(request, "application/trickle-ice-sdpfrag")
+    fragment = await read_sdp(request, FRAGMENT)
     try:
         restarted = worker.sfu.trickle(session, fragment)
     except SfuError as error:
@@ -132,9 +142,18 @@ async def patch(request: web.Request, worker: Worker, session: str, etag: str) -
     return web.Response(
         status=200,
         body=answer.encode(),
-        content_type="application/trickle-ice-sdpfrag",
+        content_type=FRAGMENT,
         headers={"ETag": f'"{new_etag}"', "Cache-Control": "no-store"},
     )
+
+
+async def patch_answer(request: web.Request, worker: Worker, session: str) -> web.Response:
+    """The viewer's answer to an offer of ours: 204 (WHEP, counter-offers)."""
+    try:
+        worker.sfu.accept(session, await read_sdp(request))
+    except SfuError as error:
+        raise problem(error) from None
+    return web.Response(status=204)
 
 
 def newest_etag(response: web.Response, etag: str) -> str:

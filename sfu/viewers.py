@@ -63,6 +63,8 @@ class Viewer:
     """The last of what was told to each viewer in its own words, by event."""
     trusted: bool = False
     """It has shown a node's token."""
+    offered: bool = False
+    """The offer was ours: a PATCH brings its answer."""
     choices: dict[str, frozenset[str]] = field(default_factory=dict)
     """Event streams that it has made, each with the events that it wants there."""
     channels: dict[str, Callable[[str], None]] = field(default_factory=dict)

@@ -17,21 +17,23 @@ from sfu.ice_servers import IceServers
 from sfu.layers import EXTENSION as LAYER_EXTENSION
 from sfu.layers import MAX_CHOICE_BYTES, layers_event, media_id_of, parse_choice, video_layers
 from sfu.session import (
+    SDP,
     add_endpoint,
     created,
     newest_etag,
     options,
     patch,
+    patch_answer,
     read_sdp,
     refused,
     session_of,
     stream_of,
 )
 from sfu.viewers import Viewer, ViewerRole, Viewers
-from sfu.worker import Event, Worker
+from sfu.worker import Event, Worker, problem
 
 if TYPE_CHECKING:
-    from common._native import LayerStats
+    from common._native import Answer, LayerStats
 
 HOPS_HEADER = "Avacast-Hops"
 _MAX_HOPS = 8
@@ -129,7 +131,7 @@ class Whep:
         await self._admission.admit_viewer(request, stream)
         await self._source.ensure(stream, hops_of(request))
         try:
-            answer = self._worker.sfu.subscribe(stream, offer, layers_all=role is ViewerRole.NODE)
+            answer, ours = self._negotiate(request, stream, offer, role)
         except StreamUnknown as error:
             raise Problem(str(error), status=409, code="stream_unknown", retry_after_s=_NOT_LIVE_S) from None
         except SfuError as error:
@@ -145,14 +147,35 @@ class Whep:
                 answer.etag,
                 host=host,
                 trusted=trusted,
-                media_id=media_id_of(offer),
+                media_id=media_id_of(answer.sdp if ours else offer),
+                offered=ours,
             )
         )
         _JOINS.labels(role.value).inc()
         session = f"{request.rel_url.path.rstrip('/')}/{answer.session}"
         events = f'<{session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
         layer = f'<{session}/layer>; rel="{LAYER_EXTENSION}"'
-        return created(request, answer, (events, layer, *self._ice.links()))
+        links = (events, layer, *self._ice.links())
+        return (
+            created(request, answer, links, status=406, patched=SDP)
+            if ours
+            else created(request, answer, links)
+        )
+
+    def _negotiate(
+        self, request: web.Request, stream: str, offer: str, role: ViewerRole
+    ) -> tuple[Answer, bool]:
+        """The answer to a viewer's offer; or an offer of ours (True) where it has made none, or none that fits, and accepts SDP: who
+        does not say so learns why, and may go elsewhere."""
+        if role is ViewerRole.NODE:
+            return self._worker.sfu.subscribe(stream, offer, layers_all=True), False
+        if offer.strip():
+            try:
+                return self._worker.sfu.subscribe(stream, offer), False
+            except SfuError as error:
+                if problem(error).code != "no_common_codec" or SDP not in request.headers.get("Accept", ""):
+                    raise
+        return self._worker.sfu.offer(stream), True
 
     def _viewer(self, request: web.Request) -> Viewer:
         viewer = self.viewers.find(session_of(request))
@@ -166,6 +189,8 @@ class Whep:
 
     async def _patch(self, request: web.Request) -> web.Response:
         viewer = self._viewer(request)
+        if viewer.offered and request.content_type == SDP:
+            return await patch_answer(request, self._worker, viewer.session)
         response = await patch(request, self._worker, viewer.session, viewer.etag)
         viewer.etag = newest_etag(response, viewer.etag)
         return response

@@ -45,7 +45,8 @@ async def problem(answer: aiohttp.ClientResponse) -> tuple[int, Any]:
     [
         ("/whep/live", {"Content-Type": "application/json"}, b"{}", (415, "unsupported_media_type")),
         ("/whip/live", {"Content-Type": "text/plain"}, b"v=0", (415, "unsupported_media_type")),
-        ("/whep/live", SDP, b"", (400, "bad_sdp")),
+        ("/whip/live", SDP, b"", (400, "bad_sdp")),
+        ("/whep/live?layers=all", SDP, b"", (400, "bad_sdp")),
         ("/whep/live", SDP, b"hello", (400, "bad_sdp")),
         ("/whep/live", SDP, b"\xff\xfe\x00", (400, "bad_sdp")),
         ("/whip/live", SDP, b"v=0\r\no=- 0 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n", (400, "bad_sdp")),

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from tests.harness.media_server import MediaServer, media_server
 from tests.harness.peers import Publisher, Viewer
@@ -224,3 +225,60 @@ async def test_extensions_are_named_one_by_one_with_their_urls() -> None:
         for body, status in ((b'{"mediaId": "0", "rid": "none"}', 404), (b"{}", 200), (b'{"rid": 1}', 400)):
             async with http.post(f"{server.url}{location}/layer", data=body) as answer:
                 assert answer.status == status
+
+
+async def test_who_offers_nothing_is_sent_an_offer_and_watches_once_it_has_answered() -> None:
+    async with (
+        media_server() as server,
+        aiohttp.ClientSession() as http,
+        Publisher(http, url(server, WHIP)),
+    ):
+        await server.until_live("live")
+        async with http.post(url(server, WHEP), data=b"", headers=SDP) as told:
+            assert told.status == 406 and told.content_type == "application/sdp"
+            assert told.headers["Accept-Patch"] == "application/sdp"
+            session, counter = server.url + told.headers["Location"], await told.text()
+        assert set(attribute(counter, "setup")) == {"actpass"} and counter.count("a=sendonly\r\n") == 2
+        assert attribute(counter, "group") == [f"BUNDLE {' '.join(attribute(counter, 'mid'))}"]
+
+        async def answer(sdp: str) -> tuple[int, str]:
+            async with http.patch(session, data=sdp, headers=SDP) as told:
+                return told.status, await told.text()
+
+        assert (await answer("v=0\r\nnonsense"))[0] == 400
+        async with http.patch(session, data=fragment("abcd"), headers={**FRAGMENT, "If-Match": "*"}) as early:
+            assert early.status == 409, "there is no ICE session yet"
+        viewer = RTCPeerConnection()
+        try:
+            await viewer.setRemoteDescription(RTCSessionDescription(counter, "offer"))
+            await viewer.setLocalDescription(await viewer.createAnswer())
+            accepted = viewer.localDescription.sdp
+            assert await answer(accepted) == (204, "")
+            assert (await answer(accepted))[0] == 409
+            async with asyncio.timeout(20):
+                for transceiver in viewer.getTransceivers():
+                    for _ in range(10):
+                        await transceiver.receiver.track.recv()
+            async with http.delete(session) as told:
+                assert told.status == 200
+        finally:
+            await viewer.close()
+        assert (await answer(accepted))[0] == 404
+
+
+async def test_an_offer_without_the_streams_codec_is_refused_with_the_reason_or_countered() -> None:
+    async with media_server() as server, aiohttp.ClientSession() as http:
+        server.worker.sfu.open("live", video=True, audio=True)
+        other = offer(WHEP).replace("H264/90000", "H261/90000")
+        async with http.post(url(server, WHEP), data=other, headers=SDP) as told:
+            assert told.status == 422
+            assert (await told.json(content_type=None))["code"] == "no_common_codec"
+        async with http.post(
+            url(server, WHEP), data=other, headers={**SDP, "Accept": "application/sdp"}
+        ) as told:
+            assert told.status == 406
+            session, counter = server.url + told.headers["Location"], await told.text()
+        assert any(value.startswith("96 H264/") for value in attribute(counter, "rtpmap"))
+        async with http.delete(session) as told:
+            assert told.status == 200
+        await server.until(lambda stats: not stats["subscribers"], "its place is free")

@@ -120,6 +120,10 @@ impl Sfu {
         self.run(py, |node| node.subscribe(stream, offer, layers_all)).map(answer)
     }
 
+    fn offer(&self, py: Python<'_>, stream: &str) -> PyResult<Answer> {
+        self.run(py, |node| node.offer(stream)).map(answer)
+    }
+
     #[pyo3(signature = (stream, *, labels = vec![]))]
     fn pull(&self, py: Python<'_>, stream: &str, labels: Vec<String>) -> PyResult<Answer> {
         self.run(py, |node| node.pull(stream, labels)).map(answer)

@@ -120,6 +120,16 @@ impl Node {
 
     /// WHEP: takes a subscriber's offer.
     pub fn subscribe(&self, stream: &str, offer: String, layers_all: bool) -> Result<(Arc<str>, Answer), NodeError> {
+        self.join(stream, Some(offer), layers_all)
+    }
+
+    /// WHEP's other direction: an offer of ours, for a viewer whose own cannot be taken. Its answer goes to [`Node::accept`]; without
+    /// one the session ends as others that are never used.
+    pub fn offer(&self, stream: &str) -> Result<(Arc<str>, Answer), NodeError> {
+        self.join(stream, None, false)
+    }
+
+    fn join(&self, stream: &str, offer: Option<String>, layers_all: bool) -> Result<(Arc<str>, Answer), NodeError> {
         if !self.shared.enter() {
             return Err(NodeError::Full(self.shared.config.max_subscribers));
         }
@@ -152,7 +162,7 @@ impl Node {
         Ok((session, answer))
     }
 
-    /// The upstream's answer to [`Node::pull`].
+    /// The answer to [`Node::pull`] or [`Node::offer`].
     pub fn accept(&self, session: &str, answer: String) -> Result<(), NodeError> {
         let worker = self.worker_of(session)?;
         self.call(worker, |reply| Call::Accept { session: session.into(), answer, reply })

@@ -82,14 +82,57 @@ pub(crate) struct Message {
 
 /// A call that somebody waits for.
 pub(crate) enum Call {
-    Publish { stream: StreamName, session: Arc<str>, offer: String, reply: Reply<Answer> },
-    Subscribe { stream: StreamName, session: Arc<str>, offer: String, layers_all: bool, reply: Reply<Answer> },
-    Pull { stream: StreamName, session: Arc<str>, labels: Vec<String>, reply: Reply<Answer> },
-    Accept { session: Arc<str>, answer: String, reply: Reply<()> },
-    Trickle { session: Arc<str>, fragment: String, reply: Reply<Trickle> },
-    Choose { session: Arc<str>, wish: LayerWish, reply: Reply<()> },
-    Close { session: Arc<str>, reply: Reply<bool> },
-    Open { stream: StreamName, description: StreamDescription, reply: Reply<()> },
-    End { stream: StreamName, reply: Reply<()> },
-    Tap { stream: StreamName, queue: Arc<TapQueue>, reply: Reply<()> },
+    Publish {
+        stream: StreamName,
+        session: Arc<str>,
+        offer: String,
+        reply: Reply<Answer>,
+    },
+    /// Without an offer we make one, which [`Call::Accept`] answers.
+    Subscribe {
+        stream: StreamName,
+        session: Arc<str>,
+        offer: Option<String>,
+        layers_all: bool,
+        reply: Reply<Answer>,
+    },
+    Pull {
+        stream: StreamName,
+        session: Arc<str>,
+        labels: Vec<String>,
+        reply: Reply<Answer>,
+    },
+    Accept {
+        session: Arc<str>,
+        answer: String,
+        reply: Reply<()>,
+    },
+    Trickle {
+        session: Arc<str>,
+        fragment: String,
+        reply: Reply<Trickle>,
+    },
+    Choose {
+        session: Arc<str>,
+        wish: LayerWish,
+        reply: Reply<()>,
+    },
+    Close {
+        session: Arc<str>,
+        reply: Reply<bool>,
+    },
+    Open {
+        stream: StreamName,
+        description: StreamDescription,
+        reply: Reply<()>,
+    },
+    End {
+        stream: StreamName,
+        reply: Reply<()>,
+    },
+    Tap {
+        stream: StreamName,
+        queue: Arc<TapQueue>,
+        reply: Reply<()>,
+    },
 }

@@ -36,7 +36,7 @@ impl Worker {
                 let _ = reply.send(self.publish(now, stream, session, &offer));
             }
             Call::Subscribe { stream, session, offer, layers_all, reply } => {
-                let result = self.subscribe(now, stream, session, &offer, layers_all);
+                let result = self.subscribe(now, stream, session, offer.as_deref(), layers_all);
                 if result.is_err() {
                     self.shared.leave();
                     self.shared.loads[usize::from(self.index)].leave();

@@ -117,10 +117,13 @@ impl Worker {
     }
 
     pub(super) fn accept(&mut self, now: Instant, session: &str, answer: &str) -> Result<(), NodeError> {
-        let Some(Place::Source(slot)) = self.by_session.get(session).copied() else {
-            return Err(NodeError::SessionUnknown(session.to_owned()));
+        let done = match self.by_session.get(session).copied() {
+            None => return Err(NodeError::SessionUnknown(session.to_owned())),
+            Some(Place::Source(slot)) => self.with_source(now, slot, |ingest| ingest.accept(now, answer)),
+            Some(Place::Subscriber(slot)) => {
+                self.with_taker(now, slot, |taker, cache, _| taker.subscriber.accept(now, answer, cache))
+            }
         };
-        let done = self.with_source(now, slot, |ingest| ingest.accept(now, answer));
         Ok(done.unwrap_or_else(|| Err(SfuError::Internal("the answer made the core panic".into())))?)
     }
 

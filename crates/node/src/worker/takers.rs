@@ -22,7 +22,7 @@ impl Worker {
         now: Instant,
         stream: StreamName,
         session: Arc<str>,
-        offer: &str,
+        offer: Option<&str>,
         layers_all: bool,
     ) -> Result<Answer, NodeError> {
         self.make_room(now)?;
@@ -39,7 +39,10 @@ impl Worker {
             layers_all,
             config: self.shared.config.subscriber.clone(),
         };
-        let made = catch_unwind(AssertUnwindSafe(|| Subscriber::answer(now, setup, offer, &known.cache)));
+        let made = catch_unwind(AssertUnwindSafe(|| match offer {
+            Some(offer) => Subscriber::answer(now, setup, offer, &known.cache),
+            None => Subscriber::offer(now, setup, &known.cache),
+        }));
         let (subscriber, answer) = made.unwrap_or_else(|_| {
             self.stats.faults += 1;
             Err(SfuError::Internal("the offer made the core panic".into()))

@@ -50,7 +50,7 @@ impl Plan {
         stream: &StreamDescription,
         layers_all: bool,
         config: &SubscriberConfig,
-        mut new_ssrc: impl FnMut() -> u32,
+        mut new_ssrc: impl FnMut(Kind) -> u32,
     ) -> Result<Plan, SfuError> {
         let bundle = offer.bundle();
         let mut sections = Vec::with_capacity(offer.media.len());
@@ -103,15 +103,16 @@ impl Plan {
         self.sections.iter().flatten()
     }
 
-    /// The answer's text.
+    /// The answer's text; to an ideal viewer it is an offer, but for who begins the DTLS handshake: `setup`.
     pub(super) fn write(
         &self,
         offer: &Description,
         session: u32,
         credentials: &Credentials,
-        fingerprint: &str,
+        identity: (&str, &str),
         addresses: &[SocketAddr],
     ) -> String {
+        let (fingerprint, setup) = identity;
         let mut sdp = String::with_capacity(2048);
         let _ = write!(sdp, "v=0\r\no=- {session} 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n");
         // In the offer's order, which some parsers insist on. The first section of the group carries the transport (RFC 9143
@@ -126,9 +127,9 @@ impl Plan {
         for (index, ((media, section), idle)) in offer.media.iter().zip(&self.sections).zip(&self.idle).enumerate() {
             match section {
                 _ if self.data == Some(index) => {
-                    write_data(&mut sdp, media, self.message_bytes, credentials, fingerprint, addresses);
+                    write_data(&mut sdp, media, self.message_bytes, credentials, identity, addresses);
                 }
-                Some(section) => write_section(&mut sdp, media, section, credentials, fingerprint, addresses),
+                Some(section) => write_section(&mut sdp, media, section, credentials, identity, addresses),
                 None => {
                     let format = media.formats.first().map_or("0", String::as_str);
                     let _ = write!(
@@ -141,7 +142,7 @@ impl Plan {
                     if *idle {
                         let Credentials { ufrag, password } = credentials;
                         let _ = write!(sdp, "a=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
-                        let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\n");
+                        let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:{setup}\r\n");
                         write_candidates(&mut sdp, addresses);
                     }
                     if let Some(mid) = media.mid() {
@@ -172,7 +173,7 @@ fn write_data(
     media: &Media,
     message_bytes: usize,
     credentials: &Credentials,
-    fingerprint: &str,
+    (fingerprint, setup): (&str, &str),
     addresses: &[SocketAddr],
 ) {
     let Credentials { ufrag, password } = credentials;
@@ -181,7 +182,7 @@ fn write_data(
         let _ = write!(sdp, "a=mid:{mid}\r\n");
     }
     let _ = write!(sdp, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
-    let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\n");
+    let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:{setup}\r\n");
     let _ = write!(sdp, "a=sctp-port:{PORT}\r\na=max-message-size:{message_bytes}\r\n");
     write_candidates(sdp, addresses);
 }
@@ -201,7 +202,7 @@ fn section(
     media: &Media,
     track: &TrackDescription,
     delay: Option<PlayoutDelay>,
-    new_ssrc: &mut impl FnMut() -> u32,
+    new_ssrc: &mut impl FnMut(Kind) -> u32,
 ) -> Option<Section> {
     let codec = choose(&media.codecs(), track)?;
     let nack = codec.has_feedback("nack");
@@ -210,8 +211,8 @@ fn section(
         layer,
         label: layer.and_then(|Layer(index)| track.layers.get(usize::from(index))).cloned().unwrap_or_default(),
         format: track.codec,
-        ssrc: new_ssrc(),
-        rtx_ssrc: new_ssrc(),
+        ssrc: new_ssrc(kind),
+        rtx_ssrc: new_ssrc(kind),
         extensions: Extensions::of(media, codec.rtx.is_some() || !nack, delay.filter(|_| layer.is_none())),
         nack,
         codec,
@@ -260,7 +261,7 @@ fn h264_rank(codec: &sdp::Codec, track: &TrackDescription) -> Option<i32> {
     })
 }
 
-fn codec_name(codec: Codec) -> &'static str {
+pub(super) fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::H264 => "H264",
         Codec::Vp8 => "VP8",
@@ -287,7 +288,7 @@ fn write_section(
     media: &Media,
     section: &Section,
     credentials: &Credentials,
-    fingerprint: &str,
+    (fingerprint, setup): (&str, &str),
     addresses: &[SocketAddr],
 ) {
     let Section { codec, ssrc, rtx_ssrc, .. } = section;
@@ -302,7 +303,7 @@ fn write_section(
     }
     let Credentials { ufrag, password } = credentials;
     let _ = write!(sdp, "a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\na=ice-options:trickle\r\n");
-    let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:passive\r\na=sendonly\r\n");
+    let _ = write!(sdp, "a=fingerprint:{fingerprint}\r\na=setup:{setup}\r\na=sendonly\r\n");
     for (id, name) in section.extensions.named() {
         let _ = write!(sdp, "a=extmap:{id} {name}\r\n");
     }
@@ -348,7 +349,7 @@ mod tests {
     fn plan(offer: &str, stream: &StreamDescription) -> Result<(Description, Plan), SfuError> {
         let offer = Description::parse(offer).unwrap();
         let mut ssrc = 100;
-        let plan = Plan::new(&offer, stream, false, &SubscriberConfig::default(), || {
+        let plan = Plan::new(&offer, stream, false, &SubscriberConfig::default(), |_| {
             ssrc += 1;
             ssrc
         })?;
@@ -378,7 +379,8 @@ mod tests {
     fn the_answer_has_one_section_per_section_of_the_offer() {
         let (offer, plan) = plan(CHROMIUM, &StreamDescription::h264_opus(false, true)).unwrap();
         let credentials = Credentials { ufrag: "AAufrag".into(), password: "secret".into() };
-        let text = plan.write(&offer, 1, &credentials, "sha-256 AB:CD", &["192.0.2.1:7900".parse().unwrap()]);
+        let text =
+            plan.write(&offer, 1, &credentials, ("sha-256 AB:CD", "passive"), &["192.0.2.1:7900".parse().unwrap()]);
         let answer = Description::parse(&text).unwrap();
         assert_eq!(answer.media.len(), 2);
         assert_eq!((answer.media[0].port, answer.media[1].port), (9, 9));

@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `answer.rs` | which sections of the offer are taken, and the answer's text |
+//! | `offer.rs` | an offer of our own |
 //! | `transport.rs` | ICE, DTLS, SRTP |
 //! | `extensions.rs` | RTP header extensions that we send |
 //! | `forwarder.rs` | cursor, rewriting, start, pace, repair of one track |
@@ -31,6 +32,7 @@ mod answer;
 mod chooser;
 mod extensions;
 mod forwarder;
+mod offer;
 mod pictures;
 mod reports;
 mod stats;
@@ -41,6 +43,7 @@ pub use chooser::LayerWish;
 use chooser::{Choice, Chooser, Move, View};
 pub use extensions::PlayoutDelay;
 use forwarder::{Forwarder, Link, Wish};
+use offer::Ssrcs;
 use reports::Reports;
 pub use stats::{SubscriberStats, TrackStats};
 use transport::{Transport, TransportEvent};
@@ -219,6 +222,8 @@ pub struct Subscriber {
     data_offered: Option<u32>,
     /// Made by the first SCTP packet.
     data: Option<Box<Channels>>,
+    /// What our own offer names, until it is answered.
+    offered: Option<Ssrcs>,
 }
 
 impl Subscriber {
@@ -227,45 +232,78 @@ impl Subscriber {
     /// Errors: the offer cannot be read, or has no codec in common with the stream.
     pub fn answer(
         now: Instant,
-        setup: SubscriberSetup,
+        mut setup: SubscriberSetup,
         offer: &str,
         cache: &StreamCache,
     ) -> Result<(Subscriber, Answer), SfuError> {
-        let SubscriberSetup { identity, credentials, mut entropy, clock, addresses, layers_all, config } = setup;
-        let bad = |what: &str| SfuError::BadSdp(what.to_string());
         let offer = Description::parse(offer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
-        let remote = remote_credentials(&offer)?.ok_or_else(|| bad("it has no ice-ufrag and ice-pwd"))?;
-        let fingerprints = offer.fingerprints();
-        if !fingerprints.iter().any(|(hash, _)| matches!(hash.as_str(), "sha-256" | "sha-384" | "sha-512")) {
-            return Err(bad("it has no certificate fingerprint that we know (sha-256, sha-384, sha-512)"));
-        }
+        let remote = Remote::of(&offer)?;
         if offer.any_attribute("setup") == Some("passive") {
             return Err(bad("setup:passive leaves nobody to begin the DTLS handshake; offer actpass"));
         }
-        let plan = Plan::new(&offer, cache.description(), layers_all, &config, || entropy.draw_u32().max(1))?;
-        let sdp = plan.write(&offer, entropy.draw_u32(), &credentials, identity.fingerprint(), &addresses);
-        let etag = entropy.draw_text(12).replace(['+', '/'], "-");
+        let entropy = &mut setup.entropy;
+        let plan =
+            Plan::new(&offer, cache.description(), setup.layers_all, &setup.config, |_| entropy.draw_u32().max(1))?;
+        let identity = (setup.identity.fingerprint(), "passive");
+        let sdp = plan.write(&offer, entropy.draw_u32(), &setup.credentials, identity, &setup.addresses);
+        let etag = draw_etag(entropy);
+        let mut subscriber = Subscriber::new(now, setup, Some(remote));
+        subscriber.take_plan(&plan, &offer);
+        Ok((subscriber, Answer { sdp, etag }))
+    }
+
+    /// The other way about: a session that offers the stream in `cache`, for a viewer whose own offer cannot be taken (WHEP's
+    /// counter-offer). It waits for [`Subscriber::accept`] as long as for a connection, and is deaf until then.
+    ///
+    /// Errors: the stream has no media yet.
+    pub fn offer(
+        now: Instant,
+        mut setup: SubscriberSetup,
+        cache: &StreamCache,
+    ) -> Result<(Subscriber, Answer), SfuError> {
+        let entropy = &mut setup.entropy;
+        let mut draw = || entropy.draw_u32().max(1);
+        let ssrcs = Ssrcs { video: [draw(), draw()], audio: [draw(), draw()] };
+        let viewer = offer::ideal_viewer(cache.description());
+        let plan = Plan::new(&viewer, cache.description(), false, &setup.config, ssrcs.draw())?;
+        let identity = (setup.identity.fingerprint(), "actpass");
+        let sdp = plan.write(&viewer, entropy.draw_u32(), &setup.credentials, identity, &setup.addresses);
+        let etag = draw_etag(entropy);
+        let mut subscriber = Subscriber::new(now, setup, None);
+        subscriber.offered = Some(ssrcs);
+        Ok((subscriber, Answer { sdp, etag }))
+    }
+
+    /// The viewer's answer to [`Subscriber::offer`]. What it rejects is not sent; after an error it may answer again.
+    ///
+    /// Errors: there is no open offer, the answer cannot be read, or takes nothing.
+    pub fn accept(&mut self, now: Instant, answer: &str, cache: &StreamCache) -> Result<(), SfuError> {
+        let ssrcs = self.offered.ok_or(SfuError::WrongState("there is no offer to answer"))?;
+        let answer = Description::parse(answer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
+        let remote = Remote::of(&answer)?;
+        let begin = match answer.any_attribute("setup") {
+            Some("active") => false,
+            Some("passive") => true,
+            _ => return Err(bad("it must say who begins the DTLS handshake: setup:active, or passive")),
+        };
+        let plan = Plan::new(&answer, cache.description(), false, &self.config, ssrcs.draw())?;
+        self.offered = None;
+        self.transport.accept(now, remote, begin, self.config.connect_timeout);
+        self.take_plan(&plan, &answer);
+        Ok(())
+    }
+
+    fn new(now: Instant, setup: SubscriberSetup, remote: Option<Remote>) -> Subscriber {
+        let SubscriberSetup { identity, credentials, entropy, clock, addresses, config, .. } = setup;
         let timeouts = (config.connect_timeout, config.consent_timeout);
-        let mut transport =
-            Transport::new(now, &identity, &credentials, remote, fingerprints, addresses.clone(), timeouts);
-        let data_offered = plan.data(&offer);
-        transport.takes_data = data_offered.is_some();
-        let (mut video, mut audio) = (Vec::new(), None);
-        for section in plan.sections() {
-            let forwarder = Forwarder::new(section.clone(), config.clone(), entropy.draw());
-            match section.kind {
-                Kind::Video => video.push(forwarder),
-                Kind::Audio => audio = Some(forwarder),
-            }
-        }
-        let subscriber = Subscriber {
-            transport,
+        Subscriber {
+            transport: Transport::new(now, &identity, &credentials, remote, addresses.clone(), timeouts),
             credentials,
             entropy,
             addresses,
             clock,
-            video,
-            audio,
+            video: Vec::new(),
+            audio: None,
             reports: Reports::default(),
             compound: Vec::new(),
             answered: now,
@@ -285,14 +323,30 @@ impl Subscriber {
             padded: None,
             sent: RateWindow::default(),
             events: VecDeque::new(),
-            data_offered,
+            data_offered: None,
             data: None,
-        };
-        Ok((subscriber, Answer { sdp, etag }))
+            offered: None,
+        }
+    }
+
+    /// Makes what the negotiated sections need.
+    fn take_plan(&mut self, plan: &Plan, peers: &Description) {
+        self.data_offered = plan.data(peers);
+        self.transport.takes_data = self.data_offered.is_some();
+        for section in plan.sections() {
+            let forwarder = Forwarder::new(section.clone(), self.config.clone(), self.entropy.draw());
+            match section.kind {
+                Kind::Video => self.video.push(forwarder),
+                Kind::Audio => self.audio = Some(forwarder),
+            }
+        }
     }
 
     /// A PATCH body (RFC 8840 fragment): new credentials restart ICE; candidates are not needed, its checks come to us.
     pub fn trickle(&mut self, now: Instant, fragment: &str) -> Result<Trickle, SfuError> {
+        if self.offered.is_some() {
+            return Err(SfuError::WrongState("the offer is to be answered first"));
+        }
         let fragment =
             Description::parse_fragment(fragment).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let remote = remote_credentials(&fragment)?;
@@ -308,7 +362,7 @@ impl Subscriber {
             return Ok(Trickle::Taken);
         }
         let fragment = write_fragment(&fragment, &self.credentials, &self.addresses);
-        Ok(Trickle::Restarted { fragment, etag: self.entropy.draw_text(12).replace(['+', '/'], "-") })
+        Ok(Trickle::Restarted { fragment, etag: draw_etag(&mut self.entropy) })
     }
 
     /// A datagram from the network. `datagram` is used as scratch (decrypted in place).
@@ -741,6 +795,32 @@ impl Subscriber {
             buffer.extend_from_slice(compound);
             sealer.seal_rtcp(buffer, start)
         });
+    }
+}
+
+fn bad(what: &str) -> SfuError {
+    SfuError::BadSdp(what.to_string())
+}
+
+fn draw_etag(entropy: &mut Entropy) -> String {
+    entropy.draw_text(12).replace(['+', '/'], "-")
+}
+
+/// Whom a transport talks to.
+struct Remote {
+    credentials: IceCredentials,
+    /// Hash name and bytes.
+    fingerprints: Vec<(String, Vec<u8>)>,
+}
+
+impl Remote {
+    fn of(description: &Description) -> Result<Remote, SfuError> {
+        let credentials = remote_credentials(description)?.ok_or_else(|| bad("it has no ice-ufrag and ice-pwd"))?;
+        let fingerprints = description.fingerprints();
+        if !fingerprints.iter().any(|(hash, _)| matches!(hash.as_str(), "sha-256" | "sha-384" | "sha-512")) {
+            return Err(bad("it has no certificate fingerprint that we know (sha-256, sha-384, sha-512)"));
+        }
+        Ok(Remote { credentials, fingerprints })
     }
 }
 

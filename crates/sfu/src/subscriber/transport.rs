@@ -14,7 +14,7 @@ use is::{Candidate, IceAgent, IceAgentEvent, IceCreds};
 use wire::sdp::IceCredentials;
 use wire::srtp::{self, Opener, Profile, Sealer};
 
-use super::CloseReason;
+use super::{CloseReason, Remote};
 use crate::candidates::local_candidates;
 use crate::entropy::Credentials;
 use crate::identity::Identity;
@@ -57,6 +57,15 @@ struct Keys {
     opener: Opener,
 }
 
+/// In the DTLS handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The peer begins.
+    Server,
+    /// We begin, once a check has shown where the peer is.
+    Client { begun: bool },
+}
+
 /// What a transport tells its subscriber.
 pub(super) enum TransportEvent {
     Connected,
@@ -67,6 +76,7 @@ pub(super) enum TransportEvent {
 pub(super) struct Transport {
     ice: IceAgent,
     dtls: dimpl::Dtls,
+    role: Role,
     state: State,
     /// Fingerprints of the offer: hash name and bytes.
     fingerprints: Vec<(String, Vec<u8>)>,
@@ -93,27 +103,31 @@ impl Transport {
         now: Instant,
         identity: &Identity,
         local: &Credentials,
-        remote: IceCredentials,
-        fingerprints: Vec<(String, Vec<u8>)>,
+        remote: Option<Remote>,
         addresses: Vec<SocketAddr>,
         (connect_timeout, consent_timeout): (Duration, Duration),
     ) -> Transport {
         let mut ice = IceAgent::with_hmac(ice_creds(local), &StunHmac);
-        ice.set_controlling(false);
+        // who offers controls (RFC 8445 6.1.1)
+        ice.set_controlling(remote.is_none());
         ice.set_max_candidate_pairs(MOST_PAIRS);
         for candidate in local_candidates(&addresses) {
             ice.add_local_candidate(candidate);
         }
-        ice.set_remote_credentials(IceCreds { ufrag: remote.ufrag, pass: remote.password });
-        ice.handle_timeout(now);
         let mut dtls = dimpl::Dtls::new_12(identity.config.clone(), identity.certificate.clone(), now);
-        // draws the server's random; cannot fail before the first packet, and if it did the handshake would
-        let _ = dtls.handle_timeout(now);
+        if let Some(Remote { credentials, .. }) = &remote {
+            ice.set_remote_credentials(remote_creds(credentials));
+            ice.handle_timeout(now);
+            // draws the server's random; cannot fail before the first packet, and if it did the handshake would
+            let _ = dtls.handle_timeout(now);
+        }
         Transport {
             ice,
             dtls,
+            role: Role::Server,
             state: State::Connecting { deadline: now + connect_timeout },
-            fingerprints,
+            ice_timeout: remote.is_some().then_some(now),
+            fingerprints: remote.map_or(Vec::new(), |remote| remote.fingerprints),
             certificate_fits: false,
             addresses,
             peers: Vec::new(),
@@ -121,11 +135,26 @@ impl Transport {
             last_heard: now,
             consent_timeout,
             dtls_timeout: None,
-            ice_timeout: Some(now),
             events: Vec::new(),
             rejected: 0,
             takes_data: false,
             arrived: Vec::new(),
+        }
+    }
+
+    /// The peer has answered our offer: checks count from now on. `begin`: it leaves the beginning of the handshake to us.
+    pub(super) fn accept(&mut self, now: Instant, remote: Remote, begin: bool, connect_timeout: Duration) {
+        self.ice.set_remote_credentials(remote_creds(&remote.credentials));
+        self.fingerprints = remote.fingerprints;
+        self.ice_timeout = Some(now);
+        if begin {
+            self.dtls.set_active(true);
+            self.role = Role::Client { begun: false };
+        } else {
+            let _ = self.dtls.handle_timeout(now); // as in `new`
+        }
+        if let State::Connecting { deadline } = &mut self.state {
+            *deadline = now + connect_timeout;
         }
     }
 
@@ -134,7 +163,7 @@ impl Transport {
         // Where it was heard before, but for the way that is in use until there is another, is over.
         self.peers.retain(|peer| Some(*peer) == self.path);
         self.ice.ice_restart(ice_creds(local), true);
-        self.ice.set_remote_credentials(IceCreds { ufrag: remote.ufrag, pass: remote.password });
+        self.ice.set_remote_credentials(remote_creds(&remote));
         self.ice_timeout = Some(now);
     }
 
@@ -214,6 +243,10 @@ impl Transport {
             self.rejected += 1;
             return;
         }
+        if self.fingerprints.is_empty() {
+            self.rejected += 1; // our offer has not been answered
+            return;
+        }
         let is_request = message.is_binding_request();
         if !self.ice.handle_packet(now, StunPacket { proto, source: from.address, destination, message }) {
             self.rejected += 1;
@@ -230,6 +263,13 @@ impl Transport {
         // Nominates at once; its own timeout would come only later.
         self.ice.handle_timeout(now);
         self.drain_ice(now, out);
+        if self.role == (Role::Client { begun: false }) && self.path.is_some() {
+            self.role = Role::Client { begun: true };
+            if self.dtls.handle_timeout(now).is_err() {
+                return self.fail_handshake();
+            }
+            self.drain_dtls(now, out);
+        }
     }
 
     /// The connection to `peer` is gone: its pairs too, and the way out, if it was that.
@@ -300,7 +340,7 @@ impl Transport {
     fn take_keys(&mut self, material: &[u8], profile: dimpl::SrtpProfile) {
         let Some(profile) = Profile::named(&profile.to_string()) else { return self.fail_handshake() };
         // RFC 8842 5: media counts only if the certificate is the one that the offer named.
-        match srtp::sessions(profile, material, true) {
+        match srtp::sessions(profile, material, self.role == Role::Server) {
             Ok((sealer, opener)) if self.certificate_fits && matches!(self.state, State::Connecting { .. }) => {
                 self.state = State::Connected(Box::new(Keys { sealer, opener }));
                 self.events.push(TransportEvent::Connected);
@@ -365,6 +405,10 @@ impl Transport {
         };
         Some([self.ice_timeout, self.dtls_timeout].into_iter().flatten().fold(deadline, Instant::min))
     }
+}
+
+fn remote_creds(credentials: &IceCredentials) -> IceCreds {
+    IceCreds { ufrag: credentials.ufrag.clone(), pass: credentials.password.clone() }
 }
 
 fn ice_creds(credentials: &Credentials) -> IceCreds {
