@@ -517,6 +517,35 @@ def scaling(
 
 
 @app.command()
+def cost(
+    server: Server = "http://127.0.0.1:8080",
+    token: Token = "",
+    data: AdminData = Path(".avacast"),
+    listeners: Annotated[str, typer.Option(help="Sizes of an audience.")] = "50,200,1000",
+    hours: Annotated[float, typer.Option(help="Length of the broadcast.")] = 1.0,
+    interactive: Annotated[float, typer.Option(help="Part of the listeners that takes part, 0 to 1.")] = 0.1,
+    demand: Annotated[str, typer.Option(help="Avatars at once, hour by hour; as expected when empty.")] = "",
+    spot_share: Annotated[float, typer.Option(help="Most of the avatars on spot machines, 0 to 1.")] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Say which machines are cheapest, and what streams, sessions, broadcasts and films cost."""
+    from avacast.cluster import ask, show_cost, token_of
+
+    query = given(
+        listeners=listeners,
+        hours=str(hours),
+        interactive=str(interactive),
+        demand=demand,
+        spot_share=str(spot_share),
+    )
+    try:
+        show_cost(ask(server, "/api/cost", token_of(token, data), query), Console(), as_json=as_json)
+    except Problem as problem:
+        console.print(told(problem))
+        raise typer.Exit(1) from None
+
+
+@app.command()
 def doctor() -> None:
     """Say what works on this machine: GPU, GSO, codecs, ports, voices."""
     from avacast.doctor import show

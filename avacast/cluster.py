@@ -87,3 +87,37 @@ def show_scaling(told: dict[str, Any], console: Console, *, as_json: bool) -> No
     console.print(table if told["pools"] else "no node has registered, and no pool is configured")
     if told["dry_run"]:
         console.print("[dim]Dry run: no group is told (AVACAST_SCALING_APPLY).[/dim]")
+
+
+def show_cost(told: dict[str, Any], console: Console, *, as_json: bool) -> None:
+    """The machines, the small bills, and broadcasts by their audience."""
+    if as_json:
+        print(json.dumps(told, indent=2))
+        return
+    money, mix = told["currency"], told["mix"]
+    for at, parts in enumerate(mix["hours"]):
+        machines = ", ".join(
+            f"{one['count']} x {one['type']}{' (spot)' if one['spot'] else ''} at {one['hour']:g}"
+            for one in parts
+        )
+        console.print(
+            f"hour {at + 1}: {mix['demand'][at]} avatars on {machines or 'nothing'}", highlight=False
+        )
+    exact = "nothing is cheaper" if mix["exact"] else f"at most {mix['gap']:.1%} could be saved"
+    console.print(
+        f"{mix['cost']:.2f} {money}, of which starts {mix['starts_cost']:.2f}; {exact}\n"
+        f"a stream for an hour {mix['stream_hour']:.3f}, a session {told['session']:.3f}, a user's month "
+        f"{told['user_month']:.2f} (shall be below {told['user_month_target']:g}), 1,000 films {told['videos']:.2f}\n",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("Listeners", "WebRTC", "HLS", "Avatar", "Relays", "Egress", "CDN", "Total", "Each"):
+        table.add_column(name, justify="right")
+    for one in told["broadcasts"]:
+        sums = (one[part] for part in ("avatar", "compute", "egress", "cdn", "total"))
+        counts = (str(one[part]) for part in ("listeners", "webrtc", "hls"))
+        table.add_row(*counts, *(f"{sum_:.2f}" for sum_ in sums), f"{one['listener']:.4f}")
+    console.print(table)
+    console.print(f"[dim]{money}, list prices of {told['date']}, {told['region']}[/dim]")
+    if told["spot_trouble"]:
+        console.print(f"[yellow]{told['spot_trouble']}[/yellow]")

@@ -460,6 +460,13 @@ class OrchestratorConfig(Shared):
         default_factory=list,
         description="Fewest and most nodes of pools and their Auto Scaling groups, such as relay/eu-west-1=1-15@relays; others: 1-20.",
     )
+    prices: Path | None = Field(
+        None,
+        description="File of prices for /api/cost, as orchestrator/data/prices.toml, which stands when empty.",
+    )
+    spot_region: str = Field(
+        "", description="AWS region whose spot prices /api/cost reads (boto3); none when empty."
+    )
     scaling_apply: bool = Field(
         False, description="Tell the Auto Scaling groups what is wanted (boto3); off: only who asks is told."
     )

@@ -18,6 +18,7 @@ from common.registry import Registry
 from orchestrator.api import (
     avatar,
     broadcasts,
+    cost,
     delivery,
     desk,
     docs,
@@ -31,6 +32,9 @@ from orchestrator.api import (
 )
 from orchestrator.api.route import CONTEXT, Context, Route
 from orchestrator.broadcasts import Broadcasts
+from orchestrator.cost import prices
+from orchestrator.cost.costs import Costs
+from orchestrator.cost.spot import SpotPrices
 from orchestrator.geo import Geo, parse_networks
 from orchestrator.hub import Hub
 from orchestrator.keeper import Keeper
@@ -54,6 +58,7 @@ ROUTES: tuple[Route, ...] = (
     *events.ROUTES,
     *nodes.ROUTES,
     *scaling.ROUTES,
+    *cost.ROUTES,
     *recordings.ROUTES,
     *docs.ROUTES,
 )
@@ -90,6 +95,8 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         opening.callback(geo.close)
         bounds = dict(parse_pool(one) for one in config.scaling_pools)
         scaler = Autoscaler(bounds, groups=Groups() if config.scaling_apply else None)
+        spot = SpotPrices(config.spot_region) if config.spot_region else None
+        costs = Costs(prices.load(config.prices), spot)
         limits = Limits(config.redis_url, talk=config.talk_limit, report=config.report_limit)
         database = await Database.open(config.database_url, config.data)
         opening.push_async_callback(database.close)
@@ -110,7 +117,7 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         await keeper.start()
         app = application("orchestrator", lambda: _facts(hub))
         app[CONTEXT] = Context(
-            config, hub, tokens, config.admin(), geo, outreach, limits, scaler, held, keeper, trusted
+            config, hub, tokens, config.admin(), geo, outreach, limits, scaler, held, keeper, costs, trusted
         )
         docs.describe(app, ROUTES)
         app.on_shutdown.append(partial(_end_events, hub))

@@ -16,6 +16,7 @@ from common.config import OrchestratorConfig
 from common.errors import BadRequest, Problem, Unauthorized
 from common.urls import for_viewer, host_name, is_local
 from orchestrator.broadcasts import Broadcast
+from orchestrator.cost.costs import Costs
 from orchestrator.geo import Address, Geo, Network, Place, client_address
 from orchestrator.hub import Hub
 from orchestrator.keeper import Keeper
@@ -80,6 +81,7 @@ class Context:
     scaler: Autoscaler
     sessions: Sessions
     keeper: Keeper
+    costs: Costs
     trusted: tuple[Network, ...]
 
     def address(self, request: web.Request) -> Address | None:

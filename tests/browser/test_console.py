@@ -104,3 +104,19 @@ def test_a_server_that_is_gone_is_told(up: RunningUp, chromium: Browser) -> None
         expect(page.get_by_role("alert")).to_contain_text("cannot be reached", timeout=15_000)
         page.unroute("**/api/**")
         expect(page.get_by_role("alert")).to_have_count(0, timeout=15_000)
+
+
+def test_an_operator_sees_what_broadcasts_cost(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(390, 800)) as console:
+        page = console.page
+        cost = page.locator("section.cost")
+        thousand = cost.locator("[data-listeners='1000']")
+        expect(thousand).to_contain_text("$", timeout=30_000)
+        expect(cost.locator("canvas")).to_be_visible()
+        expect(cost).to_contain_text("list prices", ignore_case=True)
+        for_an_hour = thousand.inner_text()
+        cost.get_by_label("Hours").fill("2")
+        expect(thousand).not_to_have_text(for_an_hour, use_inner_text=True, timeout=30_000)
+        cost.get_by_label("Taking part").fill("100")
+        expect(thousand.get_by_role("cell").first).to_have_text("1000", timeout=30_000)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -656,3 +656,48 @@ async def test_wanted_capacity_is_told_with_its_reasons(tmp_path: Path, cluster:
         )
         assert bad.returncode == 1
         assert "admin token" in bad.stderr
+
+
+async def test_costs_are_told_by_their_parts(tmp_path: Path) -> None:
+    async with orchestrator(tmp_path) as hub:
+        told = await hub.ok("GET", "/api/cost", params={"demand": "72,30"}, headers=admin())
+        assert told["currency"] == "USD"
+        assert told["mix"]["exact"]
+        for need, parts in zip((72, 30), told["mix"]["hours"], strict=True):
+            assert sum(one["count"] * one["streams"] for one in parts) >= need
+        assert [one["listeners"] for one in told["broadcasts"]] == [50, 200, 1000]
+        for one in (*told["broadcasts"], *told["curve"]):
+            parts = one["avatar"] + one["compute"] + one["egress"] + one["cdn"]
+            assert one["total"] == pytest.approx(parts)
+            assert one["webrtc"] + one["hls"] == one["listeners"]
+        assert 0 < told["user_month"] < told["user_month_target"]
+        assert await refused(hub, "GET", "/api/cost") == (401, "unauthorized")
+        for bad in ("listeners=", "listeners=x", "listeners=1e9", "listeners=9999999", "hours=0", "hours=nan",
+                    "interactive=2", "demand=-1", "demand=" + ",".join("1" * 49), "kbps=0", "spot_share=inf"):  # fmt: skip
+            assert await refused(hub, "GET", f"/api/cost?{bad}", headers=admin()) == (422, "invalid_query"), (
+                bad
+            )
+        assert await refused(hub, "GET", "/api/cost?demand=100000", headers=admin()) == (422, "no_mix")
+        show = [
+            sys.executable,
+            "-m",
+            "avacast",
+            "cost",
+            "--server",
+            hub.url,
+            "--token",
+            ADMIN,
+            "--demand",
+            "72",
+        ]
+        shown = await asyncio.to_thread(subprocess.run, show, capture_output=True, text=True, timeout=50)
+        assert shown.returncode == 0, shown.stderr
+        assert "nothing is cheaper" in shown.stdout
+        assert "1000" in shown.stdout
+
+
+async def test_a_broken_file_of_prices_ends_the_start_with_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text("date = 2026-01-01")
+    with pytest.raises(ValueError, match=r"AVACAST_PRICES: .*prices.toml: avatars"):
+        async with orchestrator(tmp_path, prices=tmp_path / "prices.toml"):
+            pass

@@ -4,23 +4,11 @@ import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { resolved } from "./colours.ts";
 import { type Point, points } from "./overview.ts";
 
 const HEIGHT = 180;
 const SPAN_S = 600;
-
-const colour = (name: string): string =>
-  getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-/** Custom properties hold `light-dark(...)`; a canvas needs the colour that it means now. */
-function resolved(name: string): string {
-  const probe = document.createElement("i");
-  probe.style.color = colour(name);
-  document.body.append(probe);
-  const value = getComputedStyle(probe).color;
-  probe.remove();
-  return value;
-}
 
 function dataOf(all: readonly Point[]): uPlot.AlignedData {
   return [

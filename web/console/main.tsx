@@ -8,6 +8,7 @@ import type { Broadcast } from "../api/broadcasts.ts";
 import { Header } from "../theme/header.tsx";
 import { Broadcasts } from "./broadcasts.tsx";
 import { Chart } from "./chart.tsx";
+import { Costs } from "./cost.tsx";
 import { Desk } from "./desk.tsx";
 import { NewBroadcast, SignIn } from "./dialogs.tsx";
 import { Nodes } from "./nodes.tsx";
@@ -58,6 +59,7 @@ function Page() {
         />
         <Recordings />
         <Nodes />
+        <Costs />
       </main>
       {dialog.value === "sign-in" && <SignIn onClose={close} />}
       {dialog.value === "create" && <NewBroadcast onClose={close} />}
