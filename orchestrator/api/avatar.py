@@ -25,7 +25,7 @@ class Words(BaseModel):
     text: str = Field(min_length=1, max_length=2000)
 
 
-class Said(Words):
+class SayRequest(Words):
     """A line."""
 
     now: bool = Field(
@@ -42,7 +42,7 @@ class Taken(BaseModel):
     origin: str
 
 
-class Speaker(BaseModel):
+class EarRequest(BaseModel):
     """Who wants to be heard."""
 
     viewer: Id | None = Field(None, description="The id from the answer of /play; made when missing.")
@@ -73,7 +73,7 @@ async def grant_ear(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
     limited = at.require_talk(request, broadcast)
-    asked = await read_model(request, Speaker)
+    asked = await read_model(request, EarRequest)
     if limited:
         await at.limits.hit("talk", broadcast.id, address=at.address(request))
     origin = origin_of(at, broadcast)
@@ -100,15 +100,15 @@ def _forward(verb: str) -> Handler:
                 hint="POST the question to .../ask, or send the publisher token",
             )
         said = (
-            Said(text="-")
+            SayRequest(text="-")
             if verb == "interrupt"
-            else await read_model(request, Said if verb == "say" else Words)
+            else await read_model(request, SayRequest if verb == "say" else Words)
         )
         address = at.address(request)
         if limited:
             await at.limits.hit("talk", broadcast.id, address=address)
         origin = origin_of(at, broadcast)
-        line = Line(broadcast=broadcast.id, text=said.text, now=isinstance(said, Said) and said.now)
+        line = Line(broadcast=broadcast.id, text=said.text, now=isinstance(said, SayRequest) and said.now)
         told = await at.outreach.send_order(origin, verb, line)
         return json(Taken(**{**told, "broadcast": broadcast.id, "origin": origin.id}), status=202)
 
@@ -126,7 +126,7 @@ _PROBLEMS = ("no_avatar", "no_node", "origin_unreachable", "talk_limit")
 ROUTES = (
     Route(
         "POST", f"{ONE}/say", say, "The avatar says these words", TAG, Access.TALK,
-        body=Said, answer=Taken, status=202, problems=(*_PROBLEMS, "moderated"),
+        body=SayRequest, answer=Taken, status=202, problems=(*_PROBLEMS, "moderated"),
     ),
     Route(
         "POST", f"{ONE}/ask", ask, "The avatar answers, aloud", TAG, Access.TALK,
@@ -138,6 +138,6 @@ ROUTES = (
     ),
     Route(
         "POST", f"{ONE}/ears", grant_ear, "Where a viewer's microphone goes, so that the avatar hears it", TAG, Access.TALK,
-        body=Speaker, answer=EarGrant, problems=("no_avatar", "no_node", "talk_limit"),
+        body=EarRequest, answer=EarGrant, problems=("no_avatar", "no_node", "talk_limit"),
     ),
 )  # fmt: skip

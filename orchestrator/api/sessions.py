@@ -213,10 +213,10 @@ ROUTES = (
             body=body, answer=answer, status=status, problems=_TALK,
         )
         for verb, handler, summary, body, answer, status in (
-            ("say", avatar.say, "The avatar says these words", avatar.Said, avatar.Taken, 202),
+            ("say", avatar.say, "The avatar says these words", avatar.SayRequest, avatar.Taken, 202),
             ("ask", avatar.ask, "The avatar answers, aloud", avatar.Words, avatar.Taken, 202),
             ("interrupt", avatar.interrupt, "The avatar stops talking", None, avatar.Taken, 202),
-            ("ears", avatar.grant_ear, "Where the person's microphone goes", avatar.Speaker, avatar.EarGrant, 200),
+            ("ears", avatar.grant_ear, "Where the person's microphone goes", avatar.EarRequest, avatar.EarGrant, 200),
         )
     ),
     Route(

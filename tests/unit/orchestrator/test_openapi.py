@@ -29,3 +29,10 @@ def test_every_route_says_what_it_answers() -> None:
             assert operation["responses"], where
             for parameter in re.findall(r"\{(\w+)\}", path):
                 assert parameter in {one["name"] for one in operation["parameters"]}, where
+
+
+def test_no_two_models_have_one_name() -> None:
+    told = document(ROUTES)["components"]["schemas"]
+    assert not [name for name in told if "__" in name], (
+        "models of one name are told by their modules: rename one"
+    )
