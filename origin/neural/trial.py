@@ -45,7 +45,7 @@ def tried(
 
     {"shape", "low", "high", "finite", "ms", "device"}. Raises NetError when it fails, takes too long, or too much memory.
     """
-    request: dict[str, Any] = {"file": str(path), "feeds": dict(feeds), "whole": dict(whole or {})}
+    request: dict[str, Any] = {"file": str(path.absolute()), "feeds": dict(feeds), "whole": dict(whole or {})}
     if order is not None:
         request["order"] = list(order)
     return _asked(request, path)
@@ -53,7 +53,7 @@ def tried(
 
 def ports(path: Path) -> dict[str, list[int | None]]:
     """The inputs of an ONNX model, by name; found in another process. Raises NetError."""
-    found = _asked({"file": str(path)}, path)
+    found = _asked({"file": str(path.absolute())}, path)
     return {str(name): list(shape) for name, shape in found["inputs"].items()}
 
 

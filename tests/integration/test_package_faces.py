@@ -158,6 +158,8 @@ def test_check_and_list_tell_what_there_is(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("COLUMNS", "200")
     package = nets.package(tmp_path / "avatars" / "mel", "wav2lip")
     run = CliRunner()
+    monkeypatch.chdir(tmp_path)
+    package = package.relative_to(tmp_path)  # as people type it
     sound = run.invoke(
         app, ["avatar", "check", str(package), "--size", "320x240", "--preview", str(tmp_path / "p.png")]
     )

@@ -13,6 +13,7 @@ from origin.avatar.articulation import REST, SHAPES
 from origin.avatar.background import Behind
 from origin.avatar.pose import Pose
 from origin.faces import Moment
+from origin.neural import loop as loops
 from origin.neural import trial
 from origin.neural.artist import Artist
 from origin.neural.contracts import CONTRACTS
@@ -185,11 +186,6 @@ FAULTS = {
     ),
     "a pickle": (lambda p: torch_named(p), "holds pickled weights, which are never read"),
     "a program": (lambda p: torch_named(p, "net/code/x.py"), "AVACAST_TRUSTED_MODELS"),
-    "no film": (lambda p: (p / "person.mp4").write_bytes(b"no film at all" * 9), "person.mp4 is no film"),
-    "few boxes": (lambda p: (p / "boxes.csv").write_text("1,2,64,64\n2,2,64,64\n"), "2 rows"),
-    "boxes outside": (lambda p: (p / "boxes.csv").write_text("300,2,64,64\n"), "not within the picture"),
-    "boxes of words": (lambda p: (p / "boxes.csv").write_text("a,b,c,d\n"), "row 1 of boxes.csv"),
-    "endless boxes": (lambda p: (p / "boxes.csv").write_text("nan,2,64,64\n"), "out of range"),
     "a latent": (lambda p: swap(p, "[person]", '[person]\nlatents = "x.safetensors"'), "has none"),
     "another hash": (
         lambda p: swap(p, "[person]", "[person]", 'sha256 = "' + "0" * 64 + '"\n'),
@@ -198,6 +194,14 @@ FAULTS = {
     "numbers that are not": (lambda p: broken(p, "nan"), "not finite"),
     "another shape out": (lambda p: broken(p, "shape"), "gives (1, 3, 96, 96)"),
     "memory without end": (lambda p: broken(p, "huge"), "Failed to allocate memory"),
+}
+
+PERSONS = {
+    "no film": (lambda p: (p / "person.mp4").write_bytes(b"no film at all" * 9), "person.mp4 is no film"),
+    "few boxes": (lambda p: (p / "boxes.csv").write_text("1,2,64,64\n2,2,64,64\n"), "2 rows"),
+    "boxes outside": (lambda p: (p / "boxes.csv").write_text("300,2,64,64\n"), "not within the picture"),
+    "boxes of words": (lambda p: (p / "boxes.csv").write_text("a,b,c,d\n"), "row 1 of boxes.csv"),
+    "endless boxes": (lambda p: (p / "boxes.csv").write_text("nan,2,64,64\n"), "out of range"),
 }
 
 
@@ -254,6 +258,17 @@ def test_what_is_wrong_with_a_package_is_told(
         kind_of(package).facts(package)
     assert words in str(checked.value)
     assert not (tmp_path / "harmed").exists()
+
+
+@pytest.mark.parametrize("name", list(PERSONS))
+def test_what_is_wrong_with_the_pictures_of_a_person_is_told(name: str, tmp_path: Path) -> None:
+    nets.person(tmp_path)
+    (tmp_path / "avatar.toml").write_text('format = 1\nkind = "patch"\nname = "A"\nlicense = "CC0-1.0"\n')
+    damage, words = PERSONS[name]
+    damage(tmp_path)
+    with pytest.raises(PackageError) as caught:
+        loops.read(read(tmp_path), frames="person.mp4", boxes="boxes.csv", size=SIZE, side=96)
+    assert words in str(caught.value)
 
 
 def test_several_faults_are_told_at_once(tmp_path: Path) -> None:
