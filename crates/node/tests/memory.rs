@@ -56,14 +56,16 @@ fn round(node: &Node) {
     feed_until(|_| node.subscribers() == 0 && node.stats()[0].sessions.is_empty());
 }
 
-/// The least that is held within a while, or the first that is at most `enough`: a worker may be in the middle of something.
-fn held(enough: i64) -> i64 {
-    let mut least = i64::MAX;
+/// What is held once that has not changed for longer than the worker waits to look at its figures again.
+fn settled() -> i64 {
+    let (mut last, mut turns) = (0, 0);
     feed_until(|_| {
-        least = least.min(HELD.load(Ordering::Relaxed));
-        least <= enough
+        let now = HELD.load(Ordering::Relaxed);
+        turns = if now == last { turns + 1 } else { 0 };
+        last = now;
+        turns >= 40
     });
-    least
+    last
 }
 
 #[test]
@@ -75,12 +77,17 @@ fn a_join_leaves_nothing_behind() {
     (0..10).for_each(|index| inject(&node, "live", index, 1_000));
     (0..WARM_UP_ROUNDS).for_each(|_| round(&node));
     node.drain_events();
-    let before = HELD.load(Ordering::Relaxed);
-    (0..ROUNDS).for_each(|_| round(&node));
-    let joins = (ROUNDS * AT_ONCE) as i64;
-    let unread = HELD.load(Ordering::Relaxed) - before;
-    assert!(node.drain_events().len() >= 2 * ROUNDS * AT_ONCE, "each came and went");
-    let after = held(before + MOST_BYTES_A_JOIN * joins);
-    println!("{joins} joins, from {before} bytes: {:+}, with their events unread {unread:+}", after - before);
+    let mut before = settled();
+    // A queue may grow once, when the machine is busy; what a join leaves behind is there after each round.
+    let mut least = i64::MAX;
+    for _ in 0..ROUNDS {
+        round(&node);
+        assert!(node.drain_events().len() >= 2 * AT_ONCE, "each came and went");
+        let after = settled();
+        println!("{AT_ONCE} joins, from {before} bytes: {:+}", after - before);
+        least = least.min(after - before);
+        before = after;
+    }
+    assert!(least <= MOST_BYTES_A_JOIN * AT_ONCE as i64, "each round leaves {least} bytes or more behind");
     node.shutdown();
 }
