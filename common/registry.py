@@ -289,6 +289,27 @@ class Registry:
         else:
             await self._call(self._client.hset(key, node, document))
 
+    # answers ----------------------------------------------------------------------------------------------------------
+
+    async def remember(self, name: str, document: str, *, ttl_ms: int) -> str | None:
+        """Keeps a document under a name that has none, and tells the one that it has otherwise."""
+        key = self._live(f"answer:{name}")
+        for _ in range(2):  # what is there may lapse between the two
+            if await self._call(self._client.set(key, document, nx=True, px=ttl_ms)):
+                return None
+            held = await self._call(self._client.get(key))
+            if held is not None:
+                return _text(held)
+        return None
+
+    async def keep(self, name: str, document: str | None, *, ttl_ms: int) -> None:
+        """Keeps a document in the place of the one that was there; None: nothing."""
+        key = self._live(f"answer:{name}")
+        if document is None:
+            await self._call(self._client.delete(key))
+        else:
+            await self._call(self._client.set(key, document, px=ttl_ms))
+
     # decisions --------------------------------------------------------------------------------------------------------
 
     async def take_duty(self, name: str, owner: str, *, ttl_ms: int) -> Duty | None:

@@ -37,6 +37,7 @@ from orchestrator.cost.costs import Costs
 from orchestrator.cost.spot import SpotPrices
 from orchestrator.geo import Geo, parse_networks
 from orchestrator.hub import Hub
+from orchestrator.idempotency import once
 from orchestrator.keeper import Keeper
 from orchestrator.limits import Limits
 from orchestrator.outreach import Outreach
@@ -122,7 +123,8 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         docs.describe(app, ROUTES)
         app.on_shutdown.append(partial(_end_events, hub))
         for route in ROUTES:
-            app.router.add_route(route.method, route.path, route.handler)
+            handler = once(route.handler, registry) if route.once else route.handler
+            app.router.add_route(route.method, route.path, handler)
         _log.info(
             "orchestrator:started", id=hub.id, broadcasts=len(hub.broadcasts), geo=config.geoip_db is not None
         )

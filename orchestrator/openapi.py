@@ -42,6 +42,13 @@ _PARAMETERS = {
     "line": "The number of a line, from the desk.",
 }
 
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Whoever sends the request again with the same key gets the first answer, for an hour.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+}
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999}
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 
@@ -119,6 +126,8 @@ def _operation(route: Route) -> dict[str, Any]:
     ]
     if route.query is not None:
         parameters += _query(route.query)
+    if route.once:
+        parameters.append(_KEY)
     if parameters:
         operation["parameters"] = parameters
     if route.body is not None:
@@ -172,6 +181,9 @@ def _problems(route: Route) -> dict[str, Any]:
         statuses["400"], statuses["413"] = ["not JSON"], ["too large"]
     if route.body is not None or route.query is not None or "invalid_id" in route.problems:
         statuses["422"] = ["not valid"]
+    if route.once:
+        statuses.setdefault("409", []).append("`request_under_way`")
+        statuses.setdefault("422", []).append("`idempotency_key_reused`")
     for code in route.problems:
         statuses.setdefault(_STATUSES.get(code, "409"), []).append(f"`{code}`")
     if route.access is Access.ADMIN or route.access is Access.NODE:

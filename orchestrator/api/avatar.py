@@ -126,11 +126,11 @@ _PROBLEMS = ("no_avatar", "no_node", "origin_unreachable", "talk_limit")
 ROUTES = (
     Route(
         "POST", f"{ONE}/say", say, "The avatar says these words", TAG, Access.TALK,
-        body=SayRequest, answer=Taken, status=202, problems=(*_PROBLEMS, "moderated"),
+        body=SayRequest, answer=Taken, status=202, once=True, problems=(*_PROBLEMS, "moderated"),
     ),
     Route(
         "POST", f"{ONE}/ask", ask, "The avatar answers, aloud", TAG, Access.TALK,
-        body=Words, answer=Taken, status=202, problems=_PROBLEMS,
+        body=Words, answer=Taken, status=202, once=True, problems=_PROBLEMS,
     ),
     Route(
         "POST", f"{ONE}/interrupt", interrupt, "The avatar stops talking", TAG, Access.TALK,

@@ -163,7 +163,7 @@ ROUTES = (
     ),
     Route(
         "POST", "/api/broadcasts", _create, "Make a broadcast", TAG, Access.ADMIN,
-        body=NewBroadcast, answer=CreatedBroadcast, status=201, problems=("broadcast_exists",),
+        body=NewBroadcast, answer=CreatedBroadcast, status=201, once=True, problems=("broadcast_exists",),
     ),
     Route("GET", ONE, _read, "A broadcast and how it is now", TAG, Access.WATCH, answer=BroadcastState),
     Route(
@@ -173,6 +173,6 @@ ROUTES = (
     Route("DELETE", ONE, _end, "End a broadcast for good", TAG, Access.ADMIN, status=204),
     Route(
         "POST", f"{ONE}/tokens", _token, "A token to watch it or to publish to it", TAG, Access.ADMIN,
-        body=TokenRequest, answer=Token, status=201,
+        body=TokenRequest, answer=Token, status=201, once=True,
     ),
 )  # fmt: skip

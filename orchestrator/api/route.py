@@ -63,6 +63,8 @@ class Route:
     answer: type[BaseModel] | str | None = None
     status: int = 200
     query: type[Query] | None = None
+    once: bool = False
+    """It takes an Idempotency-Key (idempotency.py)."""
     problems: tuple[str, ...] = ()
     """Codes of the errors beyond those that every route may give."""
 

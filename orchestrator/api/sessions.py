@@ -198,7 +198,7 @@ _TALK = ("session_over", "no_node", "origin_unreachable", "talk_limit")
 ROUTES = (
     Route(
         "POST", ALL, _create, "Place a session: an avatar for one person, with how to connect", TAG, Access.ADMIN,
-        body=NewSession, answer=MadeSession, status=201, problems=("no_node", "avatars_full", "database_unavailable"),
+        body=NewSession, answer=MadeSession, status=201, once=True, problems=("no_node", "avatars_full", "database_unavailable"),
     ),
     Route("GET", ALL, _list, "List sessions", TAG, Access.ADMIN, answer=SessionList, query=Page),
     Route("GET", ONE, _read, "A session and how it is now", TAG, Access.WATCH, answer=SessionState, problems=("session_over",)),

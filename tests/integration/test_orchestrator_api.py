@@ -701,3 +701,51 @@ async def test_a_broken_file_of_prices_ends_the_start_with_what_is_wrong(tmp_pat
     with pytest.raises(ValueError, match=r"AVACAST_PRICES: .*prices.toml: avatars"):
         async with orchestrator(tmp_path, prices=tmp_path / "prices.toml"):
             pass
+
+
+# twice ----------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_request_that_is_sent_again_with_its_key_is_answered_and_not_done_again(hub: Running) -> None:
+    keyed = {**admin(), "Idempotency-Key": "8f14e45f"}
+    wish = {"title": "Once", "public": True}
+    first = await hub.call("POST", "/api/broadcasts", json=wish, headers=keyed)
+    again = await hub.call("POST", "/api/broadcasts", json=wish, headers=keyed)
+    assert first[0] == again[0] == 201 and first[1] == again[1]
+    assert again[2]["Location"] == first[2]["Location"] and again[2]["Idempotency-Replayed"] == "true"
+    assert len((await hub.ok("GET", "/api/broadcasts", headers=admin()))["broadcasts"]) == 1
+
+    other_body = await refused(hub, "POST", "/api/broadcasts", json={"title": "Other"}, headers=keyed)
+    assert other_body == (422, "idempotency_key_reused")
+    other_key = await hub.ok(
+        "POST", "/api/broadcasts", json=wish, headers={**keyed, "Idempotency-Key": "another"}
+    )
+    assert other_key["id"] != first[1]["id"]
+    for key in ("x" * 201, "\u00e9", " "):
+        wrong = {**admin(), "Idempotency-Key": key}
+        told = await refused(hub, "POST", "/api/broadcasts", json=wish, headers=wrong)
+        assert told == (422, "idempotency_key_invalid"), key
+
+
+async def test_the_same_key_of_somebody_else_is_another_one(hub: Running) -> None:
+    body, keyed = {"title": "Mine"}, {"Idempotency-Key": "k1"}
+    assert (await hub.call("POST", "/api/broadcasts", json=body, headers={**admin(), **keyed}))[0] == 201
+    assert await refused(hub, "POST", "/api/broadcasts", json=body, headers=keyed) == (401, "unauthorized")
+
+
+async def test_requests_that_are_under_way_are_not_done_twice_either(hub: Running) -> None:
+    keyed = {**admin(), "Idempotency-Key": "at once"}
+    calls = [hub.call("POST", "/api/broadcasts", json={"id": "once"}, headers=keyed) for _ in range(8)]
+    answers = await asyncio.gather(*calls)
+    codes = {(status, body.get("code")) for status, body, _ in answers}
+    assert codes <= {(201, None), (409, "request_under_way")} and (201, None) in codes
+    assert len((await hub.ok("GET", "/api/broadcasts", headers=admin()))["broadcasts"]) == 1
+
+
+async def test_what_was_refused_is_refused_again_and_what_failed_may_be_tried(hub: Running) -> None:
+    keyed = {**admin(), "Idempotency-Key": "k2"}
+    wish = {"avatar": "ava"}
+    first = await hub.call("POST", "/api/sessions", json=wish, headers=keyed)
+    assert (first[0], first[1]["code"]) == (503, "no_node")
+    again = await hub.call("POST", "/api/sessions", json=wish, headers=keyed)
+    assert "Idempotency-Replayed" not in again[2], "it was tried again"

@@ -21,6 +21,18 @@ def test_every_route_is_on_the_page_and_the_page_names_no_other() -> None:
     }
 
 
+def test_what_may_be_sent_twice_says_so() -> None:
+    paths = document(ROUTES)["paths"]
+    told = {
+        (method, path)
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
+    }
+    assert ("post", "/api/broadcasts") in told and ("post", "/api/sessions") in told
+    assert {method for method, _ in told} == {"post"}
+
+
 def test_every_route_says_what_it_answers() -> None:
     for path, methods in document(ROUTES)["paths"].items():
         for method, operation in methods.items():
