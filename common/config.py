@@ -470,6 +470,9 @@ class OrchestratorConfig(Shared):
     scaling_apply: bool = Field(
         False, description="Tell the Auto Scaling groups what is wanted (boto3); off: only who asks is told."
     )
+    audit_days: int = Field(
+        90, ge=1, le=3650, description="Days that the audit log keeps what operators did."
+    )
     talk_limit: str = Field(
         "30/minute",
         description="Lines that one address may send to an avatar of a broadcast with an open mic.",

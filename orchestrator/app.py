@@ -16,6 +16,7 @@ from common.http import application
 from common.log import log
 from common.registry import Registry
 from orchestrator.api import (
+    audit,
     avatar,
     broadcasts,
     cost,
@@ -31,6 +32,7 @@ from orchestrator.api import (
     watching,
 )
 from orchestrator.api.route import CONTEXT, Context, Route
+from orchestrator.audit import Audit
 from orchestrator.broadcasts import Broadcasts
 from orchestrator.cost import prices
 from orchestrator.cost.costs import Costs
@@ -58,6 +60,7 @@ ROUTES: tuple[Route, ...] = (
     *stats.ROUTES,
     *events.ROUTES,
     *nodes.ROUTES,
+    *audit.ROUTES,
     *scaling.ROUTES,
     *cost.ROUTES,
     *recordings.ROUTES,
@@ -101,6 +104,9 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         limits = Limits(config.redis_url, talk=config.talk_limit, report=config.report_limit)
         database = await Database.open(config.database_url, config.data)
         opening.push_async_callback(database.close)
+        noted = Audit(database, days=config.audit_days)
+        opening.push_async_callback(noted.close)
+        noted.start()
         registry = Registry.connect(config.redis_url)
         opening.push_async_callback(registry.close)
         hub = Hub(config, registry, Broadcasts(database))
@@ -118,12 +124,25 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         await keeper.start()
         app = application("orchestrator", lambda: _facts(hub))
         app[CONTEXT] = Context(
-            config, hub, tokens, config.admin(), geo, outreach, limits, scaler, held, keeper, costs, trusted
+            config=config,
+            hub=hub,
+            tokens=tokens,
+            admin_token=config.admin(),
+            geo=geo,
+            outreach=outreach,
+            limits=limits,
+            audit=noted,
+            scaler=scaler,
+            sessions=held,
+            keeper=keeper,
+            costs=costs,
+            trusted=trusted,
         )
         docs.describe(app, ROUTES)
         app.on_shutdown.append(partial(_end_events, hub))
         for route in ROUTES:
             handler = once(route.handler, registry) if route.once else route.handler
+            handler = audit.audited(route, handler, noted)
             app.router.add_route(route.method, route.path, handler)
         _log.info(
             "orchestrator:started", id=hub.id, broadcasts=len(hub.broadcasts), geo=config.geoip_db is not None

@@ -15,6 +15,7 @@ from common.auth import Audience, Tokens, bearer, require_admin
 from common.config import OrchestratorConfig
 from common.errors import BadRequest, Problem, Unauthorized
 from common.urls import for_viewer, host_name, is_local
+from orchestrator.audit import Audit
 from orchestrator.broadcasts import Broadcast
 from orchestrator.cost.costs import Costs
 from orchestrator.geo import Address, Geo, Network, Place, client_address
@@ -80,6 +81,7 @@ class Context:
     geo: Geo
     outreach: Outreach
     limits: Limits
+    audit: Audit
     scaler: Autoscaler
     sessions: Sessions
     keeper: Keeper
