@@ -6,6 +6,7 @@ import "../theme/theme.css";
 import "./console.css";
 import type { Broadcast } from "../api/broadcasts.ts";
 import { Header } from "../theme/header.tsx";
+import { AuditLog } from "./audit.tsx";
 import { Broadcasts } from "./broadcasts.tsx";
 import { Chart } from "./chart.tsx";
 import { Costs } from "./cost.tsx";
@@ -16,6 +17,7 @@ import { Notice } from "./notice.tsx";
 import { overview, problem, totals, watchOverview } from "./overview.ts";
 import { Recordings } from "./recordings.tsx";
 import { admin, signOut } from "./session.ts";
+import { Sessions } from "./sessions.tsx";
 
 const dialog = signal<"none" | "sign-in" | "create">("none");
 const desk = signal<Broadcast | null>(null);
@@ -57,9 +59,11 @@ function Page() {
           onCreate={() => (dialog.value = "create")}
           onDesk={(broadcast) => (desk.value = broadcast)}
         />
+        <Sessions />
         <Recordings />
         <Nodes />
         <Costs />
+        <AuditLog />
       </main>
       {dialog.value === "sign-in" && <SignIn onClose={close} />}
       {dialog.value === "create" && <NewBroadcast onClose={close} />}

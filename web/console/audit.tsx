@@ -1,0 +1,71 @@
+/** The audit log: what operators and publishers did last. For operators. */
+
+import { type AuditEntry, listAudit } from "../api/sessions.ts";
+import { Notice } from "./notice.tsx";
+import { usePolled } from "./polled.ts";
+import { admin } from "./session.ts";
+
+const EVERY_MS = 5000;
+const SHOWN = 50;
+const VERBS: Record<string, string> = { POST: "did", PUT: "set", PATCH: "changed", DELETE: "ended" };
+const read = (token: string, signal: AbortSignal): Promise<AuditEntry[]> => listAudit(SHOWN, token, signal);
+
+export function AuditLog() {
+  return admin.value ? <Of token={admin.value} /> : null;
+}
+
+function Of({ token }: { token: string }) {
+  const { value, failed } = usePolled(read, token, EVERY_MS);
+  const entries = value.value;
+  return (
+    <section class="card" aria-labelledby="audit">
+      <header>
+        <h2 id="audit">Audit log</h2>
+      </header>
+      {failed.value && <Notice problem={failed.value} />}
+      {entries === null ? (
+        <p class="nothing">Reading…</p>
+      ) : entries.length === 0 ? (
+        <div class="nothing">
+          <strong>Nothing was changed yet</strong>
+          <p>
+            What operators and publishers do appears here, and stays for 90 days unless you set otherwise.
+          </p>
+        </div>
+      ) : (
+        <div class="scroll audit">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">When</th>
+                <th scope="col">Who</th>
+                <th scope="col">What</th>
+                <th scope="col">Outcome</th>
+                <th scope="col">From</th>
+              </tr>
+            </thead>
+            <tbody>
+              {entries.map((entry) => (
+                <tr key={entry.id}>
+                  <td>
+                    <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
+                  </td>
+                  <td>{entry.actor === "admin" ? "Operator" : "Publisher"}</td>
+                  <td>
+                    {VERBS[entry.method] ?? entry.method} <code>{entry.path.replace(/^\/api\//, "")}</code>
+                  </td>
+                  <td>
+                    <span class={entry.status < 400 ? "state good" : "state bad"}>
+                      {entry.status < 400 ? "Done" : `Refused (${entry.status})`}
+                    </span>
+                  </td>
+                  <td>{entry.address || "–"}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,43 @@
+/** What operators see read again and again, while a part of the console is shown. */
+
+import { type Signal, useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { type Problem, problemFrom } from "../api/problem.ts";
+
+export interface Polled<T> {
+  /** Null until the first answer. */
+  value: Signal<T | null>;
+  failed: Signal<Problem | null>;
+  /** Raised to read at once. */
+  round: Signal<number>;
+}
+
+export function usePolled<T>(
+  read: (token: string, signal: AbortSignal) => Promise<T>,
+  token: string,
+  everyMs: number,
+): Polled<T> {
+  const value = useSignal<T | null>(null);
+  const failed = useSignal<Problem | null>(null);
+  const round = useSignal(0);
+  const now = round.value;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `now` is what asks for another reading
+  useEffect(() => {
+    const ending = new AbortController();
+    const once = async (): Promise<void> => {
+      try {
+        value.value = await read(token, ending.signal);
+        failed.value = null;
+      } catch (thrown) {
+        if (!ending.signal.aborted) failed.value = problemFrom(thrown);
+      }
+    };
+    void once();
+    const timer = window.setInterval(() => void once(), everyMs);
+    return () => {
+      ending.abort();
+      window.clearInterval(timer);
+    };
+  }, [read, token, everyMs, now]);
+  return { value, failed, round };
+}
