@@ -44,6 +44,9 @@ class NewBroadcast(BaseModel):
     moderated: bool = Field(
         False, description="Questions to the avatar wait on the host's desk until they are approved."
     )
+    webrtc_only: bool = Field(
+        False, description="Never HLS, whatever the audience: so it is neither cached by a CDN nor recorded."
+    )
 
 
 class Changes(BaseModel):
@@ -68,6 +71,7 @@ class Broadcast(BaseModel):
     persona: str | None
     open_mic: bool
     moderated: bool
+    webrtc_only: bool
     created_at: dt.datetime
 
 
@@ -84,6 +88,7 @@ class BroadcastRow(Base):
     persona: Mapped[str | None] = mapped_column(String(4000))
     open_mic: Mapped[bool] = mapped_column(Boolean)
     moderated: Mapped[bool] = mapped_column(Boolean, server_default=sa_false())
+    webrtc_only: Mapped[bool] = mapped_column(Boolean, server_default=sa_false())
     created_at: Mapped[dt.datetime] = mapped_column(Instant)
     ended_at: Mapped[dt.datetime | None] = mapped_column(Instant)
 

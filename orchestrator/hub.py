@@ -18,7 +18,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from common.auth import PathTokens
 from common.config import OrchestratorConfig, weights
@@ -280,6 +280,10 @@ class Hub:
         base = self.config.public_url or f"http://127.0.0.1:{self.config.http_port}"
         return f"{base.rstrip('/')}/api/broadcasts/{name}/play"
 
+    def policy_of(self, broadcast: Broadcast) -> Policy:
+        """What delivery goes by."""
+        return replace(self.policy, hls_enabled=False) if broadcast.webrtc_only else self.policy
+
     def delivery(self, name: str) -> State:
         """How a broadcast is delivered."""
         return self.deliveries.get(name, State())
@@ -457,7 +461,7 @@ class Hub:
                 before = before.force_hls(order)
             after = delivery.step(
                 before,
-                self.policy,
+                self.policy_of(broadcast),
                 self.audience(broadcast.id),
                 time.time(),
                 hls_ready=self.hls_ready(broadcast.id),

@@ -28,6 +28,7 @@ class BroadcastState(BaseModel):
     persona: str | None = Field(description="Told to operators only.")
     open_mic: bool
     moderated: bool
+    webrtc_only: bool
     created_at: dt.datetime
     live: bool = Field(description="Media is flowing on its origin.")
     stage: Stage

@@ -60,9 +60,11 @@ def _order(force: Force) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         at = context(request)
         at.require_admin(request)
-        name = at.broadcast(request).id
-        if force is Force.ON and not at.hub.policy.hls_enabled:
-            raise Conflict("HLS is turned off (HLS_ENABLED=false)", code="hls_disabled")
+        broadcast = at.broadcast(request)
+        name = broadcast.id
+        if force is Force.ON and not at.hub.policy_of(broadcast).hls_enabled:
+            why = "it was made for WebRTC only" if broadcast.webrtc_only else "HLS_ENABLED=false"
+            raise Conflict(f"HLS is turned off for {name!r} ({why})", code="hls_disabled")
         _log.info("cdn:ordered", broadcast=name, order=force)
         await at.hub.order(name, force)
         return json(delivery_state(at, request, name))

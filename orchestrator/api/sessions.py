@@ -110,6 +110,7 @@ async def _create(request: web.Request) -> web.Response:
                     avatar=new.avatar,
                     persona=new.persona,
                     open_mic=True,
+                    webrtc_only=True,
                 )
             )
             await _begun(at, session.id)

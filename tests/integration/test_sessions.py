@@ -89,6 +89,26 @@ async def test_a_session_is_placed_and_its_person_can_watch_and_talk(hub: Runnin
     assert (await hub.call("GET", f"/api/broadcasts/{name}", headers=admin()))[0] == 404
 
 
+async def test_a_session_is_never_packaged_and_so_never_recorded(tmp_path: Path, cluster: Nodes) -> None:
+    async with orchestrator(tmp_path, hls_packaging="always") as hub:
+        origin = await cluster.start("o1", Role.ORIGIN, hub, avatar=True)
+        packager = await cluster.start("p1", Role.PACKAGER, hub)
+        made = await place(hub, origin)
+        await hub.ok("POST", "/api/broadcasts", json={"id": "town", "public": True}, headers=admin())
+
+        async def told() -> bool:
+            return "town" in packager.directory.broadcasts
+
+        await until(told)
+        assert made["id"] not in packager.directory.broadcasts
+        status, refused, _ = await hub.call(
+            "POST", f"/api/broadcasts/{made['id']}/activate-cdn", headers=admin()
+        )
+        assert (status, refused["code"]) == (409, "hls_disabled")
+        play = await hub.ok("GET", f"/api/broadcasts/{made['id']}/play?role=passive", headers=bearer(made))
+        assert (play["mode"], play["hls"]) == ("webrtc", None)
+
+
 async def test_a_person_comes_back_to_the_session_it_had(hub: Running, cluster: Nodes) -> None:
     origins = [await cluster.start(f"o{n}", Role.ORIGIN, hub, avatar=True) for n in (1, 2)]
     first = await place(hub, *origins, user="zoe")

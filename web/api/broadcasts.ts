@@ -7,6 +7,8 @@ export interface Broadcast {
   title: string;
   public: boolean;
   avatar: string | null;
+  /** Never HLS, thus never recorded. */
+  webrtc_only: boolean;
   live: boolean;
   /** How its viewers are reached: `direct`, `relayed`, `hybrid`. */
   stage: string;

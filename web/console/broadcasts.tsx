@@ -116,7 +116,7 @@ function Line({ row, onSignIn, onDesk }: { row: Row } & Pick<Props, "onSignIn" |
           <button
             type="button"
             class={`button small ${on || !broadcast.live ? "" : "primary"}`}
-            disabled={busy.value !== null || (on && delivery?.cdn.force === "off")}
+            disabled={busy.value !== null || broadcast.webrtc_only || (on && delivery?.cdn.force === "off")}
             onClick={() => order(on ? "deactivate-cdn" : "activate-cdn")}
           >
             {busy.value !== null ? "Working…" : on ? "Turn CDN off" : "Turn CDN on"}
@@ -148,7 +148,8 @@ function Line({ row, onSignIn, onDesk }: { row: Row } & Pick<Props, "onSignIn" |
   );
 }
 
-function cdnText({ delivery }: Row): string {
+function cdnText({ broadcast, delivery }: Row): string {
+  if (broadcast.webrtc_only) return "by WebRTC only, not recorded";
   if (!delivery) return "";
   const held = delivery.cdn.force === "auto" ? "by the audience" : "held by an operator";
   if (delivery.cdn.on && !delivery.hls_ready) return "preparing the playlists";

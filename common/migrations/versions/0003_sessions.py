@@ -1,4 +1,4 @@
-"""Interactive sessions."""
+"""Interactive sessions, and broadcasts that never leave WebRTC."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column(
+        "broadcasts", sa.Column("webrtc_only", sa.Boolean, nullable=False, server_default=sa.false())
+    )
     op.create_table(
         "sessions",
         sa.Column("id", sa.String(64), primary_key=True),
@@ -28,3 +31,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("sessions_live", "sessions")
     op.drop_table("sessions")
+    op.drop_column("broadcasts", "webrtc_only")

@@ -25,6 +25,7 @@ def broadcast(name: str, avatar: str | None = None) -> Broadcast:
         persona="a guide" if avatar else None,
         open_mic=False,
         moderated=False,
+        webrtc_only=False,
         created_at=dt.datetime.now(dt.UTC),
     )
 
