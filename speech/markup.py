@@ -23,11 +23,12 @@ MOST_PAUSE_MS: Final = 10_000
 """A longer pause is as long as this."""
 MOST_PAUSES_MS: Final = 30_000
 """All pauses of a text together; what is beyond is left out."""
-_OPEN: Final = re.compile(r"(?:<\d{0,9}m?s?|</?(?:[a-zA-Z][^<>]{0,200})?|&(?:#?\w{0,8}))\Z")
+_OPEN: Final = re.compile(r"(?:<\d{0,9}m?s?|</?(?:[a-zA-Z][^<>]{0,200})?|&(?:#?[a-zA-Z0-9]{0,8}))\Z")
 """What may become a tag or an entity when more text comes."""
 _ELEMENT: Final = re.compile(r"<(emphasis|say-as|sub)\b")
 _LONGEST: Final = 400
 """Characters of an element that are waited for."""
+_ENTITY: Final = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
 _MOST_NESTED: Final = 16
 _STRENGTHS: Final = {"none": 0, "x-weak": 100, "weak": 250, "medium": 500, "strong": 800, "x-strong": 1_200}
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][\w:-]*)((?:\s[^<>]*)?)/?>|<(\d{1,9})ms>")
@@ -81,7 +82,7 @@ class Markup:
     def _said(self, text: str) -> str:
         if self._aliased:
             return ""
-        text = html.unescape(text).replace(STRESS_BEGIN, "").replace(STRESS_END, "")
+        text = _unescaped(text)
         if self._spelled is not None:
             text = " ".join(_spelled(text, self._spelled))
         return _WORD.sub(_starred, text) if any(self._emphases) else text
@@ -91,7 +92,7 @@ class Markup:
         if tag[4]:
             return self._pause(int(tag[4]))
         name, closes, alone = tag[2].lower(), bool(tag[1]), tag[0].endswith("/>")
-        told = {m[1].lower(): html.unescape(m[2] or m[3] or "") for m in _ATTRIBUTE.finditer(tag[3] or "")}
+        told = {m[1].lower(): _unescaped(m[2] or m[3] or "") for m in _ATTRIBUTE.finditer(tag[3] or "")}
         match name:
             case "break" if not closes:
                 return self._pause(_length_ms(told))
@@ -126,6 +127,11 @@ def _certain(text: str) -> int:
     return whole
 
 
+def _unescaped(text: str) -> str:
+    """Entities of XML as their characters; what else begins with & stays as it is."""
+    return _ENTITY.sub(lambda m: html.unescape(m[0]), text)
+
+
 def _starred(word: re.Match[str]) -> str:
     """One word in stars, its closing marks outside."""
     bare = word[0].rstrip(".,!?;:…)\"'”’")
@@ -150,6 +156,7 @@ def _spelled(text: str, how: str) -> list[str]:
 
 def stressed(text: str) -> str:
     """`text` with STRESS_BEGIN and STRESS_END in the place of stars around words: *one*, **several words**."""
+    text = text.replace(STRESS_BEGIN, "").replace(STRESS_END, "")
     return _STARRED.sub(lambda m: f"{STRESS_BEGIN}{m[2]}{STRESS_END}", text)
 
 

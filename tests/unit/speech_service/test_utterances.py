@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from speech_service.endings import Broken
@@ -89,6 +89,7 @@ def test_hostile_text_is_cut_into_pieces_of_bounded_work(text: str) -> None:
     assert "".join("".join(found).split()) == "".join(text.split())
 
 
+@example(["\ue000", "AT&T &copy; &lt"])
 @given(st.lists(st.text(max_size=40), max_size=20))
 def test_no_letter_is_lost_or_made(pieces: list[str]) -> None:
     utterances = Utterances()
