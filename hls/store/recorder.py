@@ -78,6 +78,7 @@ class Recorder:
         clock: Callable[[], float] = time.monotonic,
         parallel: int = 4,
     ) -> None:
+        self.root = root
         self.store = store
         self.dvr_s = dvr_s
         self._lock = threading.RLock()

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 from aiohttp import web
 from aiohttp.web_response import ContentCoding
@@ -18,6 +17,7 @@ from common.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
 from common.log import log
 from common.recordings import RecordingList, RecordingView
 from hls.store import catalogue
+from hls.store.folder import Folder
 from hls.store.gate import TOKEN, Gate, Shown
 from hls.store.recorder import Recorder
 from hls.store.recording import KEY_FRAMES, State
@@ -27,6 +27,7 @@ from hls.store.store import (
     IMMUTABLE,
     BadName,
     NotStored,
+    Store,
     StoreError,
     checked,
     content_type,
@@ -49,6 +50,7 @@ class Serving:
 
     def __init__(self, recorder: Recorder, gate: Gate, operator: Callable[[web.Request], None]) -> None:
         self._recorder = recorder
+        self._spool = Folder(recorder.root)
         self._gate = gate
         self._operator = operator
 
@@ -101,11 +103,15 @@ class Serving:
             if file == "dvr.m3u8":
                 raise _unknown(f"the recording {id!r} does not run any more: it is at index.m3u8")
         path = f"recordings/{broadcast}/{id}/{name}"
-        local = await asyncio.to_thread(self._recorder.spooled, path)
         lifetime = _lifetime(FINAL if file.endswith((".m3u8", ".vtt", ".jpg")) else IMMUTABLE, shown)
-        if local is not None:
-            return _local(request, local, rendition, file, lifetime)
-        return await self._stored(request, path, rendition, file, lifetime)
+        if await asyncio.to_thread(self._recorder.spooled, path):
+            with suppress(NotStored):  # it has just gone: the store has it
+                return await self._stored(request, self._spool, path, rendition, file, lifetime)
+        store = self._recorder.store
+        if store is None:
+            raise _unknown(f"there is no {path}")
+        with _told(path):
+            return await self._stored(request, store, path, rendition, file, lifetime)
 
     def _made(self, broadcast: str, id: str, rendition: str, file: str, skip: bool) -> tuple[str, str] | None:
         """A playlist of a recording that is not whole in the store yet, and its lifetime."""
@@ -128,20 +134,17 @@ class Serving:
             return recording.media(rendition) if rendition else recording.multivariant(), lifetime
 
     async def _stored(
-        self, request: web.Request, path: str, rendition: str, file: str, lifetime: str
+        self, request: web.Request, store: Store, path: str, rendition: str, file: str, lifetime: str
     ) -> web.StreamResponse:
-        store = self._recorder.store
-        if store is None:
-            raise _unknown(f"there is no {path}")
-        with _told(path):
-            checked(path)
-            if file.endswith(".m3u8"):
-                text = await asyncio.to_thread(whole, store, path, _MOST_PLAYLIST_BYTES)
-                return _playlist(request, text.decode(), lifetime)
-            size = await asyncio.to_thread(store.size, path)
-            start, end, partial = _range(request, size)
-            pieces = store.read(path, start, end)
-            first = await asyncio.to_thread(next, pieces, b"")
+        """A file of a store. Raises NotStored, BadName, StoreError before anything of it is sent."""
+        checked(path)
+        if file.endswith(".m3u8"):
+            text = await asyncio.to_thread(whole, store, path, _MOST_PLAYLIST_BYTES)
+            return _playlist(request, text.decode(), lifetime)
+        size = await asyncio.to_thread(store.size, path)
+        start, end, partial = _range(request, size)
+        pieces = store.read(path, start, end)
+        first = await asyncio.to_thread(next, pieces, b"")
         headers = {**_media_headers(request, rendition, file, lifetime), "Content-Length": str(end - start)}
         if partial:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
@@ -288,10 +291,6 @@ def _media_headers(request: web.Request, rendition: str, file: str, lifetime: st
         "Accept-Ranges": "bytes",
         "Access-Control-Expose-Headers": "Age, Date, Content-Length, Content-Range, ETag, Retry-After",
     }
-
-
-def _local(request: web.Request, path: Path, rendition: str, file: str, lifetime: str) -> web.StreamResponse:
-    return web.FileResponse(path, headers=_media_headers(request, rendition, file, lifetime))
 
 
 def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
