@@ -22,6 +22,7 @@ _log = log("orchestrator")
 _WAITING = 1_000
 PATH = 300
 _SWEEP_S = 3_600.0
+_AGAIN_S = 1.0
 
 _ENTRIES = counter("avacast_audit_entries_total", "Entries of the audit log", ("outcome",))
 
@@ -80,7 +81,8 @@ class Audit:
     async def close(self) -> None:
         """Writes what waits, and ends."""
         if self._task is not None:
-            self._task.cancel()
+            async with self._writing:  # half way it would not know what is in the table
+                self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         with suppress(DatabaseDown):
             await self.flush()
@@ -134,7 +136,10 @@ class Audit:
                         await self._noted.wait()
                 await self.flush()
             except DatabaseDown:
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(_AGAIN_S)
+            except Exception as error:
+                _log.error("audit_failed", waiting=len(self._waiting), exc_info=error)
+                await asyncio.sleep(_AGAIN_S)
 
     async def _sweep(self) -> None:
         oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=self._days)
