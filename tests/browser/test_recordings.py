@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -70,17 +71,18 @@ def test_viewers_seek_back_and_over_a_gap(page: Page, tmp_path: Path) -> None:
 def test_a_finished_recording_is_known_by_its_pictures(
     up: RunningUp, chromium: Browser, tmp_path: Path
 ) -> None:
-    # Another packager's, in the store that both share.
+    # Another packager's, in the store that both share; a second try has another name.
+    name = f"taped-{secrets.token_hex(3)}"
     store = WatchedFolder(up.data / "store")
     recorder = Recorder(tmp_path / "spool", store, bound_bytes=64 << 20)
     recorder.start()
-    recorder.opened("taped", 2)
-    play(recorder, broadcast().calls, "taped")
-    store.until(lambda: any(one.view.broadcast == "taped" for one in store.finished))
+    recorder.opened(name, 2)
+    play(recorder, broadcast().calls, name)
+    store.until(lambda: any(one.view.broadcast == name for one in store.finished))
     recorder.close(30)
     with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1200, 900)) as console:
         page = console.page
-        row = page.locator("[data-recording]", has=page.get_by_role("rowheader", name="taped", exact=True))
+        row = page.locator("[data-recording]", has=page.get_by_role("rowheader", name=name, exact=True))
         expect(row).to_contain_text("finished", timeout=60_000)
         page.wait_for_function(
             "Array.from(document.querySelectorAll('[data-recording] img')).some(one => one.naturalWidth === 512)"
