@@ -4,17 +4,20 @@
 #   make bench-avatar ARGS="--sessions 4 --most"   how many avatars this machine carries
 #   make lint         every linter      make bench        figures, each against something
 #   make fuzz MINUTES=10   hostile bytes for every parser and session   make soak MINUTES=30   hundreds of viewers that come and go
+#   make client  the client's methods and the commands, from the API's document       make api-test EXAMPLES=200   hostile requests to every operation
+#   make faults       what watchers and joiners see when Redis, PostgreSQL, an orchestrator or a node fails
 #   make build        .venv with `avacast` in it          make lock   renew the lock files
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-quick test-rust test-web lint bench bench-avatar fuzz soak lock clean
+.PHONY: help client api-test build demo test test-quick test-rust test-web lint bench bench-avatar fuzz soak faults lock clean
 
 PY := .venv/bin/python
 STAMPS := .build
 MINUTES ?= 10
+EXAMPLES ?= 200
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 PACKAGES := avacast common sfu speech origin relay hls speech_service orchestrator
@@ -100,13 +103,22 @@ bench-avatar: build $(STAMPS)/test-packages
 	@$(PY) bench/avatar.py $(ARGS)
 
 bench: build $(STAMPS)/test-packages $(STAMPS)/tools-test
-	@for one in $(filter-out bench/soak.py,$(wildcard bench/*.py)); do $(PY) $$one; done
+	@for one in $(filter-out bench/soak.py bench/faults.py,$(wildcard bench/*.py)); do $(PY) $$one; done
 
 fuzz: $(STAMPS)/venv $(STAMPS)/tools-build
 	@$(PY) tests/fuzz.py --minutes $(MINUTES)
 
+client: build $(STAMPS)/test-packages
+	@$(PY) -m avacast.bindings
+
+api-test: build $(STAMPS)/test-packages
+	@AVACAST_API_EXAMPLES=$(EXAMPLES) $(PY) -m pytest tests/integration/test_api_schema.py --timeout 3600
+
 soak: build $(STAMPS)/test-packages
 	@$(PY) bench/soak.py --minutes $(MINUTES)
+
+faults: build $(STAMPS)/test-packages $(STAMPS)/tools-test
+	@$(PY) bench/faults.py $(ARGS)
 
 lock: $(STAMPS)/venv
 	@uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --extra origin -o requirements/run.txt pyproject.toml requirements/build.in

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from avacast import __version__
 from avacast.avatars import avatar_app
+from avacast.operate.commands import add_commands
 from avacast.options import (
     Data,
     HttpPort,
@@ -489,68 +490,15 @@ def store_init(
         raise typer.Exit(1) from None
 
 
-Server = Annotated[str, typer.Option("--server", envvar="AVACAST_SERVER", help="The orchestrator's address.")]
-Token = Annotated[
-    str, typer.Option("--token", help="The operators' token; from AVACAST_ADMIN_TOKEN or --data when empty.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
-AdminData = Annotated[
-    Path, typer.Option("--data", envvar="AVACAST_DATA", help="The orchestrator's data folder.")
-]
-
-
-@app.command()
-def scaling(
-    server: Server = "http://127.0.0.1:8080",
-    token: Token = "",
-    data: AdminData = Path(".avacast"),
-    as_json: AsJson = False,
-) -> None:
-    """Say how many nodes each pool should have, and why."""
-    from avacast.cluster import ask, show_scaling, token_of
-
-    try:
-        show_scaling(ask(server, "/api/scaling", token_of(token, data)), Console(), as_json=as_json)
-    except Problem as problem:
-        console.print(told(problem))
-        raise typer.Exit(1) from None
-
-
-@app.command()
-def cost(
-    server: Server = "http://127.0.0.1:8080",
-    token: Token = "",
-    data: AdminData = Path(".avacast"),
-    listeners: Annotated[str, typer.Option(help="Sizes of an audience.")] = "50,200,1000",
-    hours: Annotated[float, typer.Option(help="Length of the broadcast.")] = 1.0,
-    interactive: Annotated[float, typer.Option(help="Part of the listeners that takes part, 0 to 1.")] = 0.1,
-    demand: Annotated[str, typer.Option(help="Avatars at once, hour by hour; as expected when empty.")] = "",
-    spot_share: Annotated[float, typer.Option(help="Most of the avatars on spot machines, 0 to 1.")] = 0.0,
-    as_json: AsJson = False,
-) -> None:
-    """Say which machines are cheapest, and what streams, sessions, broadcasts and films cost."""
-    from avacast.cluster import ask, show_cost, token_of
-
-    query = given(
-        listeners=listeners,
-        hours=str(hours),
-        interactive=str(interactive),
-        demand=demand,
-        spot_share=str(spot_share),
-    )
-    try:
-        show_cost(ask(server, "/api/cost", token_of(token, data), query), Console(), as_json=as_json)
-    except Problem as problem:
-        console.print(told(problem))
-        raise typer.Exit(1) from None
-
-
 @app.command()
 def doctor() -> None:
     """Say what works on this machine: GPU, GSO, codecs, ports, voices."""
     from avacast.doctor import show
 
     raise typer.Exit(show(Console()))
+
+
+add_commands(app)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -97,7 +98,7 @@ def run_role(module: str, settings: Any, port: int, log_level: str, *, label: st
     import importlib
 
     from avacast.pages import add_pages
-    from avacast.process import Close, free_port, run
+    from avacast.process import Ending, free_port, run
     from common.http import Site
 
     configure(log_level)
@@ -106,7 +107,7 @@ def run_role(module: str, settings: Any, port: int, log_level: str, *, label: st
         port = port or free_port()
         settings.url = settings.url or f"http://127.0.0.1:{port}"
 
-    async def start() -> Close:
+    async def start() -> Ending:
         handle = await importlib.import_module(module).start(settings)
         try:
             if role == "orchestrator":
@@ -123,6 +124,7 @@ def run_role(module: str, settings: Any, port: int, log_level: str, *, label: st
 
         console.print(f"[green]{role}[/green] at http://127.0.0.1:{site.port}  [dim]Ctrl-C ends it.[/dim]")
         print(f"ready http://127.0.0.1:{site.port}/", flush=True)
-        return close
+        leave = getattr(handle, "leave", None)
+        return Ending(close, None if leave is None else functools.partial(leave, "SIGTERM"))
 
     finish(run, start)

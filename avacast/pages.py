@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from common import policy
 from common.errors import NotFound
 
 _PAGES = {
@@ -15,6 +16,8 @@ _PAGES = {
     "/camera": "camera.html",
     "/watch/{broadcast}": "watch.html",
 }
+_FRAMED = frozenset({"watch.html"})
+"""Nothing can be done on it that a frame around it could trick a person into."""
 _HASHED = "public, max-age=31536000, immutable"
 _FRESH = "no-cache"
 
@@ -37,8 +40,14 @@ def add_pages(app: web.Application, dist: Path | None = None) -> bool:
         return False
 
     def page(name: str) -> None:
+        text = (root / name).read_text()
+        headers = {
+            "Cache-Control": _FRESH,
+            "Content-Security-Policy": policy.page(text, framed=name in _FRAMED, elsewhere=True),
+        }
+
         async def serve(_request: web.Request) -> web.FileResponse:
-            return web.FileResponse(root / name, headers={"Cache-Control": _FRESH})
+            return web.FileResponse(root / name, headers=headers)
 
         for path in (path for path, file in _PAGES.items() if file == name):
             app.router.add_get(path, serve)

@@ -145,6 +145,7 @@ class Up:
             "AVACAST_CLUSTER_SECRET": secret,
             "AVACAST_ORCHESTRATORS": base,
             "AVACAST_NODE_ID": f"relay-{index + 1}",
+            "AVACAST_DRAIN_S": "0",  # it ends with the whole: nobody could take its viewers
         }
         if self._options.public_ip:
             environment["AVACAST_PUBLIC_IP"] = ",".join(self._options.public_ip)

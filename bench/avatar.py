@@ -26,7 +26,7 @@ from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES
 from origin.encoder import AudioEncoder, VideoEncoder
 from origin.faces import open_renderer
 from origin.stage import Renderer, Stage
-from speech.chunks import Chunker
+from speech.chunks import chunks
 from speech.piper import Piper
 from speech.voice import Speech
 
@@ -139,11 +139,7 @@ def line(name: str, value: float, unit: str, versus: str, ratio: float) -> None:
 def speak() -> list[list[Speech]]:
     """Each line as its clauses."""
     voice = Piper()
-    found = []
-    for text in LINES:
-        chunker = Chunker()
-        found.append([voice.synthesise(c) for c in [*chunker.push(text), *chunker.flush()]])
-    return found
+    return [[voice.synthesise(clause) for clause in chunks(text)] for text in LINES]
 
 
 def parts(renderer: Renderer, lines: Sequence[Sequence[Speech]]) -> float:

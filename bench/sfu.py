@@ -1,10 +1,12 @@
-"""The media core under load: one stream to hundreds of viewers over WHEP, server on one core, viewers on the other.
+"""The media core under load: one WHIP publisher, hundreds of WHEP viewers, server on one core, the others on the other.
 
     python bench/sfu.py [--quick] [--viewers 100,300,500] [--seconds 10] [--most 1500]
 
 Every figure stands beside something of the same run: the kernel's own limit, or the same server without trains. The table at the
-end has them all, with the kernel's limit as its last row. First pictures are pion's where Go is installed. About four minutes;
-`--quick` takes one.
+end has them all, with the kernel's limits as its last rows: of the same datagrams as fast as they go, and at the stream's own tempo,
+to readers that sleep between two pictures as viewers do. The publisher and the viewers of the first pictures are pion's where Go is
+installed; else the server feeds itself from Python, which costs it a few hundredths of its CPU time. About four minutes; `--quick`
+takes one.
 
 Figures are per CPU-second of the server's process, so that other work on the machine costs them little; latencies and losses need
 a machine that is quiet. What two workers carry is counted by their threads' CPU time: packets over that of the busier one, against
@@ -15,13 +17,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import ctypes
 import fractions
+import functools
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +72,7 @@ def film() -> list[tuple[bytes, bool]]:
     encoder.options = {
         "preset": "ultrafast",
         "tune": "zerolatency",
-        "x264-params": f"keyint={GOP}:min-keyint={GOP}:scenecut=0:vbv-maxrate=1500:vbv-bufsize=1500",
+        "x264-params": f"keyint={GOP}:min-keyint={GOP}:scenecut=0:vbv-maxrate=1500:vbv-bufsize=1500:sliced-threads=0:threads=1",
     }
     noise = np.random.default_rng(7).integers(0, 255, (SIZE[1] * 3 // 2, SIZE[0]), dtype=np.uint8)
     units = []
@@ -75,6 +81,15 @@ def film() -> list[tuple[bytes, bool]]:
         frame.pts = index
         units += [(bytes(packet), packet.is_keyframe) for packet in encoder.encode(frame)]
     return units
+
+
+@functools.cache
+def film_file() -> Path:
+    """The same as a file, for a publisher of its own process."""
+    path = Path(tempfile.mkdtemp(prefix="avacast-bench-")) / "film.h264"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    path.write_bytes(b"".join(data for data, _ in film()))
+    return path
 
 
 # --- the server, a process of its own ---------------------------------------------------------------
@@ -97,28 +112,36 @@ def in_use_bytes() -> int:
     return int(info.uordblks + info.hblkhd)
 
 
-async def serve(rung: str, workers: int) -> None:
-    """Serves the stream by WHEP until stdin closes; prints its port."""
+async def serve(rung: str, workers: int, *, inject: bool) -> None:
+    """Serves the stream by WHEP until stdin closes; prints its port. The stream comes by WHIP, or is its own (`inject`)."""
     from common._native import Sfu
 
     sfu = Sfu(host="127.0.0.1", port=0, workers=workers, public_addresses=["127.0.0.1"], send=rung)
-    sfu.open(STREAM, video=True, audio=True)
+    if inject:
+        sfu.open(STREAM, video=True, audio=True)
 
-    async def whep(request: web.Request) -> web.Response:
-        answer = sfu.subscribe(STREAM, await request.text())
+    def created(answer: Any, path: str) -> web.Response:
         return web.Response(
             status=201,
             text=answer.sdp,
             content_type="application/sdp",
-            headers={"Location": f"/whep/{STREAM}/{answer.session}"},
+            headers={"Location": f"{path}/{answer.session}"},
         )
+
+    async def whip(request: web.Request) -> web.Response:
+        return created(sfu.publish(STREAM, await request.text()), request.path)
+
+    async def whep(request: web.Request) -> web.Response:
+        return created(sfu.subscribe(STREAM, await request.text()), request.path)
 
     async def leave(request: web.Request) -> web.Response:
         return web.Response(status=200 if sfu.close(request.match_info["session"]) else 404)
 
     app = web.Application()
+    app.router.add_post(f"/whip/{STREAM}", whip)
     app.router.add_post(f"/whep/{STREAM}", whep)
-    app.router.add_delete(f"/whep/{STREAM}/{{session}}", leave)
+    for role in ("whip", "whep"):
+        app.router.add_delete(f"/{role}/{STREAM}/{{session}}", leave)
 
     async def sessions(_: web.Request) -> web.Response:
         return web.json_response(len(sfu.stats(sessions=True)["sessions"]))
@@ -141,11 +164,14 @@ async def serve(rung: str, workers: int) -> None:
     await site.start()
     server: Any = site._server
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
-    feeding = asyncio.ensure_future(feed(sfu, film()))
     closed = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), closed.set)
-    await asyncio.wait([feeding, asyncio.ensure_future(closed.wait())], return_when=asyncio.FIRST_COMPLETED)
-    feeding.cancel()
+    ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(closed.wait())]
+    if inject:
+        ends.append(asyncio.ensure_future(feed(sfu, film())))
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
 
 
 async def feed(sfu: Any, units: list[tuple[bytes, bool]]) -> None:
@@ -210,10 +236,36 @@ class Process:
 
 
 class Server(Process):
-    """This file's own server, on the first core (or on `cores`)."""
+    """This file's own server, on the first core (or on `cores`), with its stream: from a publisher on the last core if there can be one."""
 
     def __init__(self, rung: str, workers: int = 1, cores: str = str(CORES[0])) -> None:
-        super().__init__(__file__, "--serve", rung, "--workers", str(workers), cores=cores)
+        from tests.harness import pion
+
+        alone = pion.missing() is not None
+        super().__init__(
+            __file__, "--serve", rung, "--workers", str(workers), *["--inject"] * alone, cores=cores
+        )
+        self._publisher = None if alone else self._publish(str(pion.binary()))
+
+    def _publish(self, program: str) -> subprocess.Popen[str]:
+        url = f"http://127.0.0.1:{self.port}/whip/{STREAM}"
+        film = ("-video", str(film_file()), "-audio", "stamps")
+        publisher = subprocess.Popen(
+            ["taskset", "-c", str(CORES[-1]), program, "publish", "-url", url, "-device", "lo", *film],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert publisher.stdout is not None
+        said = json.loads(publisher.stdout.readline())
+        if said["event"] != "connected":
+            raise RuntimeError(f"the publisher has not connected: {said}")
+        return publisher
+
+    def close(self) -> None:
+        if self._publisher:
+            self._publisher.communicate(timeout=10)
+        super().close()
 
 
 # --- the measurement ----------------------------------------------------------------------------------
@@ -421,8 +473,10 @@ def lines(runs: list[Run], limits: dict[str, float]) -> Iterator[str]:
     plain = {run.viewers: run for run in runs if run.rung == "sendto"}
     for run in runs:
         name = f"{run.viewers} viewers, {run.rung}"
-        limit = limits["gso" if run.rung in ("gso", "auto") else "sendto"]
+        limit = limits["sendto" if run.rung == "sendto" else "gso"]
         against = f"kernel's limit {limit:,.0f}: {run.packets_per_cpu_s / limit:.2f}"
+        if live := limits.get(f"live {run.viewers}" if run.rung != "sendto" else ""):
+            against += f"; at the stream's tempo {live:,.0f}: {run.packets_per_cpu_s / live:.2f}"
         if run.rung != "sendto" and run.viewers in plain:
             against += (
                 f"; without trains: {run.packets_per_cpu_s / plain[run.viewers].packets_per_cpu_s:.2f}x"
@@ -485,6 +539,12 @@ def table(runs: list[Run], limits: dict[str, float], firsts: list[float], most: 
         f"| the kernel alone: GSO loop / sendto loop of equal bytes | {limits['gso'] / 1000:,.0f} k (1.00)"
         f" / {limits['sendto'] / 1000:,.0f} k ({limits['sendto'] / limits['gso']:.2f}) | | | | | |"
     )
+    live = [limits[f"live {run.viewers}"] for run in counted]
+    told = " / ".join(
+        f"{limit / 1000:,.0f} k (this core {run.packets_per_cpu_s / limit:.2f})"
+        for run, limit in zip(counted, live, strict=True)
+    )
+    yield f"| the kernel alone, trains at the stream's tempo to readers that sleep | {told} | | | | | |"
 
 
 class Progress:
@@ -510,7 +570,7 @@ async def run_all(viewers: list[int], seconds: float, most: int, quick: bool) ->
     limits = {
         "gso": kernel_limit(gso=True, viewers=300, seconds=2.0),
         "sendto": kernel_limit(gso=False, viewers=300, seconds=2.0),
-    }
+    } | {f"live {count}": kernel_limit(gso=True, viewers=count, seconds=4.0, live=True) for count in viewers}
     middle = viewers[len(viewers) // 2]
     bar.step(f"{middle} viewers, one call a packet")
     runs = [await measure("sendto", middle, seconds)]
@@ -555,6 +615,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--serve", metavar="RUNG", help=argparse.SUPPRESS)
+    parser.add_argument("--inject", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--viewers", default="100,300,500", help="numbers of viewers, comma separated")
     parser.add_argument("--seconds", type=float, default=10, help="seconds to count for")
@@ -566,7 +627,7 @@ def main() -> None:
     if options.quick:
         options.viewers, options.seconds, options.most = "100,300", 4.0, 0
     if options.serve:
-        asyncio.run(serve(options.serve, options.workers))
+        asyncio.run(serve(options.serve, options.workers, inject=options.inject))
         return
     os.sched_setaffinity(0, {CORES[-1]})
     counts = [int(count) for count in options.viewers.split(",")]

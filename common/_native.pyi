@@ -535,5 +535,6 @@ class Swarm:
     def latencies_ms(self) -> list[tuple[float, int]]:
         """Latencies of stamped packets over all viewers: (milliseconds, count), ascending."""
 
-def kernel_limit(*, gso: bool, viewers: int, seconds: float) -> float:
-    """Datagrams per CPU-second that the kernel alone allows to `viewers` addresses: one call each, or trains."""
+def kernel_limit(*, gso: bool, viewers: int, seconds: float, live: bool = False) -> float:
+    """Datagrams per CPU-second that the kernel alone allows to `viewers` addresses: one call each, or trains; as fast as they go, or
+    at the tempo of a live stream, whose readers sleep between two pictures."""

@@ -1,8 +1,11 @@
 """Who may do what: bearer tokens of operators, JWTs of viewers, publishers and nodes.
 
-A JWT is signed with the cluster's secret (HS256), lives for a bounded time and names one audience:
-`viewer` (sub = broadcast it may watch), `publisher` (sub = broadcast it may publish), `node` (sub = node id), `ear` (sub = broadcast
-and viewer who may speak to its avatar, `broadcast/viewer`).
+A JWT lives for a bounded time and names one audience: `viewer` (sub = broadcast it may watch), `publisher` (sub = broadcast it may
+publish), `ear` (sub = broadcast and viewer who may speak to its avatar, `broadcast/viewer`), `peer` (sub = node that may pull from
+others), `node` (an orchestrator speaks to this node, or a node with the cluster's secret to anybody).
+
+Orchestrators sign with Ed25519 keys that rotate (common/signing.py, `kid` in the header); whoever verifies needs the public ones. Who
+has the cluster's secret can sign with that too (HS256): nodes so register, and `HS256` says for what else it is believed.
 
 HLS of a private broadcast is watched by a path token, `/hls/t/{token}/{broadcast}/...`, which every player passes on by itself.
 """
@@ -13,20 +16,35 @@ import enum
 import hashlib
 import hmac
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from common.errors import Forbidden, Unauthorized
+from common.signing import PublicKey, SigningKey
 
-_ALGORITHM = "HS256"
+MOST_TOKEN_S = 90 * 86_400
+"""No token lives longer."""
 
 
 class Audience(enum.StrEnum):
     VIEWER = "viewer"
     PUBLISHER = "publisher"
     NODE = "node"
+    PEER = "peer"
     EAR = "ear"
+
+
+class Believed(enum.StrEnum):
+    """For what the cluster's secret (HS256) is believed."""
+
+    ALL = "all"
+    NODES = "nodes"
+    """Tokens of nodes only."""
+    NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,7 @@ def bearer(authorization: str | None) -> str | None:
         return None
     scheme, _, token = authorization.partition(" ")
     token = token.strip()
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() != "bearer" or not token or not token.isascii():
         raise Unauthorized(
             "the Authorization header is not a bearer token", hint="send 'Authorization: Bearer <token>'"
         )
@@ -60,38 +78,68 @@ def bearer(authorization: str | None) -> str | None:
 
 
 class Tokens:
-    """Issues and verifies the JWTs of one cluster."""
+    """Issues and verifies JWTs: with a signing key once `sign_with` was told one, else with the cluster's secret."""
 
-    def __init__(self, secret: str) -> None:
-        if len(secret) < 32:
+    def __init__(self, secret: str, hs256: Believed = Believed.ALL) -> None:
+        """`secret` is empty at nodes that have none. Raises ValueError for a short one."""
+        if secret and len(secret) < 32:
             raise ValueError(
                 "AVACAST_CLUSTER_SECRET has fewer than 32 characters; make one with: openssl rand -hex 32"
             )
         self._secret = secret
+        self._hs256 = hs256
+        self._signing: SigningKey | None = None
+        self._public: dict[str, Ed25519PublicKey] = {}
+
+    def sign_with(self, key: SigningKey | None) -> None:
+        """Signs with this from now on; None: with the secret."""
+        self._signing = key
+
+    def learn(self, keys: Iterable[PublicKey]) -> bool:
+        """Believes these keys, and no others, from now on; True when they are others than before."""
+        told = list(keys)
+        changed = {one.kid for one in told} != self._public.keys()
+        if changed:
+            self._public = {one.kid: one.key() for one in told}
+        return changed
+
+    @property
+    def can_issue(self) -> bool:
+        """Whether there is something to sign with."""
+        return self._signing is not None or bool(self._secret)
+
+    @property
+    def signs_by_key(self) -> bool:
+        """Whether what is issued can be verified without the secret."""
+        return self._signing is not None
 
     def issue(self, audience: Audience, subject: str, *, ttl_s: float, now: float | None = None) -> str:
         """A token for `subject`, valid for `ttl_s` seconds."""
         issued = time.time() if now is None else now
-        return jwt.encode(
-            {"aud": audience.value, "sub": subject, "iat": int(issued), "exp": int(issued + ttl_s)},
-            self._secret,
-            algorithm=_ALGORITHM,
-        )
+        claims = {"aud": audience.value, "sub": subject, "iat": int(issued), "exp": int(issued + ttl_s)}
+        if self._signing is not None:
+            kid = self._signing.public.kid
+            return jwt.encode(claims, self._signing.private, algorithm="EdDSA", headers={"kid": kid})
+        assert self._secret, "who has neither key nor secret asks an orchestrator for its tokens"
+        return jwt.encode(claims, self._secret, algorithm="HS256")
 
-    def verify(self, token: str | None, audience: Audience, subject: str | None = None) -> Claims:
-        """The claims of a valid token. Raises Unauthorized (none, broken, expired) or Forbidden (made for something else)."""
+    def verify(
+        self,
+        token: str | None,
+        audience: Audience,
+        subject: str | None = None,
+        *,
+        also: Audience | None = None,
+    ) -> Claims:
+        """The claims of a valid token for `audience`, or of any subject for `also`. Raises Unauthorized (none, broken, expired) or
+        Forbidden (made for something else)."""
         if not token:
             raise Unauthorized(
                 f"a {audience.value} token is needed", hint="send 'Authorization: Bearer <token>'"
             )
+        taken = [audience] if also is None else [audience, also]
         try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=[_ALGORITHM],
-                audience=audience.value,
-                options={"require": ["exp", "sub", "aud"]},
-            )
+            claims = self._claims(token, [one.value for one in taken])
         except jwt.ExpiredSignatureError:
             raise Unauthorized(
                 "the token has expired", code="token_expired", hint="ask for a new one"
@@ -100,9 +148,30 @@ class Tokens:
             raise Forbidden(f"this is not a {audience.value} token", code="wrong_token") from None
         except jwt.PyJWTError:
             raise Unauthorized("the token is not valid", code="token_invalid") from None
-        if subject is not None and claims["sub"] != subject:
+        found = next((one for one in taken if one.value == claims["aud"]), None)
+        if found is None:  # a list of audiences, which we never issue
+            raise Forbidden(f"this is not a {audience.value} token", code="wrong_token")
+        if subject is not None and found is audience and claims["sub"] != subject:
             raise Forbidden(f"the token is not for {subject!r}", code="wrong_token")
-        return Claims(audience, str(claims["sub"]), float(claims["exp"]))
+        return Claims(found, str(claims["sub"]), float(claims["exp"]))
+
+    def _claims(self, token: str, audiences: list[str]) -> dict[str, Any]:
+        """What a token says. Its header chooses the key, and each key has one algorithm. Raises jwt.PyJWTError."""
+        header = jwt.get_unverified_header(token)
+        key: str | Ed25519PublicKey | None
+        if header.get("alg") == "EdDSA":
+            kid = header.get("kid")
+            key, algorithm = self._public.get(kid) if isinstance(kid, str) else None, "EdDSA"
+        else:
+            key, algorithm = self._secret if self._hs256 is not Believed.NONE else "", "HS256"
+        if not key:
+            raise jwt.InvalidKeyError("nobody has told us of this key")
+        # Whose clock is seconds ahead may issue for us: `iat` decides nothing.
+        options: Any = {"require": ["exp", "sub", "aud"], "verify_iat": False}
+        claims = jwt.decode(token, key, algorithms=[algorithm], audience=audiences, options=options)
+        if algorithm == "HS256" and self._hs256 is Believed.NODES and claims["aud"] != Audience.NODE.value:
+            raise jwt.InvalidSignatureError("the cluster's secret is believed of nodes only")
+        return dict(claims)
 
 
 class PathTokens:
@@ -114,8 +183,9 @@ class PathTokens:
     STEP_S = 3600
     STEPS = 7
 
-    def __init__(self, secret: str) -> None:
-        self.key = hmac.new(secret.encode(), b"avacast path tokens", hashlib.sha256).hexdigest()
+    def __init__(self, secret: str, *, key: str = "") -> None:
+        """Of the cluster's secret, or by the `key` alone."""
+        self.key = key or hmac.new(secret.encode(), b"avacast path tokens", hashlib.sha256).hexdigest()
 
     def issue(self, broadcast: str, *, now: float | None = None) -> str:
         """The token of a broadcast as of `now` (seconds since the epoch)."""
@@ -143,6 +213,8 @@ def require_admin(authorization: str | None, admin_token: str) -> None:
     """Passes for the operators' token only. Raises Unauthorized (none) or Forbidden (another one)."""
     token = bearer(authorization)
     if token is None:
-        raise Unauthorized("the admin token is needed", hint="send 'Authorization: Bearer <admin token>'")
+        raise Unauthorized(
+            "the admin token or an API key is needed", hint="send 'Authorization: Bearer <token>'"
+        )
     if not hmac.compare_digest(token.encode(), admin_token.encode()):
-        raise Forbidden("this is not the admin token", code="wrong_token")
+        raise Forbidden("this is neither the admin token nor an API key", code="wrong_token")

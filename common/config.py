@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from common.redis_address import RedisAddress
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 SendRung = Literal["auto", "gso", "sendmmsg", "sendto"]
@@ -34,6 +37,18 @@ def _size(value: str) -> str:
     return value
 
 
+def _packagers(value: list[str]) -> list[str]:
+    hosts = re.compile(
+        r"(?=.{4,253}$)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+", re.IGNORECASE
+    )
+    for one in value:
+        if not hosts.fullmatch(one):
+            raise ValueError(f"a packager is a public host name such as p1.example.org, not {one!r}")
+    if len(value) > 2:
+        raise ValueError("CloudFront asks one packager, or two")
+    return value
+
+
 def _weights(value: str) -> str:
     weights(value)
     return value
@@ -49,6 +64,12 @@ def weights(value: str) -> tuple[float, float, float, float]:
     if not all(0 <= one < 1e6 for one in found) or not any(found):
         raise ValueError("placement weights are not negative, and one is above 0")
     return found
+
+
+def _redis(value: str) -> str:
+    if value:
+        RedisAddress.parse(value)
+    return value
 
 
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
@@ -90,8 +111,12 @@ class Shared(_Settings):
     )
     cluster_secret: str = Field(
         "",
-        description="Signs the tokens of viewers, publishers and nodes: the same on all nodes, 32 characters or more."
-        " Made and kept in `data` when empty.",
+        description="Seals the keys that sign tokens, and lets nodes register: the same on all of them, 32 characters or more."
+        " Made and kept in `data` when empty. Nodes with AVACAST_NODE_KEY need none.",
+    )
+    hs256: Literal["all", "nodes", "none"] = Field(
+        "nodes",
+        description="Which tokens that are signed with the cluster's secret (HS256) are believed: all, those of nodes, or none.",
     )
 
     def secret(self) -> str:
@@ -175,6 +200,11 @@ class IceSettings(_Settings):
 class Node(Shared, IceSettings):
     """What every node (origin, relay, packager) has."""
 
+    node_key: str = Field(
+        "",
+        pattern=r"^(avk_[0-9a-f]{8}_[A-Za-z0-9_-]{43})?$",
+        description="An API key with the scope `node`, by which this node registers in the place of the cluster's secret.",
+    )
     node_id: str = Field("", description="Name of this node; made from role and machine when empty.")
     region: str = Field(
         "local",
@@ -191,7 +221,22 @@ class Node(Shared, IceSettings):
     )
     capacity: int = Field(1000, ge=1, description="Most viewers that placement gives to this node.")
     heartbeat_s: float = Field(2.5, gt=0, description="Seconds between heartbeats.")
+    drain_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="Seconds that SIGTERM gives an origin or a relay to get empty: who is there moves to others; 0 ends it at once.",
+    )
+    version: str = Field(
+        "",
+        max_length=64,
+        description="Version that this node says it is, for rollouts (docs/rollout.md); the program's own when empty.",
+    )
     http_host: str = Field("0.0.0.0", description="Address of the HTTP listener.")
+
+    def node_secret(self) -> str:
+        """The cluster's secret; empty for a node that has a key, and was given no secret."""
+        return self.cluster_secret if self.node_key else self.secret()
 
 
 class OriginConfig(Node, Media):
@@ -291,6 +336,11 @@ class HlsConfig(Node, Media):
     hls_opus: bool = Field(
         False, description="Sound is there as Opus too, as it comes, for players that can (not Safari's own)."
     )
+    path_key: str = Field(
+        "",
+        pattern="^([0-9a-f]{64})?$",
+        description="What `avacast path-key` prints at the orchestrator: a packager without the cluster's secret needs it.",
+    )
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) for HTTPS on the HLS port.")
     tls_key: Path | None = Field(None, description="Its private key (PEM).")
 
@@ -380,10 +430,11 @@ class OrchestratorConfig(Shared):
         validation_alias=_env("AVACAST_ADMIN_TOKEN", "ADMIN_TOKEN", "admin_token"),
         description="The operators' bearer token; made and kept in `data` when empty.",
     )
-    redis_url: str = Field(
+    redis_url: Annotated[str, AfterValidator(_redis)] = Field(
         "",
         validation_alias=_env("AVACAST_REDIS_URL", "REDIS_URL", "redis_url"),
-        description="Redis for live state; in-process when empty.",
+        description="Redis for live state; in-process when empty. Also `redis+sentinel://host,host/service` and"
+        " `redis+cluster://host,host`.",
     )
     database_url: str = Field(
         "",
@@ -404,6 +455,22 @@ class OrchestratorConfig(Shared):
         "",
         validation_alias=_env("AVACAST_CDN_URL", "CDN_URL", "cdn_url"),
         description="Base URL of a pull CDN before the HLS listener.",
+    )
+    cloudfront: Annotated[CommaList, AfterValidator(_packagers)] = Field(
+        default_factory=list,
+        description="Host names by which CloudFront reaches one or two packagers: it is then made when needed (boto3, docs/cdn.md).",
+    )
+    cloudfront_name: str = Field(
+        "avacast",
+        pattern="^[A-Za-z0-9-]{1,40}$",
+        description="Name of the distribution, and its tag `avacast:cluster`: one of this name is used again.",
+    )
+    cloudfront_control_port: Port = Field(8080, description="HTTP port of those packagers, for recordings.")
+    cloudfront_shield: str = Field(
+        "eu-central-1", description="AWS region nearest to the packagers, through which all edges ask."
+    )
+    cloudfront_idle_s: float = Field(
+        3600.0, ge=60, description="Seconds that a distribution is kept after it was last needed."
     )
     hls_packagers: int = Field(
         1,
@@ -470,8 +537,30 @@ class OrchestratorConfig(Shared):
     scaling_apply: bool = Field(
         False, description="Tell the Auto Scaling groups what is wanted (boto3); off: only who asks is told."
     )
+    signing: Literal["eddsa", "hs256"] = Field(
+        "eddsa",
+        description="How tokens are signed: by Ed25519 keys that rotate, or (hs256) with the cluster's secret.",
+    )
+    signing_days: float = Field(
+        30.0,
+        ge=3,
+        le=3650,
+        description="Days after which another key signs; the one before is believed for 90 more.",
+    )
     audit_days: int = Field(
         90, ge=1, le=3650, description="Days that the audit log keeps what operators did."
+    )
+    analytics_days: int = Field(
+        400,
+        ge=1,
+        le=3650,
+        description="Days that analytics of broadcasts are kept: by the minute two, then by the hour.",
+    )
+    webhook_private: bool = Field(
+        False, description="Webhooks may go to private and loopback addresses too: for receivers beside it."
+    )
+    webhook_days: int = Field(
+        14, ge=2, le=365, description="Days that webhooks' deliveries are kept, to be seen and sent again."
     )
     talk_limit: str = Field(
         "30/minute",
@@ -479,6 +568,13 @@ class OrchestratorConfig(Shared):
     )
     report_limit: str = Field(
         "1200/minute", description="Reports of players that one address may send (many share an address)."
+    )
+    request_limit: str = Field("1200/minute", description="Requests that one API key may send.")
+    make_limit: str = Field(
+        "10/minute", description="Broadcasts and sessions that one API key may make, together."
+    )
+    account_sessions: int = Field(
+        50, ge=0, description="Sessions that one API key may have at the same time; 0: as many as it likes."
     )
 
     def admin(self) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from common.message import Message
 
 MOST_CUES = 500
 Number = Annotated[int, Field(ge=1, le=2**53)]
 """A line's number, unique for as long as its avatar runs."""
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class Cue(_Message):
+class Cue(Message):
     """A line of a script."""
 
     at_s: float = Field(ge=0, le=86_400, description="Seconds from the script's start.")
@@ -24,7 +22,7 @@ class Cue(_Message):
     )
 
 
-class Cues(_Message):
+class Cues(Message):
     """A script: its lines in the order of their times."""
 
     cues: list[Cue] = Field(min_length=1, max_length=MOST_CUES)
@@ -39,7 +37,7 @@ class Cues(_Message):
         return self
 
 
-class LineState(_Message):
+class LineState(Message):
     """One line."""
 
     number: Number
@@ -48,7 +46,7 @@ class LineState(_Message):
     asker: str | None = Field(None, description="The viewer who asked.")
 
 
-class ScriptState(_Message):
+class ScriptState(Message):
     """How far a script is."""
 
     cues: int = Field(description="Its lines.")
@@ -58,7 +56,7 @@ class ScriptState(_Message):
     behind_s: float = Field(description="How late the latest line began: lines before it were longer.")
 
 
-class Desk(_Message):
+class Desk(Message):
     """What a host sees."""
 
     moderated: bool = Field(description="Questions wait here until they are approved.")
@@ -68,7 +66,7 @@ class Desk(_Message):
     script: ScriptState | None = None
 
 
-class DeskOrder(_Message):
+class DeskOrder(Message):
     """What a host does, as an origin is told: `number` where it concerns a line, `cues` where a script is to begin."""
 
     broadcast: str = Field(max_length=64)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from common.message import Message
 
 MOST_KEPT = 32
 """Messages of a dialogue that move with it."""
@@ -20,11 +22,7 @@ class Speaker(enum.StrEnum):
     AVATAR = "assistant"
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class Said(_Message):
+class Said(Message):
     """One thing said. An avatar's is what was heard of it, not what it wanted to say."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -34,14 +32,14 @@ class Said(_Message):
     asker: str | None = Field(default=None, max_length=64)
 
 
-class Dialogue(_Message):
+class Dialogue(Message):
     """The end of a dialogue. `count` grows with each thing said."""
 
     count: int = Field(ge=0)
     said: list[Said] = Field(max_length=MOST_KEPT)
 
 
-class DialogueQuery(_Message):
+class DialogueQuery(Message):
     """Dialogues that somebody keeps, each with the `count` that is known; only those that differ are told."""
 
     known: dict[Annotated[str, Field(max_length=64)], Annotated[int, Field(ge=0)]] = Field(
@@ -49,7 +47,7 @@ class DialogueQuery(_Message):
     )
 
 
-class Dialogues(_Message):
+class Dialogues(Message):
     """Those that differ, by broadcast."""
 
     dialogues: dict[str, Dialogue] = Field(max_length=MOST_AT_ONCE)

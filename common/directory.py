@@ -6,15 +6,21 @@ import enum
 import zlib
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from common.dialogue import MOST_KEPT, Said
+from common.message import Message
+from common.signing import MOST_KEYS, PublicKey
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
 AVATAR_LANGUAGE = "en"
 """What all voices speak (speech/g2p.py), as BCP 47 names it."""
+
+
+TOKEN_HEADER = "Avacast-Node-Token"
+"""A node whose token for its peers ends soon says so in a heartbeat; the answer has another one."""
 
 
 class Role(enum.StrEnum):
@@ -30,11 +36,26 @@ class Delivery(enum.StrEnum):
     HLS = "hls"
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="ignore")
+class DrainOrder(Message):
+    """A node is to get empty. Durations go between machines, since their clocks differ."""
+
+    why: str = Field(default="", max_length=200)
+    left_s: float = Field(default=60.0, ge=0, le=86_400)
+    """Seconds until it is to be empty, when this was told."""
+    deadline_ms: int = Field(default=0, ge=0)
+    """The same by the orchestrators' clock (Unix ms): another one is another order."""
 
 
-class StreamReport(_Message):
+class OwnDrain(Message):
+    """A node gets empty by itself, because its process is to end."""
+
+    why: str = Field(default="", max_length=200)
+    left_s: float = Field(default=60.0, ge=0, le=86_400)
+    drain_s: float = Field(default=60.0, ge=0, le=86_400)
+    """How long it takes in all."""
+
+
+class StreamReport(Message):
     """One stream on a node: is media flowing, who watches. Rates in bit/s, times in ms."""
 
     stream: str = Field(max_length=64)
@@ -48,9 +69,29 @@ class StreamReport(_Message):
     loss_ratio: float = Field(default=0, ge=0, le=1)
     upstream: str | None = None
     linger_s: float | None = None
+    resting: bool | None = None
+    """Its avatar says nothing and has nothing to say; None: no avatar makes it here."""
 
 
-class NodeReport(_Message):
+class Health(Message):
+    """What went well and what did not since the process began: counters that only grow (but `sessions_live`). Rollouts judge versions by
+    what they grow by. An origin's requests are lines and starts of avatars; a relay's are joins."""
+
+    requests: int = Field(default=0, ge=0, le=2**53)
+    errors: int = Field(default=0, ge=0, le=2**53)
+    """Of the requests: those that failed, by our fault."""
+    latency_total_ms: float = Field(default=0, ge=0, le=2**53, allow_inf_nan=False)
+    """An origin's: from a line's turn to its first sound. A relay's: from an offer to its answer."""
+    latency_count: int = Field(default=0, ge=0, le=2**53)
+    sessions: int = Field(default=0, ge=0, le=2**53)
+    """Avatars that began."""
+    sessions_live: Count = 0
+    underruns: int = Field(default=0, ge=0, le=2**53)
+    """Times that speech was not there when it was due."""
+    gpu_memory_errors: int = Field(default=0, ge=0, le=2**53)
+
+
+class NodeReport(Message):
     """Registration and heartbeat of a node. `url` is its HTTP base; `epoch` grows with each start of the process."""
 
     id: str = Field(min_length=1, max_length=64)
@@ -61,7 +102,13 @@ class NodeReport(_Message):
     epoch: int = Field(ge=0)
     version: str = Field(default="", max_length=64)
     draining: bool = False
+    leaving: OwnDrain | None = None
+    """It drains because its process is to end: nobody can take that back."""
     capacity: Count = 1000
+    busiest_ratio: float = Field(default=0, ge=0)
+    """Of its core, what the busiest media worker used since the report before."""
+    refused: Count = 0
+    """Joins that found no place on it since its start."""
     cpu_ratio: float = Field(default=0, ge=0)
     memory_bytes: int = Field(default=0, ge=0)
     memory_ratio: float = Field(default=0, ge=0, le=1)
@@ -74,11 +121,13 @@ class NodeReport(_Message):
     """How many more avatars the node carries, by what it measured; None: it does not know yet."""
     avatars_refused: list[str] = Field(default_factory=list, max_length=10_000)
     """Broadcasts whose avatar it was to run and does not carry."""
+    health: Health | None = None
+    """None: it does not count."""
     streams: list[StreamReport] = Field(default_factory=list, max_length=10_000)
     stats: dict[str, object] = Field(default_factory=dict)
 
 
-class Broadcast(_Message):
+class Broadcast(Message):
     """What a node must know of one live broadcast."""
 
     id: str
@@ -86,7 +135,9 @@ class Broadcast(_Message):
     avatar: str | None = None
     persona: str | None = None
     dialogue: list[Said] = Field(default_factory=list, max_length=MOST_KEPT)
-    """What was said with its avatar before this origin runs it; not told when it is live."""
+    """What was said with its avatar before this origin runs it; when it is live here, told only while another hands it over."""
+    released: bool = False
+    """Another origin has taken it over: who watches here is to join there, and then it ends here."""
     moderated: bool = False
     """Questions to its avatar wait until a host approves them."""
     speech: str | None = None
@@ -119,16 +170,20 @@ def in_hls_share(viewer: str, share: float) -> Delivery:
     return Delivery.HLS if zlib.crc32(viewer.encode()) < share * 2**32 else Delivery.WEBRTC
 
 
-class Directory(_Message):
+class Directory(Message):
     """All broadcasts that concern a node. `version` never decreases for one orchestrator cluster."""
 
     version: int = 0
     broadcasts: dict[str, Broadcast] = Field(default_factory=dict)
     draining: bool = False
     """The orchestrator wants this node to drain."""
+    drain: DrainOrder | None = None
+    """Why, and until when."""
+    keys: list[PublicKey] = Field(default_factory=list, max_length=MOST_KEYS)
+    """Keys that verify tokens."""
 
 
-class Line(_Message):
+class Line(Message):
     """A line for an avatar: to say (as it is), or to ask (the persona answers)."""
 
     broadcast: str = Field(max_length=64)

@@ -30,6 +30,7 @@ class Problem(Exception):
         hint: str | None = None,
         retry_after_s: float | None = None,
         headers: dict[str, str] | None = None,
+        members: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
@@ -38,6 +39,8 @@ class Problem(Exception):
         self.hint = hint
         self.retry_after_s = retry_after_s
         self.headers = headers or {}
+        self.members = members or {}
+        """Further members of the document, such as the limit that was reached."""
 
     def body(self) -> dict[str, Any]:
         """The members of the problem+json document."""
@@ -52,7 +55,7 @@ class Problem(Exception):
             document["hint"] = self.hint
         if self.retry_after_s is not None:
             document["retry_after_s"] = self.retry_after_s
-        return document
+        return {**self.members, **document}
 
 
 class BadRequest(Problem):

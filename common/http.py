@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import StreamReader, web
 from pydantic import BaseModel, ValidationError
 
-from common import metrics
+from common import metrics, policy
 from common.errors import BadRequest, Problem
 from common.log import log
 
@@ -18,10 +18,12 @@ _log = log("http")
 _Model = TypeVar("_Model", bound=BaseModel)
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_EXPOSED = "Location, ETag, Link, Retry-After, Date, Age, RateLimit, RateLimit-Policy"
+_DATA = frozenset({"application/json", "application/problem+json"})
 MAX_BODY_BYTES = 256 * 1024
 STARTED = time.time()
 
-_REQUESTS = metrics.counter("http_requests_total", "HTTP requests answered", ("role", "method", "status"))
+REQUESTS = metrics.counter("http_requests_total", "HTTP requests answered", ("role", "method", "status"))
 _SECONDS = metrics.histogram(
     "http_request_seconds", "Time to answer", (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0), ("role",)
 )
@@ -81,6 +83,9 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
         status = error.status
         if status < 400:
             raise
+        if isinstance(error, web.HTTPMethodNotAllowed) and "Access-Control-Request-Method" in request.headers:
+            status = 200  # a browser asks for a page of another site
+            return preflight(", ".join(sorted(error.allowed_methods)))
         answer = problem_response(_as_problem(error))
         if "Allow" in error.headers:
             answer.headers["Allow"] = error.headers["Allow"]
@@ -93,16 +98,17 @@ async def _problems(request: web.Request, handler: _Handler) -> web.StreamRespon
             Problem("the server failed on this request; it has been logged", hint="try again later")
         )
     finally:
-        _REQUESTS.labels(role, request.method, str(status)).inc()
+        REQUESTS.labels(role, request.method, str(status)).inc()
         _SECONDS.labels(role).observe(time.perf_counter() - started)
 
 
 async def _cors(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.setdefault("Access-Control-Allow-Origin", "*")
-    response.headers.setdefault(
-        "Access-Control-Expose-Headers", "Location, ETag, Link, Retry-After, Date, Age"
-    )
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Access-Control-Expose-Headers", _EXPOSED)
+    for name, value in policy.HEADERS.items():
+        response.headers.setdefault(name, value)
+    if response.content_type in _DATA:
+        response.headers.setdefault("Content-Security-Policy", policy.DATA)
 
 
 def preflight(methods: str, **more: str) -> web.Response:

@@ -25,6 +25,23 @@ def histogram(
     return Histogram(name, help_text, labels, buckets=buckets, registry=REGISTRY)
 
 
+def counted(metric: Counter, **labels: str) -> float:
+    """What a counter of ours has counted, over all of its labels or those that are named."""
+    return sum(
+        sample.value
+        for family in metric.collect()
+        for sample in family.samples
+        if sample.name.endswith("_total") and labels.items() <= sample.labels.items()
+    )
+
+
+def summed(metric: Histogram) -> tuple[float, int]:
+    """The sum and the number of what a histogram of ours has seen."""
+    samples = [sample for family in metric.collect() for sample in family.samples]
+    total = sum(sample.value for sample in samples if sample.name.endswith("_sum"))
+    return total, int(sum(sample.value for sample in samples if sample.name.endswith("_count")))
+
+
 def render() -> bytes:
     """The registry in Prometheus' text format."""
     return generate_latest(REGISTRY)

@@ -16,22 +16,19 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import fakeredis
-import redis.asyncio as aioredis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from common.errors import Conflict, Unavailable
+from common.redis_address import RedisAddress
+from common.redis_client import CALL_S, RedisClient, close, connect
 
 _T = TypeVar("_T")
 
-_CALL_S = 1.0
-"""Longest that a call waits for Redis; what plays does not depend on it, so it fails early."""
 _REST_S = 1.0
 """After a failure calls are refused at once for about this long: a dead Redis must not slow every request down."""
 _FORGET_MS = 3_600_000
@@ -94,20 +91,44 @@ redis.call('SET', KEYS[1], string.format('%.0f', wanted))
 return string.format('%.0f', wanted)
 """
 
-# Each report sweeps a few of those that fell silent, so that a broadcast's keys stay as large as its audience.
-_REPORT_VIEWER = (
-    _NOW
-    + """
-for i = 1, 2 do
-  for _, gone in ipairs(redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', now, 'LIMIT', 0, 20)) do
-    redis.call('ZREM', KEYS[i], gone) redis.call('HDEL', KEYS[3], gone)
+# What a viewer that fell silent leaves behind: its last document, and how long it watched until its last word.
+_TAKE = """
+local function take(i, silent, most, ttl, out)
+  local found = redis.call('ZRANGEBYSCORE', KEYS[i], '-inf', silent, 'WITHSCORES', 'LIMIT', 0, most)
+  for n = 1, #found, 2 do
+    local began = redis.call('HGET', KEYS[4], found[n])
+    out[#out + 1] = redis.call('HGET', KEYS[3], found[n]) or ''
+    out[#out + 1] = began and math.floor(found[n + 1] - ttl - began) or 0
+    redis.call('ZREM', KEYS[i], found[n]) redis.call('HDEL', KEYS[3], found[n]) redis.call('HDEL', KEYS[4], found[n])
   end
 end
+"""
+
+# Each report sweeps a few of those that fell silent, so that a broadcast's keys stay as large as its audience.
+_REPORT_VIEWER = (
+    _TAKE
+    + _NOW
+    + """
+local gone = {}
+for i = 1, 2 do take(i, now, 20, ARGV[3], gone) end
+local before = redis.call('HGET', KEYS[3], ARGV[1]) or ''
+local until_ = redis.call('ZSCORE', KEYS[1], ARGV[1]) or redis.call('ZSCORE', KEYS[2], ARGV[1]) or now + ARGV[3]
+redis.call('HSETNX', KEYS[4], ARGV[1], string.format('%.0f', now - ARGV[5]))
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
-for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ARGV[4]) end
-return 1
+for i = 1, 4 do redis.call('PEXPIRE', KEYS[i], ARGV[4]) end
+return {before, math.floor(now + ARGV[3] - until_), unpack(gone)}
+"""
+)
+
+_TAKE_VIEWERS = (
+    _TAKE
+    + _NOW
+    + """
+local gone = {}
+for i = 1, 2 do take(i, ARGV[1] == 'all' and '+inf' or now, 500, ARGV[2], gone) end
+return gone
 """
 )
 
@@ -132,6 +153,22 @@ end
 return {taken, unpack(counts)}
 """
 )
+
+
+# All that orchestrators share, of one moment: Redis' time, its memory's name, the version, the leases, then the hashes.
+_SNAPSHOT = (
+    _NOW
+    + """
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+local found = {now, redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]) or '0', redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')}
+for i = 4, #KEYS do found[i + 1] = redis.call('HGETALL', KEYS[i]) end
+return found
+"""
+)
+
+_CLOCK = _NOW + "return now"
+
+_HASHES = ("epochs", "nodes", "drains", "deliveries", "origins", "orders", "handovers")
 
 
 class RegistryDown(Unavailable):
@@ -188,19 +225,42 @@ class Snapshot:
     deliveries: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)
+    handovers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A viewer that has fallen silent: what it reported last, and for how long it had watched then."""
+
+    document: str
+    watched_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What was known when a viewer reported: its report before (None: there is none), how long ago that was, and who has gone."""
+
+    before: str | None
+    elapsed_s: float
+    gone: list[Gone]
+
+
+def _gone(flat: list[Any]) -> list[Gone]:
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return [Gone(_text(document), max(0.0, int(watched) / 1000)) for document, watched in pairs]
 
 
 def _padded(epoch: int) -> str:
     return f"{epoch:020d}"
 
 
-def _milliseconds(clock: Any) -> int:
-    """Of the answer to TIME: seconds, microseconds."""
-    return int(clock[0]) * 1000 + int(clock[1]) // 1000
-
-
 def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _pairs(flat: Sequence[Any]) -> dict[str, str]:
+    """Name, value, name, value, as scripts tell a hash."""
+    return {_text(name): _text(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def _texts(mapping: Mapping[Any, Any]) -> dict[str, str]:
@@ -212,7 +272,7 @@ class Registry:
 
     def __init__(
         self,
-        client: aioredis.Redis,
+        client: RedisClient,
         *,
         namespace: str = "avacast",
         embedded: bool = False,
@@ -232,26 +292,22 @@ class Registry:
         self._put_fenced = client.register_script(_PUT_FENCED)
         self._bump = client.register_script(_BUMP)
         self._report_viewer = client.register_script(_REPORT_VIEWER)
+        self._take_viewers = client.register_script(_TAKE_VIEWERS)
         self._reserve = client.register_script(_RESERVE)
+        self._snapshot = client.register_script(_SNAPSHOT)
+        self._clock_of_redis = client.register_script(_CLOCK)
 
     @classmethod
     def connect(cls, url: str = "", *, namespace: str = "avacast") -> Registry:
-        """A registry on the Redis at `url` (redis://, rediss://, unix://), in-process when empty. Connects on first use."""
+        """A registry on the Redis at `url` (redis_address.py), in-process when empty. Connects on first use. Raises ValueError when
+        that is no address of a Redis."""
         if not url:
             return cls(fakeredis.FakeAsyncRedis(), namespace=namespace, embedded=True)
-        # Once more, at once: a connection that lay idle over a restart of Redis is dead, the next one is not.
-        client = aioredis.Redis.from_url(
-            url,
-            socket_timeout=_CALL_S,
-            socket_connect_timeout=_CALL_S,
-            health_check_interval=10,
-            retry=Retry(NoBackoff(), 1),
-        )
-        return cls(client, namespace=namespace)
+        return cls(connect(RedisAddress.parse(url)), namespace=namespace)
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._client.aclose()
+        await close(self._client)
 
     # nodes ------------------------------------------------------------------------------------------------------------
 
@@ -327,7 +383,7 @@ class Registry:
         await self._call(self._release_duty([self._live(f"duty:{duty.name}")], [duty.owner]))
 
     async def put_decisions(self, duty: Duty, kind: str, documents: Mapping[str, str | None]) -> None:
-        """Writes decisions of a duty (`kind` deliveries or origins; None removes). Raises StaleEpoch when it has passed on."""
+        """Writes decisions of a duty (`kind` deliveries, origins or handovers; None removes). Raises StaleEpoch when it has passed on."""
         if not documents:
             return
         pairs = [text for key, value in documents.items() for text in (key, value or "")]
@@ -350,40 +406,53 @@ class Registry:
 
     async def snapshot(self) -> Snapshot:
         """All that orchestrators share, in one round trip."""
-        version = await self._call(self._client.get(self._live("version")))
-        pipe = self._client.pipeline(transaction=True)
-        pipe.time()
-        pipe.set(self._live("memory"), secrets.token_hex(8), nx=True)
-        pipe.get(self._live("memory"))
-        pipe.zrange(self._live("leases"), 0, -1, withscores=True)
-        for name in ("epochs", "nodes", "drains", "deliveries", "origins", "orders"):
-            pipe.hgetall(self._live(name))
-        clock, _, memory, leases, *hashes = await self._call(pipe.execute())
-        now_ms = _milliseconds(clock)
-        epochs, nodes, drains, deliveries, origins, orders = map(_texts, hashes)
+        keys = [self._live(name) for name in ("memory", "version", "leases", *_HASHES)]
+        now_ms, memory, version, leases, *hashes = await self._call(
+            self._snapshot(keys, [secrets.token_hex(8)])
+        )
+        epochs, nodes, drains, deliveries, origins, orders, handovers = map(_pairs, hashes)
         found = tuple(
-            NodeLease(node, int(epochs.get(node, "0")), nodes[node], int(deadline) - now_ms)
-            for node, deadline in ((_text(name), score) for name, score in leases)
+            NodeLease(node, int(epochs.get(node, "0")), nodes[node], int(float(deadline)) - int(now_ms))
+            for node, deadline in _pairs(leases).items()
             if node in nodes
         )
-        return Snapshot(int(version or 0), _text(memory), found, drains, deliveries, origins, orders)
+        return Snapshot(
+            int(version or 0), _text(memory), found, drains, deliveries, origins, orders, handovers
+        )
 
     # viewers ----------------------------------------------------------------------------------------------------------
 
     async def report_viewer(
-        self, broadcast: str, viewer: str, *, hls: bool, document: str, ttl_ms: int
-    ) -> None:
-        """A viewer says how it watches; it is forgotten `ttl_ms` after its last word."""
+        self, broadcast: str, viewer: str, *, hls: bool, document: str, ttl_ms: int, watched_ms: int = 0
+    ) -> Word:
+        """A viewer says how it watches, and (at its first word) for how long it has; it is forgotten `ttl_ms` after its last word.
+        Viewers that have fallen silent may come out with it, each once in all."""
         own, other = ("hls", "webrtc") if hls else ("webrtc", "hls")
-        keys = [self._of(broadcast, own), self._of(broadcast, other), self._of(broadcast, "viewers")]
-        await self._call(self._report_viewer(keys, [viewer, document, ttl_ms, _FORGET_MS]))
+        keys = self._audience(broadcast, own, other)
+        before, elapsed_ms, *gone = await self._call(
+            self._report_viewer(keys, [viewer, document, ttl_ms, _FORGET_MS, watched_ms])
+        )
+        return Word(_text(before) or None, int(elapsed_ms) / 1000, _gone(gone))
+
+    async def take_silent(self, broadcast: str, *, ttl_ms: int, everybody: bool = False) -> list[Gone]:
+        """Viewers that have fallen silent since they were last asked for, or `everybody`; each comes out once. At most 1,000: ask
+        again until there are none."""
+        keys = self._audience(broadcast, "hls", "webrtc")
+        arguments = ["all" if everybody else "silent", ttl_ms]
+        return _gone(await self._call(self._take_viewers(keys, arguments)))
+
+    async def watching(self, broadcast: str) -> list[float]:
+        """For how many seconds each viewer has watched, of those that report."""
+        now_ms = await self._now_ms()
+        begun = await self._call(self._client.hvals(self._of(broadcast, "begun")))
+        return [max(0.0, (now_ms - int(one)) / 1000) for one in begun]
 
     async def count_viewers(self, broadcasts: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Broadcast -> viewers that reported HLS, WebRTC."""
         names = list(broadcasts)
         if not names:
             return {}
-        now_ms = _milliseconds(await self._call(self._client.time()))
+        now_ms = await self._now_ms()
         pipe = self._client.pipeline(transaction=False)
         for name in names:
             pipe.zcount(self._of(name, "hls"), f"({now_ms}", "+inf")
@@ -393,7 +462,7 @@ class Registry:
 
     async def viewers(self, broadcast: str) -> dict[str, str]:
         """Viewer -> what it reported last, of those that have not fallen silent."""
-        now_ms = _milliseconds(await self._call(self._client.time()))
+        now_ms = await self._now_ms()
         pipe = self._client.pipeline(transaction=False)
         pipe.zrangebyscore(self._of(broadcast, "hls"), f"({now_ms}", "+inf")
         pipe.zrangebyscore(self._of(broadcast, "webrtc"), f"({now_ms}", "+inf")
@@ -404,14 +473,20 @@ class Registry:
 
     async def forget_broadcast(self, broadcast: str) -> None:
         """Removes the viewers and the order of a broadcast that is over."""
-        keys = [self._of(broadcast, key) for key in ("hls", "webrtc", "viewers")]
-        await self._call(self._client.delete(*keys))
+        await self._call(self._client.delete(*self._audience(broadcast, "hls", "webrtc")))
         await self.put_order(broadcast, None)
 
     # ------------------------------------------------------------------------------------------------------------------
 
+    async def _now_ms(self) -> int:
+        """By Redis' clock; in a cluster by that of one of its nodes, which differ by milliseconds where leases last seconds."""
+        return int(await self._call(self._clock_of_redis([self._live("version")])))
+
     def _live(self, name: str) -> str:
         return f"{self.namespace}:{{live}}:{name}"
+
+    def _audience(self, broadcast: str, first: str, second: str) -> list[str]:
+        return [self._of(broadcast, name) for name in (first, second, "viewers", "begun")]
 
     def _of(self, broadcast: str, name: str) -> str:
         return f"{self.namespace}:{{b:{broadcast}}}:{name}"
@@ -422,7 +497,7 @@ class Registry:
                 call.close()
             raise RegistryDown("Redis does not answer", retry_after_s=_REST_S)
         try:
-            async with asyncio.timeout(2 * _CALL_S):
+            async with asyncio.timeout(2 * CALL_S):
                 reply = await call
         except (RedisError, OSError, TimeoutError) as error:
             self.up = False

@@ -12,7 +12,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from common._native import Edge, SfuError
-from common.auth import Audience, PathTokens, bearer
+from common.auth import PathTokens
 from common.config import HlsConfig
 from common.directory import Broadcast, Delivery, Directory, Role
 from common.errors import Conflict, NotFound, Problem
@@ -40,7 +40,6 @@ _log = log("hls")
 
 _EDGE = gauge("hls_edge", "Counters of the HLS listener", ("what",))
 _STATS_S = 5.0
-_TOKEN_TTL_S = 120.0
 
 Packaged = Packager | Standby
 
@@ -79,7 +78,7 @@ class HlsNode:
         self._feeds: dict[str, _Live] = {}
         self._ended: dict[str, _Ended] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        self._path_tokens = PathTokens(config.secret())
+        self._path_tokens = PathTokens(config.node_secret(), key=config.path_key)
         self._housekeeping: asyncio.Task[None] | None = None
         try:
             self.edge = Edge(
@@ -115,9 +114,9 @@ class HlsNode:
         self.app.router.add_get("/api/hls/replica/{stream}", self._tell_twin)
         if self.recorder:
             gate = Gate(
-                self.node.link.tokens, config.secret(), self._public, all_private=config.recordings_private
+                self.node.link.tokens, self._path_tokens, self._public, all_private=config.recordings_private
             )
-            Serving(self.recorder, gate, self._require_node).add_to(self.app)
+            Serving(self.recorder, gate, self.node.link.require_orchestrator).add_to(self.app)
         self.node.link.listen(self.apply)
         self._stop_listening = core.listen(self._heard)
 
@@ -188,9 +187,7 @@ class HlsNode:
                 replica,
                 lambda: self._twin_of(stream),
                 broadcast.first,
-                lambda: self.node.link.tokens.issue(
-                    Audience.NODE, self.node.link.node_id, ttl_s=_TOKEN_TTL_S
-                ),
+                self.node.link.peer_token,
                 packager.lead,
             )
             live.reading = asyncio.create_task(reader.run(), name=f"twin of {stream}")
@@ -254,15 +251,12 @@ class HlsNode:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _require_node(self, request: web.Request) -> None:
-        self.node.link.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
-
     def _public(self, stream: str) -> bool | None:
         broadcast = self.node.link.directory.broadcasts.get(stream)
         return broadcast.public if broadcast else None
 
     async def _tell_twin(self, request: web.Request) -> web.StreamResponse:
-        self._require_node(request)
+        self.node.link.require_node(request)
         stream = request.match_info["stream"]
         live = self._feeds.get(stream)
         if live is None or live.replica is None:

@@ -1,5 +1,5 @@
-"""Who did what: each request of an operator or a publisher that was to change something, with its outcome. Bodies are not kept: they hold
-words and secrets. Requests without a valid token are not either: strangers must not be able to fill a table."""
+"""Who did what: each request of an operator, an API key or a publisher that was to change something, with its outcome. Bodies are
+not kept: they hold words and secrets. Requests without a valid token are not either: strangers must not be able to fill a table."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _log = log("orchestrator")
 
 _WAITING = 1_000
 PATH = 300
+_LAST_ID = 2**31 - 1
+"""PostgreSQL refuses to compare its INTEGER with more."""
 _SWEEP_S = 3_600.0
 _AGAIN_S = 1.0
 
@@ -29,7 +31,12 @@ _ENTRIES = counter("avacast_audit_entries_total", "Entries of the audit log", ("
 
 class Actor(StrEnum):
     ADMIN = "admin"
+    KEY = "key"
     PUBLISHER = "publisher"
+    NODE = "node"
+    """A node, of itself: its process is to end."""
+    SYSTEM = "system"
+    """The orchestrator, by its own rules; the entry is what an operator would have done."""
 
 
 class Entry(BaseModel):
@@ -40,6 +47,8 @@ class Entry(BaseModel):
     id: int
     at: dt.datetime
     actor: Actor
+    key_id: str = Field(description="The prefix of the API key that did it; empty when none did.")
+    key_name: str = Field(description="Its name at that time.")
     address: str = Field(description="Where it came from; empty when unknown.")
     method: str
     path: str
@@ -61,6 +70,8 @@ class AuditRow(Base):
     path: Mapped[str] = mapped_column(String(PATH))
     status: Mapped[int] = mapped_column(Integer)
     made: Mapped[str] = mapped_column(String(PATH))
+    key_id: Mapped[str] = mapped_column(String(16), server_default="")
+    key_name: Mapped[str] = mapped_column(String(100), server_default="")
 
 
 class Audit:
@@ -95,7 +106,30 @@ class Audit:
         else:
             _ENTRIES.labels("lost").inc()
         _log.info(
-            "audit", actor=row.actor, method=row.method, path=row.path, status=row.status, address=row.address
+            "audit",
+            actor=row.actor,
+            key=row.key_id,
+            method=row.method,
+            path=row.path,
+            status=row.status,
+            address=row.address,
+        )
+
+    def note_own(self, actor: str, path: str) -> None:
+        """Takes an entry of what no request did: a POST of `path`, as an operator would have sent it."""
+        now = dt.datetime.now(dt.UTC)
+        self.note(
+            AuditRow(
+                at=now,
+                actor=actor,
+                address="",
+                method="POST",
+                path=path[:PATH],
+                status=200,
+                made="",
+                key_id="",
+                key_name="",
+            )
         )
 
     async def flush(self) -> None:
@@ -119,7 +153,7 @@ class Audit:
         """The newest entries, or those before one. Raises DatabaseDown."""
         query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
         if before is not None:
-            query = query.where(AuditRow.id < before)
+            query = query.where(AuditRow.id < min(before, _LAST_ID))
         async with self._database.session() as session:
             return [Entry.model_validate(row) for row in (await session.scalars(query)).all()]
 
@@ -149,5 +183,5 @@ class Audit:
 
 def _copy(row: AuditRow) -> AuditRow:
     """A row of its own for one try: one that was in a session that failed is bound to it."""
-    names = ("at", "actor", "address", "method", "path", "status", "made")
+    names = ("at", "actor", "address", "method", "path", "status", "made", "key_id", "key_name")
     return AuditRow(**{name: getattr(row, name) for name in names})

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
+import enum
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Boolean, Index, String, select
 from sqlalchemy import false as sa_false
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.database import Base, Database, Instant
@@ -75,6 +77,13 @@ class Broadcast(BaseModel):
     created_at: dt.datetime
 
 
+class Change(enum.StrEnum):
+    """What others hear of in the transaction that does it."""
+
+    MADE = "made"
+    ENDED = "ended"
+
+
 class BroadcastRow(Base):
     """The table. A broadcast that is over keeps its row until its id is used again."""
 
@@ -100,6 +109,8 @@ class Broadcasts:
         self._database = database
         self._live: dict[str, Broadcast] = {}
         self._writing = asyncio.Lock()
+        self.told: Callable[[AsyncSession, Change, Broadcast], Awaitable[None]] | None = None
+        """Hears of what is made and ended, and may write with it."""
 
     def __iter__(self) -> Iterator[Broadcast]:
         return iter(self._live.values())
@@ -117,6 +128,14 @@ class Broadcasts:
         if found is None:
             raise unknown(broadcast)
         return found
+
+    async def past(self, broadcast: str) -> tuple[Broadcast, dt.datetime]:
+        """A broadcast that is over, and when it ended. Raises NotFound, DatabaseDown."""
+        async with self._database.session() as session:
+            row = await session.get(BroadcastRow, broadcast)
+        if row is None or row.ended_at is None:
+            raise unknown(broadcast)
+        return Broadcast.model_validate(row), row.ended_at
 
     async def refresh(self) -> bool:
         """Reads all from SQL; True when something changed. Raises DatabaseDown."""
@@ -141,6 +160,8 @@ class Broadcasts:
                         raise _taken(name)
                     row = _filled(row or BroadcastRow(id=name), new)
                     session.add(row)
+                    await session.flush()
+                    await self._tell(session, Change.MADE, row)
             except IntegrityError:  # another orchestrator was quicker
                 raise _taken(name) from None
             broadcast = Broadcast.model_validate(row)
@@ -165,10 +186,15 @@ class Broadcasts:
         async with self._writing:
             self.require(broadcast)
             async with self._database.session() as session:
-                row = await session.get(BroadcastRow, broadcast)
-                if row is not None:
+                row = await session.get(BroadcastRow, broadcast, with_for_update=True)
+                if row is not None and row.ended_at is None:
                     row.ended_at = dt.datetime.now(dt.UTC)
+                    await self._tell(session, Change.ENDED, row)
             self._live.pop(broadcast, None)
+
+    async def _tell(self, session: AsyncSession, change: Change, row: BroadcastRow) -> None:
+        if self.told is not None:
+            await self.told(session, change, Broadcast.model_validate(row))
 
 
 def _filled(row: BroadcastRow, new: NewBroadcast) -> BroadcastRow:

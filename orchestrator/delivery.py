@@ -213,6 +213,15 @@ def _prewarm(state: State, policy: Policy, audience: Audience) -> bool:
     return audience.total >= max(1.0, start if not state.package else policy.release * start)
 
 
+def needs_cdn(state: State, policy: Policy, audience: Audience) -> bool:
+    """Is HLS used for its audience, or about to be? A CDN that takes minutes to make is begun in time."""
+    return (
+        state.hls.on
+        or state.hls_share > 0
+        or _prewarm(state, replace(policy, package_always=False), audience)
+    )
+
+
 def encode(state: State) -> str:
     """The state as a document for the registry; moments of "never" are left out."""
     return json.dumps(

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common import directory
 from common.dialogue import Said
-from common.directory import Role
+from common.directory import DrainOrder, Role
+from common.signing import PublicKey
 from orchestrator import delivery
 from orchestrator.broadcasts import Broadcast
+from orchestrator.handover import Handover, Stage
 from orchestrator.nodes import Node
 
 
@@ -37,6 +39,12 @@ class View:
     """Broadcast -> what was said in it, when it is a session."""
     hls_packagers: int = 1
     """How many packagers make HLS of a broadcast: 1, or 2."""
+    handovers: Mapping[str, Handover] = field(default_factory=dict)
+    """Broadcasts that one origin hands over to another."""
+    order: Callable[[Node], DrainOrder | None] = lambda _node: None
+    """What a node is told of its drain."""
+    keys: Sequence[PublicKey] = ()
+    """What verifies tokens."""
 
 
 def packagers_of(broadcast: str, packagers: Iterable[Node], count: int) -> list[Node]:
@@ -59,7 +67,14 @@ def directory_of(node: Node, view: View) -> directory.Directory:
         entry = _entry(node, broadcast, view, packagers)
         if entry is not None:
             found[broadcast.id] = entry
-    return directory.Directory(version=view.version, broadcasts=found, draining=node.drain)
+    order = view.order(node)
+    return directory.Directory(
+        version=view.version,
+        broadcasts=found,
+        draining=node.drain is not None,
+        drain=order,
+        keys=list(view.keys),
+    )
 
 
 def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) -> directory.Broadcast | None:
@@ -70,7 +85,11 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
     stream = node.stream(broadcast.id)
     live = stream is not None and stream.live
     package, twin, first = False, None, True
-    if role is Role.ORIGIN and not own:
+    move = view.handovers.get(broadcast.id)
+    takes_over = move is not None and move.target == node.id
+    released = move is not None and move.stage is Stage.MOVED and move.source == node.id and not own
+    runs = own or takes_over or released
+    if role is Role.ORIGIN and not runs:
         return None
     if role is Role.PACKAGER:
         chosen = packagers_of(broadcast.id, packagers, view.hls_packagers) if state.package else []
@@ -79,13 +98,19 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
             return None
         twin = next((one for one in chosen if one.id != node.id), None)
         first = chosen[0].id == node.id
-    upstreams = [] if origin is None or own else [f"{origin.report.url.rstrip('/')}/whep/{broadcast.id}"]
+    said: Sequence[Said] = ()
+    if move is not None and takes_over:
+        said = move.said
+    elif own and not live:
+        said = view.dialogue(broadcast.id)
+    upstreams = [] if origin is None or runs else [f"{origin.report.url.rstrip('/')}/whep/{broadcast.id}"]
     return directory.Broadcast(
         id=broadcast.id,
         public=broadcast.public,
-        avatar=broadcast.avatar if own else None,
-        persona=broadcast.persona if own else None,
-        dialogue=list(view.dialogue(broadcast.id)) if own and not live else [],
+        avatar=broadcast.avatar if runs else None,
+        persona=broadcast.persona if runs else None,
+        dialogue=list(said),
+        released=released,
         moderated=broadcast.moderated,
         speech=directory.AVATAR_LANGUAGE if broadcast.avatar else None,
         upstreams=upstreams,
@@ -111,5 +136,7 @@ class Told:
 
 def told(found: directory.Directory) -> Told:
     """The directory as JSON, and the digest of what must not wait for the next heartbeat."""
-    kept = found.model_dump_json(exclude={"version": True, "broadcasts": {"__all__": {"viewers"}}})
+    kept = found.model_dump_json(
+        exclude={"version": True, "broadcasts": {"__all__": {"viewers"}}, "drain": {"left_s"}}
+    )
     return Told(found.model_dump_json().encode(), hashlib.sha1(kept.encode()).digest())

@@ -71,6 +71,7 @@ class Field:
         self._index: dict[str, int] = {}
         self._nearness: dict[Place | None, NDArray[np.float64]] = {}
         self._roles: dict[frozenset[Role], NDArray[np.bool_]] = {}
+        self._versions: dict[str, NDArray[np.bool_]] = {}
         self._vectors = np.zeros((0, 3))
         self._placed = np.zeros(0, np.bool_)
         self._open = np.zeros(0, np.bool_)
@@ -104,10 +105,11 @@ class Field:
             before = self._rows[row]
             self._rows[row] = candidate
             self._region_used[before.region] -= before.used
-            if (before.place, before.role, before.region) != (
+            if (before.place, before.role, before.region, before.version) != (
                 candidate.place,
                 candidate.role,
                 candidate.region,
+                candidate.version,
             ):
                 self._move(row, candidate)
         self._region_used[candidate.region] += candidate.used
@@ -147,6 +149,7 @@ class Field:
     def _forget_columns(self) -> None:
         self._nearness.clear()
         self._roles.clear()
+        self._versions.clear()
         self._region_rows.clear()
 
     def _region(self, candidate: Candidate) -> Region:
@@ -196,13 +199,16 @@ class Field:
         """All nodes: those that can be chosen, ranked, and each other one with the reason against it."""
         placement = self.place(request, best=len(self._rows))
         rejected = ((one.id, self.why_not(one, request)) for one in self._rows)
-        return Placement(placement.ranked, tuple((node, why) for node, why in rejected if why is not None))
+        told = tuple((node, why) for node, why in rejected if why is not None)
+        return Placement(placement.ranked, told, request.version)
 
     def _ranked(self, request: Request, best: int) -> tuple[Choice, ...]:
         if request.only is not None and len(request.only) <= 8:
             return self._ranked_few(request, best)
         count = len(self._rows)
         usable = self._open[:count] & self._role_mask(request.roles)
+        if request.version is not None:
+            usable = usable & self._version_mask(request.version)
         if request.only is not None or request.exclude:
             usable = usable & self._named_mask(request.only, request.exclude)
         for region in self._limits:
@@ -241,6 +247,15 @@ class Field:
         if mask is None or len(mask) != len(self._rows):
             mask = np.fromiter((one.role in roles for one in self._rows), np.bool_, len(self._rows))
             self._roles[roles] = mask
+        return mask
+
+    def _version_mask(self, version: str) -> NDArray[np.bool_]:
+        mask = self._versions.get(version)
+        if mask is None or len(mask) != len(self._rows):
+            mask = np.fromiter((one.version == version for one in self._rows), np.bool_, len(self._rows))
+            if len(self._versions) >= _CACHED:
+                self._versions.pop(next(iter(self._versions)))
+            self._versions[version] = mask
         return mask
 
     def _region_mask(self, region: str) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -29,13 +29,18 @@ from common.ids import new_id
 from common.log import log
 from common.metrics import counter, gauge
 from common.registry import Duty, Registry, RegistryDown, Snapshot, StaleEpoch
+from common.signing import PublicKey
 from orchestrator import delivery
 from orchestrator.broadcasts import Broadcast, Broadcasts, Changes, NewBroadcast
+from orchestrator.cdn.providers import Cdn, Pull
 from orchestrator.delivery import Audience, Force, Policy, State, Switch
 from orchestrator.directory import Told, View, directory_of, packager_of, told
+from orchestrator.draining import Drain, ordered
 from orchestrator.feed import Feed
+from orchestrator.handover import Handover
+from orchestrator.moving import Moves
 from orchestrator.nodes import LEASE_S, Node, Nodes
-from orchestrator.placement import Request, Weights, parse_region
+from orchestrator.placement import Choice, Request, Weights, parse_region
 from orchestrator.viewers import LISTENERS, audiences
 
 _log = log("orchestrator")
@@ -61,8 +66,24 @@ class _Outline:
 
     deliveries: dict[str, tuple[object, ...]] = field(default_factory=dict)
     origins: dict[str, str | None] = field(default_factory=dict)
-    nodes: list[tuple[str, str, bool]] = field(default_factory=list)
+    nodes: list[tuple[str, str, bool, Drain | None]] = field(default_factory=list)
+    handovers: dict[str, Handover] = field(default_factory=dict)
     broadcasts: list[Broadcast] = field(default_factory=list)
+    cdn: str | None = None
+    keys: list[str] = field(default_factory=list)
+
+
+def policy_of_config(config: OrchestratorConfig) -> Policy:
+    """What delivery goes by, from the settings."""
+    return Policy(
+        relay_above=config.relay_activation_threshold,
+        hls_above=config.cdn_switch_threshold,
+        relays_enabled=config.enable_relays,
+        hls_enabled=config.hls_enabled,
+        scaling_enabled=config.scaling_enabled,
+        dwell_s=config.dwell_s,
+        package_always=config.hls_packaging == "always",
+    )
 
 
 class Hub:
@@ -73,22 +94,21 @@ class Hub:
         self.registry = registry
         self.broadcasts = broadcasts
         self.id = new_id("orch")
-        self.policy = Policy(
-            relay_above=config.relay_activation_threshold,
-            hls_above=config.cdn_switch_threshold,
-            relays_enabled=config.enable_relays,
-            hls_enabled=config.hls_enabled,
-            scaling_enabled=config.scaling_enabled,
-            dwell_s=config.dwell_s,
-            package_always=config.hls_packaging == "always",
-        )
+        self.policy = policy_of_config(config)
         self.nodes = Nodes(
             Weights(*weights(config.placement_weights)), dict(parse_region(one) for one in config.regions)
         )
         self.feed = Feed()
+        self.cdn: Cdn = Pull(config.cdn_url)
         self.hls_port = config.hls_port
         self.dialogue: Callable[[str], Sequence[Said]] = lambda _name: ()
         """What was said in a session, for the origin that is to go on with it."""
+        self.leaving: Callable[[str], Awaitable[None]] | None = None
+        """Called with a broadcast that has ended, before its viewers are forgotten."""
+        self.reporting: dict[str, int] = {}
+        """Broadcast -> players that report, by any delivery, as last counted."""
+        self.keys: Callable[[], Sequence[PublicKey]] = tuple
+        """What verifies tokens, for all nodes."""
         self._path_tokens = PathTokens(config.secret())
         self.deliveries: dict[str, State] = {}
         self.audiences: dict[str, Audience] = {}
@@ -99,12 +119,18 @@ class Hub:
         self._live_on: dict[str, str] = {}
         """Broadcast -> the origin on which it is live."""
         self._view: View | None = None
-        self._relays_told: dict[bool, tuple[View, Told]] = {}
+        self._relays_told: tuple[View, Told] | None = None
         self._orders: dict[str, Force] = {}
-        self._drains: set[str] = set()
+        self.moves = Moves(self)
+        self.wanted_version: Callable[[Role, str], str | None] = lambda _role, _user: None
+        """The version of a pool that a user is to get; None: any."""
+        self.user_of: Callable[[str], str] = lambda name: name
+        """Whose bucket a broadcast is in: a session's person, or the broadcast itself."""
+        self.audited: Callable[[str, str], None] = lambda _actor, _path: None
+        """Notes in the audit log what was done by no request: by whom, and the path of what an operator would have done."""
         self._hls: dict[str, int] = {}
         self._duty: Duty | None = None
-        self._written: dict[str, dict[str, str]] = {"deliveries": {}, "origins": {}}
+        self._written = _unwritten()
         self._decided = False
         """This orchestrator has written decisions since it came on duty."""
         self._memory = ""
@@ -176,23 +202,23 @@ class Hub:
         if node is None:
             raise Conflict(f"node {report.id!r} left while it reported", code="node_replaced")
         if new:
-            self.nodes.drain(node.id, node.id in self._drains, time.monotonic())
+            self.nodes.drain(node.id, self.moves.drains.get(node.id), time.monotonic())
             _log.info("node:registered", node=node.id, role=report.role, region=report.region, url=report.url)
             self.feed.publish("node", {"id": node.id, "change": "registered", "role": report.role})
             await self.tick()
         return self.tell(node)
 
-    async def drain(self, node_id: str, wanted: bool) -> None:
-        """Ops want a node drained, or no longer."""
-        if wanted:
-            self._drains.add(node_id)
+    async def drain(self, node_id: str, order: Drain | None) -> None:
+        """Ops want a node drained, or (None) no longer."""
+        if order is not None:
+            self.moves.drains[node_id] = order
         else:
-            self._drains.discard(node_id)
-        self.nodes.drain(node_id, wanted, time.monotonic())
-        _log.info("node:drain" if wanted else "node:undrain", node=node_id)
-        self.feed.publish("node", {"id": node_id, "change": "draining" if wanted else "undrained"})
+            self.moves.drains.pop(node_id, None)
+        self.nodes.drain(node_id, order, time.monotonic())
+        _log.info("node:undrain" if order is None else "node:drain", node=node_id)
+        self.feed.publish("node", {"id": node_id, "change": "undrained" if order is None else "draining"})
         with suppress(RegistryDown):
-            await self.registry.put_drain(node_id, json.dumps({"since_ms": _wall_ms()}) if wanted else None)
+            await self.registry.put_drain(node_id, None if order is None else order.model_dump_json())
         await self.tick()
 
     async def create(self, new: NewBroadcast) -> Broadcast:
@@ -225,6 +251,8 @@ class Hub:
         _log.info("broadcast:ended", broadcast=name)
         self.feed.publish("broadcast", {"id": name, "change": "ended"}, broadcast=name)
         with suppress(RegistryDown):
+            if self.leaving is not None:
+                await self.leaving(name)
             await self.registry.forget_broadcast(name)
         await self.tick()
 
@@ -240,9 +268,35 @@ class Hub:
     @property
     def on_duty(self) -> bool:
         """Does this orchestrator decide for all?"""
-        return self._duty is not None and time.monotonic() < self._duty.until
+        return self.duty is not None
+
+    @property
+    def duty(self) -> Duty | None:
+        """The duty that makes this orchestrator decide for all, while it holds it."""
+        return self._duty if self._duty is not None and time.monotonic() < self._duty.until else None
 
     # view -------------------------------------------------------------------------------------------------------------
+
+    def live_on(self, name: str) -> str | None:
+        """The origin on which a broadcast is live; the one that it was placed on, where there are two."""
+        return self._live_on.get(name)
+
+    def moved(self, name: str, origin: str) -> None:
+        """Another origin has taken a broadcast over."""
+        self._origins[name] = self._live_on[name] = origin
+
+    def origin_for(self, broadcast: Broadcast, able: frozenset[str]) -> Choice | None:
+        """The best of these origins for a broadcast: of the version that its user is to get, or else of any."""
+        wanted = self.wanted_version(Role.ORIGIN, self.user_of(broadcast.id))
+        request = Request(frozenset({Role.ORIGIN}), only=able)
+        if wanted is not None:
+            best = self.nodes.field.place(replace(request, version=wanted), best=1).best
+            if best is not None:
+                return best
+        best = self.nodes.field.place(request, best=1).best
+        if best is not None and wanted is not None:
+            _log.info("broadcast:other_version", broadcast=broadcast.id, wanted=wanted, origin=best.id)
+        return best
 
     def origin_of(self, name: str) -> Node | None:
         """The origin that runs a broadcast: where it is live, else where it was placed."""
@@ -261,16 +315,16 @@ class Hub:
         return packager_of(name, self.nodes.of_role(Role.PACKAGER))
 
     def hls_ready(self, name: str) -> bool:
-        """Does the packager have the stream?"""
+        """Does the packager have the stream, and is the CDN there?"""
         packager = self.packager(name)
-        return packager is not None and _live(packager, name)
+        return packager is not None and _live(packager, name) and self.cdn.ready
 
     def hls_url(self, name: str) -> str | None:
         """The multivariant playlist, through the CDN when there is one; None while nobody packages it. That of a private broadcast
         has a path token in it."""
         if self.packager(name) is None:
             return None
-        base = self.config.cdn_url or self.config.hls_url or f"http://127.0.0.1:{self.hls_port}"
+        base = self.cdn.url or self.config.hls_url or f"http://127.0.0.1:{self.hls_port}"
         broadcast = self.broadcasts.find(name)
         path = name if broadcast is None or broadcast.public else f"t/{self._path_tokens.issue(name)}/{name}"
         return f"{base.rstrip('/')}/hls/{path}/index.m3u8"
@@ -292,6 +346,11 @@ class Hub:
         """Who watches a broadcast, as last counted."""
         return self.audiences.get(name, Audience())
 
+    @property
+    def scene(self) -> Mapping[str, tuple[bool, Audience]]:
+        """Broadcast -> is it live, who watches, as of the last tick."""
+        return self._seen
+
     def view(self) -> View:
         """What directories are computed from; made once a tick, however many nodes ask."""
         if self._view is not None and self._view.version == self.version:
@@ -308,19 +367,20 @@ class Hub:
             play_url=self.play_url,
             dialogue=self.dialogue,
             hls_packagers=self.config.hls_packagers,
+            handovers=self.moves.handovers,
+            order=self.moves.order,
+            keys=self.keys(),
         )
         return self._view
 
     def tell(self, node: Node) -> Told:
         """What a node must know, ready to be sent; all relays are told the same, so it is made once for them."""
         view = self.view()
-        if node.report.role is not Role.RELAY:
+        if node.report.role is not Role.RELAY or node.drain is not None:
             return told(directory_of(node, view))
-        found = self._relays_told.get(node.drain)
-        if found is None or found[0] is not view:
-            found = view, told(directory_of(node, view))
-            self._relays_told[node.drain] = found
-        return found[1]
+        if self._relays_told is None or self._relays_told[0] is not view:
+            self._relays_told = view, told(directory_of(node, view))
+        return self._relays_told[1]
 
     # tick -------------------------------------------------------------------------------------------------------------
 
@@ -341,12 +401,20 @@ class Hub:
         await self._count()
         if self._duty is not None and now < self._duty.until:
             self._decide()
+            await self.moves.decide()
             await self._write(self._duty)
         elif not self.registry.up:
             # Nobody can be on duty. What was decided stays decided, but what has no origin gets one, so that joins go on.
             for broadcast in self.broadcasts:
                 self._assign(broadcast)
+        self.cdn.want(
+            any(
+                delivery.needs_cdn(self.delivery(one.id), self.policy_of(one), self.audience(one.id))
+                for one in self.broadcasts
+            )
+        )
         self._tell(states, before.origins)
+        self.moves.tell()
         self._seen = self._scene()
         self._tell_scene(scene, self._seen)
         self._outlined = self._outline()
@@ -358,8 +426,11 @@ class Hub:
         return _Outline(
             {name: state.told for name, state in self.deliveries.items()},
             {one.id: getattr(self.origin_of(one.id), "id", None) for one in self.broadcasts},
-            [(one.id, one.report.url, one.draining) for one in self.nodes],
+            [(one.id, one.report.url, one.draining, one.drain) for one in self.nodes],
+            dict(self.moves.handovers),
             list(self.broadcasts),
+            self.cdn.url,
+            [one.kid for one in self.keys()],
         )
 
     def _scene(self) -> dict[str, tuple[bool, Audience]]:
@@ -390,12 +461,12 @@ class Hub:
 
     async def _remind(self) -> None:
         """Redis was restarted empty: what ops ordered is told to it again; nodes and decisions follow by themselves."""
-        _log.warning("registry:empty", orders=len(self._orders), drains=len(self._drains))
-        self._written = {"deliveries": {}, "origins": {}}
+        _log.warning("registry:empty", orders=len(self._orders), drains=len(self.moves.drains))
+        self._written = _unwritten()
         for name, force in self._orders.items():
             await self.registry.put_order(name, force.value)
-        for node in self._drains:
-            await self.registry.put_drain(node, json.dumps({"since_ms": _wall_ms()}))
+        for node, drain in self.moves.drains.items():
+            await self.registry.put_drain(node, drain.model_dump_json())
 
     def _learn(self, shared: Snapshot, now: float) -> None:
         """Takes over what other orchestrators know and decided."""
@@ -406,9 +477,9 @@ class Hub:
                     self.nodes.learn(
                         NodeReport.model_validate(facts["report"]), now, lease.remaining_ms / 1000
                     )
-        self._drains = set(shared.drains)
+        self.moves.drains = {node: ordered(text, _wall_ms()) for node, text in shared.drains.items()}
         for node in self.nodes:
-            self.nodes.drain(node.id, node.id in self._drains, now)
+            self.nodes.drain(node.id, self.moves.drains.get(node.id), now)
         self._orders = {name: Force(text) for name, text in shared.orders.items() if text in set(Force)}
         if self._duty is None or not self._decided:
             # Not on duty, or new on it: goes on from what was decided; what the registry does not have stays as it was.
@@ -416,7 +487,12 @@ class Hub:
             for name, text in shared.deliveries.items():
                 with suppress(ValueError):
                     self.deliveries[name] = delivery.decode(text, time.time())
-            self._written = {"deliveries": dict(shared.deliveries), "origins": dict(shared.origins)}
+            self.moves.learn(shared.handovers)
+            self._written = {
+                "deliveries": dict(shared.deliveries),
+                "origins": dict(shared.origins),
+                "handovers": dict(shared.handovers),
+            }
         self.version = max(self.version, shared.version)
 
     async def _refresh(self, now: float) -> None:
@@ -434,6 +510,7 @@ class Hub:
         try:
             counts = await self.registry.count_viewers(names)
             self._hls = {name: hls for name, (hls, _webrtc) in counts.items()}
+            self.reporting = {name: hls + webrtc for name, (hls, webrtc) in counts.items()}
         except RegistryDown:
             _TICK_FAILURES.labels("count").inc()
         for name in self.deliveries.keys() - set(names):
@@ -476,13 +553,15 @@ class Hub:
         ]
         free = frozenset(one.id for one in fit if _carries(one.report, broadcast))
         current = self.origin_of(broadcast.id)
-        if current is not None and (broadcast.id not in current.report.avatars_refused or not free):
+        stays = current is not None and (_live(current, broadcast.id) or not self.moves.leaving(current))
+        if current is not None and stays and (broadcast.id not in current.report.avatars_refused or not free):
             self._origins[broadcast.id] = current.id
             return
         only = free or frozenset(one.id for one in fit)  # one that is full says so to who asks
-        best = self.nodes.field.place(Request(frozenset({Role.ORIGIN}), only=only), best=1).best
+        best = self.origin_for(broadcast, only)
         if best is None:
-            self._origins.pop(broadcast.id, None)
+            if stays or current is None:
+                self._origins.pop(broadcast.id, None)
             return
         self._origins[broadcast.id] = best.id
         _log.info("broadcast:placed", broadcast=broadcast.id, origin=best.id, score=round(best.score, 3))
@@ -493,6 +572,7 @@ class Hub:
         now = {
             "deliveries": {name: delivery.encode(state) for name, state in self.deliveries.items()},
             "origins": dict(self._origins),
+            "handovers": {name: one.model_dump_json() for name, one in self.moves.handovers.items()},
         }
         try:
             for kind, documents in now.items():
@@ -503,7 +583,7 @@ class Hub:
             _TICK_FAILURES.labels("write").inc()
         except StaleEpoch:
             self._duty, self._decided = None, False
-            self._written = {"deliveries": {}, "origins": {}}
+            self._written = _unwritten()
 
     def _tell(self, was: Mapping[str, State], origins: Mapping[str, str | None]) -> None:
         """Logs, counts and publishes what has changed since."""
@@ -576,6 +656,10 @@ def _live(node: Node, name: str) -> bool:
 def _difference(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:
     changed: dict[str, str | None] = {name: text for name, text in after.items() if before.get(name) != text}
     return {**changed, **dict.fromkeys(before.keys() - after.keys())}
+
+
+def _unwritten() -> dict[str, dict[str, str]]:
+    return {"deliveries": {}, "origins": {}, "handovers": {}}
 
 
 def _wall_ms() -> int:

@@ -53,6 +53,8 @@ class Asked:
     affinity: str | None = None
     exclude: frozenset[str] = frozenset()
     rtts: tuple[tuple[str, float], ...] = ()
+    user: str = ""
+    """Whose bucket counts while a new version is rolled out; the viewer's own when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ async def join(hub: Hub, broadcast: Broadcast, role: ViewerRole, viewer: str, as
     """Decides for one viewer, and books its place. Raises Unavailable with the reasons when nobody can take it."""
     state = hub.delivery(broadcast.id)
     hls_url = hub.hls_url(broadcast.id) if hub.hls_ready(broadcast.id) else None
+    asked = asked if asked.user else replace(asked, user=viewer)
     mode = Delivery.WEBRTC
     if role is ViewerRole.PASSIVE and hls_url is not None:
         mode = in_share(viewer, state)
@@ -106,7 +109,9 @@ def rank(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:
     with _DECISION.time():
         choices: list[Choice] = []
         for request in _requests(hub, broadcast, asked):
-            choices += hub.nodes.field.choose(request, random.random, best=_CANDIDATES).ranked
+            known = {one.id for one in choices}
+            ranked = hub.nodes.field.choose(request, random.random, best=_CANDIDATES).ranked
+            choices += [one for one in ranked if one.id not in known]
             if len(choices) >= _CANDIDATES and asked.affinity is None:
                 break
         choices.sort(key=lambda one: not one.affinity)
@@ -116,7 +121,7 @@ def rank(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:
 
 async def _book(hub: Hub, viewer: str, nodes: list[Node]) -> Node | None:
     """A place at the first of the nodes that has one. While the registry is away this orchestrator's own view must do."""
-    rooms = [(one.id, one.report.capacity - one.viewers) for one in nodes]
+    rooms = [(one.id, one.capacity(time.monotonic()) - one.viewers) for one in nodes]
     taken: Node | None = nodes[0]
     try:
         reservation = await hub.registry.reserve(viewer or new_id("v"), rooms, ttl_ms=int(BOOKING_S * 1000))
@@ -160,7 +165,7 @@ def no_node(hub: Hub, broadcast: Broadcast, asked: Asked) -> Unavailable:
         node: why
         for placement in explain(hub, broadcast, asked)
         for node, why in placement.rejected
-        if why not in (WhyNot.ROLE, WhyNot.NOT_SERVING)
+        if why not in (WhyNot.ROLE, WhyNot.NOT_SERVING, WhyNot.VERSION)
     }
     told = ", ".join(f"{node} is {why}" for node, why in sorted(reasons.items())[:8])
     return Unavailable(
@@ -189,7 +194,11 @@ def _requests(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Request]:
     direct = replace(relayed, roles=frozenset({Role.ORIGIN}), only=own)
     if origin is None or not hub.policy.relays_enabled:
         return [direct]
-    return [relayed, direct] if _relays_on(hub, broadcast.id) else [direct, relayed]
+    relays, version = [relayed], hub.wanted_version(Role.RELAY, asked.user)
+    if version is not None:
+        # Any other version is better than none; but it is no reason to prefer a node that one was on it.
+        relays = [replace(relayed, version=version), replace(relayed, affinity=None)]
+    return [*relays, direct] if _relays_on(hub, broadcast.id) else [direct, *relays]
 
 
 def _last_resort(hub: Hub, broadcast: Broadcast, asked: Asked, lost: frozenset[str]) -> Node | None:

@@ -12,6 +12,7 @@ from common.dialogue import MOST_AT_ONCE, DialogueQuery, Said
 from common.errors import NotFound, Problem
 from common.log import log
 from orchestrator.hub import Hub
+from orchestrator.nodes import Node
 from orchestrator.outreach import Outreach
 from orchestrator.sessions import Session, Sessions
 
@@ -81,6 +82,15 @@ class Keeper:
                 if session in told.dialogues:
                     await self._sessions.keep(session, told.dialogues[session])
         return self._sessions.dialogue(session)
+
+    async def collect(self, broadcast: str, origin: Node) -> Sequence[Said]:
+        """What was said in a broadcast, by its origin's account now; empty when that does not answer. That of a session is kept."""
+        with suppress(Problem):
+            told = (await self._outreach.dialogues(origin, DialogueQuery(known={broadcast: 2**53}))).dialogues
+            if broadcast in told:
+                await self._sessions.keep(broadcast, told[broadcast])
+                return told[broadcast].said
+        return ()
 
     async def end(self, session: str) -> None:
         """Ends a session and its broadcast. Raises DatabaseDown."""

@@ -17,8 +17,10 @@ from dataclasses import dataclass, field
 
 from common.directory import NodeReport, Role, StreamReport
 from common.errors import Conflict
+from orchestrator.draining import Drain
 from orchestrator.field import Field
 from orchestrator.geo import region_place
+from orchestrator.headroom import Headroom
 from orchestrator.placement import Candidate, Region, Weights
 
 LEASE_S = 10.0
@@ -55,7 +57,8 @@ class Node:
     probe_failures: int = 0
     probed_at: float = float("-inf")
     performance: float = 1.0
-    drain: bool = False
+    headroom: Headroom = field(default_factory=Headroom)
+    drain: Drain | None = None
     """Ops want it drained."""
     placed: list[int] = field(default_factory=lambda: [0, 0])
     """Viewers sent to it that its reports may not show yet: since the last heartbeat, and before that."""
@@ -73,9 +76,13 @@ class Node:
         """Viewers by WebRTC that it reported."""
         return sum(one.subscribers_interactive + one.subscribers_passive for one in self.report.streams)
 
+    def capacity(self, now: float) -> int:
+        """Viewers that placement may give it: what it says, corrected by what is measured of it."""
+        return self.headroom.capacity(self.report, now)
+
     @property
     def draining(self) -> bool:
-        return self.drain or self.report.draining
+        return self.drain is not None or self.report.draining
 
     def pending(self, now: float) -> int:
         """Viewers on the way to it: those of this orchestrator, or of all when the registry said so a moment ago."""
@@ -151,11 +158,12 @@ class Nodes:
         node = self._nodes.get(report.id)
         new = node is None or node.report.epoch != report.epoch or node.report.url != report.url
         if node is None or new:
-            node = Node(report, until, now, here, drain=node.drain if node is not None else False)
+            node = Node(report, until, now, here, drain=node.drain if node is not None else None)
             self._nodes[report.id] = node
         else:
             node.report, node.leased_until, node.heard_at, node.here = report, until, now, here
             node.placed = [0, node.placed[0]]
+        node.headroom.heard(report, node.viewers, now)
         node.performance += _SMOOTHING * (_performance(report) - node.performance)
         self._put(node, now)
         return new
@@ -175,12 +183,12 @@ class Nodes:
         self._put(node, now)
         return True
 
-    def drain(self, node_id: str, wanted: bool, now: float) -> bool:
-        """Ops want a node drained, or no longer; True when that changed something."""
+    def drain(self, node_id: str, order: Drain | None, now: float) -> bool:
+        """Ops want a node drained, or (None) no longer; True when that changed something."""
         node = self._nodes.get(node_id)
-        if node is None or node.drain == wanted:
+        if node is None or node.drain == order:
             return False
-        node.drain = wanted
+        node.drain = order
         self._put(node, now)
         return True
 
@@ -222,13 +230,14 @@ class Nodes:
                 role=report.role,
                 region=report.region,
                 place=region_place(report.region),
-                capacity=report.capacity,
+                capacity=node.capacity(now),
                 used=node.viewers + node.pending(now),
                 pending=node.pending(now),
                 cpu_ratio=report.cpu_ratio,
                 performance=node.performance,
                 draining=node.draining,
                 healthy=state is not NodeState.SUSPECT,
+                version=report.version,
             )
         )
 

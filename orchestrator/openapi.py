@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from orchestrator.api.route import Access, Query, Route
+from orchestrator.webhooks.events import FACTS, WebhookEvent
 
 _REF = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -27,6 +28,17 @@ _PROBLEM = {
         "detail": {"type": "string"},
         "hint": {"type": "string"},
         "retry_after_s": {"type": "number"},
+        "limit": {
+            "type": "object",
+            "description": "The limit that was reached.",
+            "required": ["name", "most"],
+            "properties": {
+                "name": {"type": "string"},
+                "most": {"type": "integer"},
+                "window_s": {"type": "integer"},
+            },
+        },
+        "scope": {"type": "string", "description": "The scope that the API key lacks."},
     },
 }
 
@@ -34,12 +46,16 @@ _PARAMETERS = {
     "id": "The id of a recording.",
     "broadcast": "The id of a broadcast.",
     "node": "The id of a node.",
+    "rollout": "The id of a rollout.",
     "viewer": "The id of a viewer, from /play.",
     "name": "A file's name.",
     "role": "The role of a pool's nodes: origin, relay or packager.",
     "region": "The region of a pool.",
     "session": "The id of a session.",
+    "webhook": "The id of a webhook.",
+    "delivery": "The number of a delivery.",
     "line": "The number of a line, from the desk.",
+    "key": "The prefix of an API key.",
 }
 
 _KEY = {
@@ -52,13 +68,13 @@ _KEY = {
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999_999}
 _ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 
-_SECURITY: dict[Access, list[dict[str, list[str]]]] = {
-    Access.OPEN: [],
-    Access.WATCH: [{}, {"viewer": []}, {"publisher": []}, {"admin": []}],
-    Access.TALK: [{}, {"viewer": []}, {"publisher": []}, {"admin": []}],
-    Access.PUBLISHER: [{"publisher": []}],
-    Access.ADMIN: [{"admin": []}],
-    Access.NODE: [{"node": []}],
+_TOKENS: dict[Access, tuple[str, ...]] = {
+    Access.OPEN: (),
+    Access.WATCH: ("viewer", "publisher", "admin"),
+    Access.TALK: ("viewer", "publisher", "admin"),
+    Access.PUBLISHER: ("publisher", "admin"),
+    Access.ADMIN: ("admin",),
+    Access.NODE: ("node",),
 }
 
 
@@ -81,10 +97,17 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
+        "webhooks": {type.value: _webhook(type.value, facts) for type, facts in FACTS.items()},
         "components": {
             "schemas": {**schemas.get("$defs", {}), "Problem": _PROBLEM},
             "securitySchemes": {
                 "admin": {"type": "http", "scheme": "bearer", "description": "The operators' token."},
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "avk_...",
+                    "description": "An API key (/api/keys) with the scope that is named; `admin` opens all.",
+                },
                 **{
                     who: {
                         "type": "http",
@@ -100,7 +123,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _models(routes: Iterable[Route]) -> set[type[BaseModel]]:
-    found: set[type[BaseModel]] = set()
+    found: set[type[BaseModel]] = {WebhookEvent, *FACTS.values()}
     for route in routes:
         found |= {one for one in (route.body, route.answer) if isinstance(one, type)}
     return found
@@ -108,10 +131,10 @@ def _models(routes: Iterable[Route]) -> set[type[BaseModel]]:
 
 def _operation(route: Route) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": _operation_id(route),
+        "operationId": operation_id(route),
         "summary": route.summary,
         "tags": [route.tag],
-        "security": _SECURITY[route.access],
+        "security": _security(route),
         "responses": {str(route.status): _answer(route), **_problems(route)},
     }
     parameters = [
@@ -120,7 +143,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "in": "path",
             "required": True,
             "description": _PARAMETERS[name],
-            "schema": {"viewer": _ID, "line": _NUMBER}.get(name, {"type": "string"}),
+            "schema": {"viewer": _ID, "line": _NUMBER, "delivery": _NUMBER}.get(name, {"type": "string"}),
         }
         for name in _PARAMETER.findall(route.path)
     ]
@@ -143,9 +166,64 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _operation_id(route: Route) -> str:
-    words = re.sub(r"[{}]", "", route.path.removeprefix("/api").strip("/")) or "root"
-    return f"{route.method.lower()}_{re.sub(r'[^A-Za-z0-9]+', '_', words)}"
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    """What opens a route, one of them; a key needs the scope, which OpenAPI 3.1 names as a role."""
+    found: list[dict[str, list[str]]] = [{one: []} for one in _TOKENS[route.access]]
+    if route.access in (Access.WATCH, Access.TALK):
+        found = [{}, *found]
+    if found:
+        found.append({"key": [route.needs.value]})
+    return found
+
+
+def _webhook(type: str, facts: type[BaseModel]) -> dict[str, Any]:
+    """What is sent to a webhook's endpoint: docs/webhooks.md."""
+    schema = {
+        "allOf": [
+            _ref(WebhookEvent),
+            {"type": "object", "properties": {"type": {"const": type}, "data": _ref(facts)}},
+        ]
+    }
+    headers = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    return {
+        "post": {
+            "operationId": f"webhook_{re.sub(r'[^a-z]+', '_', type)}",
+            "summary": f"Tells {type}",
+            "tags": ["Webhooks"],
+            "parameters": [
+                {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+                for name in headers
+            ],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+            "responses": {"2XX": {"description": "Taken. Anything else: it is tried again."}},
+        }
+    }
+
+
+_VERBS = {
+    "GET": "read",
+    "POST": "create",
+    "PUT": "replace",
+    "PATCH": "change",
+    "DELETE": "delete",
+    "OPTIONS": "options",
+}
+
+
+def operation_id(route: Route) -> str:
+    """`group_verb`: the group is the first word of the path, the verb its other words, else what the method does."""
+    if route.name:
+        return route.name
+    parts = route.path.removeprefix("/api").strip("/").removeprefix("v1/").split("/")
+    group, *words = (re.sub(r"[^a-z0-9]+", "_", one) for one in parts if not one.startswith("{"))
+    plain = route.method in ("GET", "POST", "PUT")
+    if words:
+        verb = "_".join(words if plain else [_VERBS[route.method], *words])
+    elif route.method == "GET" and not parts[-1].startswith("{"):
+        verb = "list"
+    else:
+        verb = _VERBS[route.method]
+    return f"{group.replace('_', '')}_{verb}"
 
 
 def _answer(route: Route) -> dict[str, Any]:
@@ -184,7 +262,10 @@ def _problems(route: Route) -> dict[str, Any]:
     if route.once:
         statuses.setdefault("409", []).append("`request_under_way`")
         statuses.setdefault("422", []).append("`idempotency_key_reused`")
-    for code in route.problems:
+    if "admin" in _TOKENS[route.access]:
+        statuses.setdefault("403", []).append("`scope_missing`")
+        statuses.setdefault("429", []).append("`request_limit`")
+    for code in (*route.problems, *([f"{route.limit}_limit"] if route.limit else [])):
         statuses.setdefault(_STATUSES.get(code, "409"), []).append(f"`{code}`")
     if route.access is Access.ADMIN or route.access is Access.NODE:
         statuses.setdefault("503", []).append("a store does not answer")
@@ -203,9 +284,28 @@ _STATUSES = {
     "origin_unreachable": "503",
     "talk_limit": "429",
     "report_limit": "429",
+    "make_limit": "429",
+    "session_limit": "429",
+    "key_unknown": "404",
+    "avatars_full": "503",
+    "database_unavailable": "503",
     "invalid_id": "422",
     "node_unknown": "404",
+    "webhook_unknown": "404",
+    "delivery_unknown": "404",
+    "webhook_url_refused": "422",
+    "too_many_points": "422",
+    "no_mix": "422",
+    "rollout_unknown": "404",
+    "pool_unknown": "404",
+    "session_over": "404",
+    "line_unknown": "404",
+    "recording_unknown": "404",
+    "moderated": "403",
+    "avatar_busy": "429",
+    "packager_unreachable": "503",
 }
+"""Codes whose status is not 409; a test holds them to docs/errors.md."""
 
 
 def _query(model: type[Query]) -> list[dict[str, Any]]:
@@ -241,11 +341,11 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _common_paths() -> dict[str, dict[str, Any]]:
-    def one(summary: str, kind: str, status: dict[str, str]) -> dict[str, Any]:
+    def one(name: str, summary: str, kind: str, status: dict[str, str]) -> dict[str, Any]:
         schema: dict[str, Any] = {"type": "object"} if kind == "application/json" else {"type": "string"}
         return {
             "get": {
-                "operationId": f"get_{summary.split()[0].lower()}",
+                "operationId": name,
                 "summary": summary,
                 "tags": ["Health"],
                 "security": [],
@@ -257,9 +357,18 @@ def _common_paths() -> dict[str, dict[str, Any]]:
         }
 
     return {
-        "/health": one("Health, with counts of nodes and workers", "application/json", {"200": "It lives."}),
-        "/ready": one("Ready to serve?", "application/json", {"200": "Yes.", "503": "Not yet."}),
-        "/metrics": one("Metrics in Prometheus' text format", "text/plain", {"200": "The metrics."}),
+        "/health": one(
+            "about_health",
+            "Health, with counts of nodes and workers",
+            "application/json",
+            {"200": "It lives."},
+        ),
+        "/ready": one(
+            "about_ready", "Ready to serve?", "application/json", {"200": "Yes.", "503": "Not yet."}
+        ),
+        "/metrics": one(
+            "about_metrics", "Metrics in Prometheus' text format", "text/plain", {"200": "The metrics."}
+        ),
     }
 
 

@@ -103,6 +103,7 @@ class Candidate:
     performance: float = 1.0
     draining: bool = False
     healthy: bool = True
+    version: str = ""
 
     @property
     def free(self) -> int:
@@ -119,6 +120,8 @@ class Request:
     only: frozenset[str] | None = None
     """Nodes that can serve at all (such as the one origin of a broadcast); None is any."""
     exclude: frozenset[str] = frozenset()
+    version: str | None = None
+    """Only nodes of this version can be chosen; None: any."""
     rtts: tuple[tuple[str, float], ...] = ()
     """Round trips in ms that the player measured: node, 0..MAX_RTT_MS. At most MAX_RTTS."""
 
@@ -133,6 +136,7 @@ class WhyNot(enum.StrEnum):
     ROLE = "wrong_role"
     NOT_SERVING = "does_not_have_the_stream"
     EXCLUDED = "excluded_by_request"
+    VERSION = "other_version"
     UNHEALTHY = "unhealthy"
     DRAINING = "draining"
     FULL = "full"
@@ -174,6 +178,8 @@ class Placement:
 
     ranked: tuple[Choice, ...]
     rejected: tuple[tuple[str, WhyNot], ...] = ()
+    version: str | None = None
+    """The version that was asked for."""
 
     @property
     def best(self) -> Choice | None:
@@ -202,6 +208,8 @@ def why_not(candidate: Candidate, request: Request) -> WhyNot | None:
         return WhyNot.NOT_SERVING
     if candidate.id in request.exclude:
         return WhyNot.EXCLUDED
+    if request.version is not None and candidate.version != request.version:
+        return WhyNot.VERSION
     if not candidate.healthy:
         return WhyNot.UNHEALTHY
     if candidate.draining:

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import Float, Index, String, Text, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.database import Base, Database, Instant
 from common.dialogue import Dialogue, Said
-from common.errors import NotFound
+from common.errors import NotFound, TooMany
 from common.ids import new_id
-from orchestrator.broadcasts import AvatarName
+from orchestrator.broadcasts import AvatarName, Change
 
 AFFINITY_S = 3600.0
 """A session without a viewer or a word for so long is over."""
@@ -49,6 +50,8 @@ class Session(BaseModel):
 
     id: str
     user: str | None
+    account: str | None = None
+    """The API key that made it; None: an operator did."""
     ttl_s: float
     created_at: dt.datetime
     seen_at: dt.datetime
@@ -68,6 +71,7 @@ class SessionRow(Base):
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     user: Mapped[str | None] = mapped_column(String(64))
+    account: Mapped[str | None] = mapped_column(String(16))
     ttl_s: Mapped[float] = mapped_column(Float)
     created_at: Mapped[dt.datetime] = mapped_column(Instant)
     seen_at: Mapped[dt.datetime] = mapped_column(Instant)
@@ -84,6 +88,8 @@ class Sessions:
         self._database = database
         self._live: dict[str, Session] = {}
         self._writing = asyncio.Lock()
+        self.told: Callable[[AsyncSession, Change, Session], Awaitable[None]] | None = None
+        """Hears of what is made and ended, and may write with it."""
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._live.values()))
@@ -106,9 +112,19 @@ class Sessions:
             )
         return found
 
-    def of_user(self, user: str) -> Session | None:
-        """The session that a person has, the newest if several."""
-        return next((one for one in reversed(self._live.values()) if one.user == user), None)
+    def of_user(self, user: str, account: str | None = None) -> Session | None:
+        """The session that a person of an account has, the newest if several. Two accounts may have a person of one name."""
+        own = (one for one in reversed(self._live.values()) if one.account == account)
+        return next((one for one in own if one.user == user), None)
+
+    def of_account(self, account: str) -> list[Session]:
+        """The sessions that an API key has made."""
+        return [one for one in self._live.values() if one.account == account]
+
+    def user(self, session: str) -> str:
+        """The person of a session, or its own name when nobody said; that of what is no session too."""
+        found = self._live.get(session)
+        return session if found is None or found.user is None else found.user
 
     def dialogue(self, session: str) -> tuple[Said, ...]:
         """What was said, as far as it is known here; empty for what is no session."""
@@ -123,18 +139,38 @@ class Sessions:
                 rows = (await session.scalars(query)).all()
             self._live = {row.id: self._known(row) for row in rows}
 
-    async def create(self, new: NewSession) -> Session:
-        """Makes a session; its broadcast is the caller's to make. Raises DatabaseDown."""
+    async def create(self, new: NewSession, account: str | None = None, most: int = 0) -> Session:
+        """Makes a session; its broadcast is the caller's to make. Raises DatabaseDown, and TooMany for an account that has `most`
+        already (0: any number). Several orchestrators see each other's with a delay of two seconds."""
         now = self.now()
         name = new_id("s").lower().replace("_", "-")
-        session = Session(id=name, user=new.user, ttl_s=new.ttl_s, created_at=now, seen_at=now)
+        session = Session(
+            id=name, user=new.user, account=account, ttl_s=new.ttl_s, created_at=now, seen_at=now
+        )
         async with self._writing:
+            if account is not None and most:
+                self._hold(account, most, now)
             async with self._database.session() as writing:
                 writing.add(
                     SessionRow(**session.model_dump(exclude={"dialogue", "dialogue_count"}), dialogue="")
                 )
+                if self.told is not None:
+                    await self.told(writing, Change.MADE, session)
             self._live[name] = session
         return session
+
+    def _hold(self, account: str, most: int, now: dt.datetime) -> None:
+        own = self.of_account(account)
+        if len(own) < most:
+            return
+        ends = min((one.seen_at + dt.timedelta(seconds=one.ttl_s) - now).total_seconds() for one in own)
+        raise TooMany(
+            f"the API key {account} has {most} sessions, as many as it may",
+            code="session_limit",
+            hint="end one: DELETE /api/sessions/{session}",
+            retry_after_s=min(max(1.0, ends), 60.0),
+            members={"limit": {"name": "sessions", "most": most}},
+        )
 
     async def seen(self, session: str) -> None:
         """Somebody is there. Raises DatabaseDown; a session that is over stays so."""
@@ -154,9 +190,11 @@ class Sessions:
         """Ends it for good, and forgets what was said. Raises DatabaseDown."""
         async with self._writing:
             async with self._database.session() as writing:
-                row = await writing.get(SessionRow, session)
-                if row is not None:
+                row = await writing.get(SessionRow, session, with_for_update=True)
+                if row is not None and row.ended_at is None:
                     row.ended_at, row.dialogue = self.now(), ""
+                    if self.told is not None:
+                        await self.told(writing, Change.ENDED, self._known(row))
             self._live.pop(session, None)
 
     async def _write(self, name: str, changed: Session) -> None:
@@ -175,6 +213,7 @@ class Sessions:
         return Session(
             id=row.id,
             user=row.user,
+            account=row.account,
             ttl_s=row.ttl_s,
             created_at=row.created_at,
             seen_at=row.seen_at,

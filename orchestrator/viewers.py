@@ -46,6 +46,10 @@ class ViewerReport(BaseModel):
     bitrate_bps: float | None = Field(None, ge=0, le=1e10)
     freezes: int = Field(0, ge=0, le=1_000_000, description="Since the player started.")
     node: str | None = Field(None, max_length=64, description="The node that it watches from, by WebRTC.")
+    startup_ms: float | None = Field(
+        None, ge=0, le=600_000, description="From the wish to watch to the first picture."
+    )
+    watched_s: float | None = Field(None, ge=0, le=7 * 86_400, description="Since the first picture.")
 
 
 class Percentiles(BaseModel):
@@ -87,7 +91,7 @@ def in_share(viewer: str, state: State) -> Delivery:
 
 def document(report: ViewerReport, region: str | None, country: str | None) -> str:
     """What is kept of a report."""
-    facts = report.model_dump(mode="json", exclude={"broadcast", "node"}, exclude_none=True)
+    facts = report.model_dump(mode="json", exclude={"broadcast", "node", "watched_s"}, exclude_none=True)
     return json.dumps({**facts, "region": region, "country": country}, separators=(",", ":"))
 
 

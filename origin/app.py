@@ -11,11 +11,12 @@ from collections.abc import Callable
 from aiohttp import web
 
 from common.config import OriginConfig
-from common.directory import AVATAR_LANGUAGE, Role
+from common.directory import AVATAR_LANGUAGE, Health, Role
 from common.errors import Problem
 from origin import api
 from origin.avatars import Avatars
 from origin.clock import FRAME_SAMPLES
+from origin.health import health
 from origin.hearing.ears import Ears
 from origin.outlet import SfuOutlet
 from origin.performer import Caption
@@ -25,6 +26,8 @@ from sfu.worker import Event, Worker
 from speech.marks import SAMPLE_RATE
 
 _MS = FRAME_SAMPLES // 40
+_SENTENCE_S = 15.0
+"""So long before a drain is over nobody waits for the end of a sentence any more."""
 
 
 class Origin:
@@ -43,6 +46,9 @@ class Origin:
             self.app.add_routes(api.routes(self.avatars, self._node.link.tokens))
             self._node.link.listen(self.avatars.apply)
             self._node.link.carries = self._carries
+            self._node.resting = self.avatars.resting
+            self._node.link.health = self._health
+            self._node.holds = self._holds
             self.worker.listen(self._heard)
             self.ears = Ears(
                 config,
@@ -54,6 +60,9 @@ class Origin:
             )
             self.ears.add_to(self.app)
 
+        if self._node.emptying:
+            self._node.emptying.may_leave = self._may_leave
+
     @property
     def app(self) -> web.Application:
         return self._node.app
@@ -64,6 +73,10 @@ class Origin:
         if self.avatars:
             self.avatars.start()
 
+    async def leave(self, why: str) -> None:
+        """The process is to end: returns once others have taken over what runs here, or when the time for that is over."""
+        await self._node.leave(why)
+
     async def close(self) -> None:
         """Ends avatars, sessions and the core."""
         if self.ears:
@@ -71,6 +84,25 @@ class Origin:
         if self.avatars:
             await self.avatars.close()
         await self._node.close()
+
+    def _holds(self) -> int:
+        """Avatars that no other origin has taken over yet, and publishers."""
+        directory, stats = self._node.link.directory, self.worker.sfu.stats()["streams"]
+        here = [one for one in directory.broadcasts.values() if not one.released]
+        return sum(1 for one in here if one.id in stats and stats[one.id]["live"])
+
+    def _may_leave(self, stream: str) -> bool:
+        """Viewers of an avatar stay until another origin has it, and until it has ended its sentence, unless time runs out. Those of a
+        publisher may go to a relay at once."""
+        broadcast = self._node.link.directory.broadcasts.get(stream)
+        if broadcast is None or not broadcast.avatar or self.avatars is None:
+            return True
+        emptying = self._node.emptying
+        hurry = emptying is not None and emptying.drain.until - time.monotonic() < _SENTENCE_S
+        return broadcast.released and (hurry or self.avatars.resting(stream) is not False)
+
+    def _health(self) -> Health:
+        return health(len(self.avatars.live) if self.avatars else 0)
 
     def _carries(self) -> Carries:
         if self.avatars is None:

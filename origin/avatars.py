@@ -38,6 +38,7 @@ from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import LineUnknown, QueueFull
 from origin.encoder import VideoEncoder, VideoSettings
 from origin.faces import Face, FaceError, Moment, open_face
+from origin.gpu_memory import note_gpu_memory
 from origin.packages.library import FOLDER as PACKAGES
 from origin.performer import Caption
 from origin.stage import Output, Renderer, Stage, drawn
@@ -49,6 +50,9 @@ _log = log("avatars")
 _QUALITY = metrics.gauge(
     "video_quality_score", "Share of an avatar's frames that left in time, percent", ("broadcast",)
 )
+
+STARTS = metrics.counter("avatar_starts_total", "Starts of avatars by what became of them", ("outcome",))
+"""begun, failed, or broke: it began, and ended by a fault."""
 
 Report = Callable[[str], None]
 _TICK_S = 1.0
@@ -153,6 +157,8 @@ class Avatars:
             if broadcast in self._wanted:
                 avatar.broadcast = self._wanted[broadcast]
                 avatar.conversation.moderated = avatar.broadcast.moderated
+                if avatar.broadcast.dialogue:
+                    avatar.conversation.turns.recall(avatar.broadcast.dialogue)
         self._changed.set()
 
     @property
@@ -222,6 +228,13 @@ class Avatars:
         )
         return {name: dialogue for name, dialogue, count in told if dialogue.count != count}
 
+    def resting(self, broadcast: str) -> bool | None:
+        """Whether an avatar is silent, and neither a line nor a script waits; None when none runs here."""
+        found = self._avatars.get(broadcast)
+        if found is None:
+            return None
+        return found.conversation.resting and not found.conversation.scripted
+
     def interrupt(self, broadcast: str) -> str:
         """Silences the avatar; what was heard of its line. Raises NotFound, Unavailable."""
         return self.avatar(broadcast).conversation.interrupt()
@@ -246,6 +259,7 @@ class Avatars:
         """Begins an avatar; what is in the way is logged, told to who asks, and tried again."""
         try:
             await self._begin(self._wanted[broadcast])
+            STARTS.labels("begun").inc()
             self._problems.pop(broadcast, None)
             self._refused.pop(broadcast, None)
         except AvatarsFull as full:
@@ -253,11 +267,17 @@ class Avatars:
                 _log.warning("avatar:refused", broadcast=broadcast, reason=str(full))
             self._refused[broadcast] = str(full)
         except (FaceError, PersonaError, VoiceError) as error:
-            self._problems[broadcast] = str(error)
+            self._failed(broadcast, str(error), error)
             _log.error("avatar:cannot_start", broadcast=broadcast, reason=str(error))
         except Exception as error:  # one avatar's fault is not the others'
-            self._problems[broadcast] = f"the avatar failed to start: {error}"
+            self._failed(broadcast, f"the avatar failed to start: {error}", error)
             _log.error("avatar:cannot_start", broadcast=broadcast, exc_info=error)
+
+    def _failed(self, broadcast: str, why: str, error: Exception) -> None:
+        if broadcast not in self._problems:  # each try of the same is not one more
+            STARTS.labels("failed").inc()
+        note_gpu_memory(error)
+        self._problems[broadcast] = why
 
     async def _prepare(self) -> None:
         """Loads the voice and warms the renderer, side by side."""
@@ -357,6 +377,7 @@ class Avatars:
             await asyncio.sleep(_TICK_S)
             for name, avatar in list(self._avatars.items()):
                 if avatar.stage.failed:
+                    STARTS.labels("broke").inc()
                     _log.error("avatar:restarted", broadcast=name)
                     await self._end(name)
                     self._changed.set()

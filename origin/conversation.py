@@ -25,7 +25,7 @@ from origin.dialogue.brain import Brain, BrainError, Question
 from origin.dialogue.persona import Persona
 from origin.dialogue.script import Script
 from origin.dialogue.turns import Kind, Place, Turn, Turns
-from speech.chunks import Chunker
+from speech.chunks import Chunker, chunks
 from speech.pace import Pace
 from speech.voice import Halt, Speech, Voice, VoiceError
 
@@ -38,12 +38,15 @@ THINKING_S: Final = 8.0
 _POLL_S: Final = 0.02
 """How often progress on the sample clock is looked at: half a frame."""
 
-_TEXT_TO_SPEECH: Final = metrics.histogram(
+TEXT_TO_SPEECH: Final = metrics.histogram(
     "speech_first_clause_seconds",
     "From a line's turn to its first clause as PCM",
     (0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2, 2.0, 5.0),
 )
-_LINES: Final = metrics.counter("avatar_lines_total", "Lines of avatars by kind and end", ("kind", "end"))
+LINES: Final = metrics.counter("avatar_lines_total", "Lines of avatars by kind and end", ("kind", "end"))
+TROUBLES: Final = metrics.counter(
+    "avatar_line_troubles_total", "Lines that brain or voice failed, in all or in part", ("who",)
+)
 
 
 class Speaking(Protocol):
@@ -230,6 +233,11 @@ class Conversation:
         """Whether nothing is being said, thought of, or waits."""
         return self._resting.is_set()
 
+    @property
+    def scripted(self) -> bool:
+        """Whether a script is being played."""
+        return self._script is not None and not self._script.over
+
     async def rest(self) -> None:
         """Waits until all that was queued has been heard."""
         await self._resting.wait()
@@ -260,7 +268,7 @@ class Conversation:
                 _log.error("line:failed", avatar=self.name, kind=turn.kind, exc_info=error)
                 self._stage.end(turn.epoch)
             self._speaking = None
-            _LINES.labels(turn.kind.value, end).inc()
+            LINES.labels(turn.kind.value, end).inc()
 
     async def _prompt(self, script: Script) -> None:
         """Gives the lines of a script their turns, and has the voice make them beforehand."""
@@ -279,8 +287,7 @@ class Conversation:
 
     async def _prepare(self, text: str) -> None:
         """Has the voice speak `text` beforehand: voices remember what they said last."""
-        chunker = Chunker()
-        for chunk in [*chunker.push(text), *chunker.flush()]:
+        for chunk in chunks(text):
             with contextlib.suppress(VoiceError):  # then it is not said later either, and that is logged
                 await self._booth.spoken(self._voice, chunk, Halt())
 
@@ -312,6 +319,7 @@ class Conversation:
             except VoiceError as error:
                 if self.turns.stale(turn):
                     return "interrupted"
+                TROUBLES.labels("voice").inc()
                 _log.warning("voice:refused", avatar=self.name, reason=str(error))
                 continue
             self._pace.made(speech.duration_s, loop.time() - asked)
@@ -321,7 +329,7 @@ class Conversation:
             if first and speech.pcm.size:
                 first = False
                 took = loop.time() - started + hold_s
-                _TEXT_TO_SPEECH.observe(took)
+                TEXT_TO_SPEECH.observe(took)
                 self.first_clause_s = [*self.first_clause_s[-255:], took]
             await self._until(lambda: self._stage.ahead_s < AHEAD_S)
         self._stage.end(turn.epoch)
@@ -363,6 +371,7 @@ class Conversation:
                         return
                     yield text
         except (BrainError, TimeoutError) as error:
+            TROUBLES.labels("brain").inc()
             _log.warning("brain:failed", avatar=self.name, reason=str(error) or "no answer in time")
             yield " " + self._random.choice(self._persona.apology)
 

@@ -26,6 +26,7 @@ from origin.batch.crew import PERIOD_NS, prefer_this_thread
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES, Clock, video_rtp_time
 from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings, picture_of
 from origin.faces import Face, Moment, Reach
+from origin.gpu_memory import note_gpu_memory
 from origin.performer import Caption, Performer, Tick
 from speech.marks import SAMPLE_RATE
 from speech.voice import Speech
@@ -45,9 +46,7 @@ _SECONDS = metrics.histogram(
     "From the tick of a frame to its packets: waiting, drawing, encoding",
     (0.005, 0.010, 0.015, 0.020, 0.030, 0.040, 0.060, 0.080, 0.120, 0.200, 0.400),
 )
-_UNDERRUNS = metrics.counter(
-    "audio_buffer_underruns_total", "Times that speech was not there when it was due"
-)
+UNDERRUNS = metrics.counter("audio_buffer_underruns_total", "Times that speech was not there when it was due")
 _TO_PACKET = metrics.histogram(
     "speech_to_packet_seconds",
     "From PCM of a line's first speech to the packets that show it",
@@ -272,6 +271,7 @@ class Stage:
     def broke(self, error: BaseException) -> None:
         """Drawing or encoding failed for good."""
         self._broken = True
+        note_gpu_memory(error)
         _log.error("stage:failed", stage=self.name, exc_info=error)
 
     def _guarded(self) -> None:
@@ -323,7 +323,7 @@ class Stage:
 
     def _note(self, tick: Tick) -> None:
         if tick.underrun:
-            _UNDERRUNS.inc()
+            UNDERRUNS.inc()
             _log.warning("speech:underrun", stage=self.name)
         for placed in tick.placed:
             pushed = self._pushed.pop(id(placed.speech), None)

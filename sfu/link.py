@@ -6,6 +6,8 @@ All orchestrators are tried; any of them will do. A node that reaches none goes 
 from __future__ import annotations
 
 import asyncio
+import functools
+import importlib.metadata
 import random
 import secrets
 import time
@@ -16,12 +18,22 @@ import aiohttp
 import psutil
 from aiohttp import web
 
-from common.auth import Audience, Tokens, bearer
+from common.auth import Audience, Believed, Tokens, bearer
 from common.config import Node
-from common.directory import Broadcast, Directory, NodeReport, Role, StreamReport
-from common.errors import Conflict, NotFound, Problem, Unauthorized, Unavailable
+from common.directory import (
+    TOKEN_HEADER,
+    Broadcast,
+    Directory,
+    Health,
+    NodeReport,
+    OwnDrain,
+    Role,
+    StreamReport,
+)
+from common.errors import Conflict, Forbidden, NotFound, Problem, Unavailable
 from common.http import read_model
 from common.log import log
+from sfu.room import Room
 
 _log = log("link")
 
@@ -33,6 +45,8 @@ _SILENT_S = 5.0
 _REFRESH_S = 1.0
 """Least time between two heartbeats that an unknown broadcast asks for: a flood of them costs no more."""
 _TOKEN_TTL_S = 120.0
+_PEER_TOKEN_LEFT_S = 12 * 3600.0
+"""With less than this left another token for peers is asked for: orchestrators may be away for hours."""
 
 Listener = Callable[[Directory], None]
 Streams = Callable[[], list[StreamReport]]
@@ -64,9 +78,14 @@ class Link:
     ) -> None:
         self.node_id = config.node_id or f"{role.value}-{secrets.token_hex(4)}"
         self.role = role
-        self.tokens = Tokens(config.secret())
+        self.tokens = Tokens(config.node_secret(), Believed(config.hs256))
+        self._peer_token, self._peer_token_ends = "", float("-inf")
         self.directory = Directory()
         self.draining = False
+        self._until: float | None = None
+        """When an orchestrator wants it to be empty; monotonic seconds."""
+        self._own: tuple[str, float, float] | None = None
+        """Why its process is to end, when (monotonic seconds), and how long it takes in all."""
         self._config = config
         self._streams = streams
         self._stats = stats
@@ -74,6 +93,10 @@ class Link:
         self._avatar = avatar
         self.carries: Callable[[], Carries] = Carries
         """What is told of the avatars that the node carries."""
+        self.health: Callable[[], Health | None] = lambda: None
+        """What is told of how the node fares."""
+        self.room: Callable[[], Room] = Room
+        """And of its media core."""
         self._epoch = time.time_ns() // 1_000_000
         self._listeners: list[Listener] = []
         self._process = psutil.Process()
@@ -145,22 +168,53 @@ class Link:
         async with self._beat_lock:
             await self._beat()
 
-    def require_node(self, request: web.Request) -> None:
-        """Passes for a node's or an orchestrator's token only."""
+    async def leave(self, drain_s: float, why: str) -> None:
+        """The process is to end in `drain_s`: the node drains from now on, whatever an orchestrator says, and reports that at once."""
+        self._own = (why[:200], time.monotonic() + drain_s, drain_s)
+        self._apply(self.directory, heard=False)
+        await self.announce()
+
+    @property
+    def drain_left_s(self) -> float | None:
+        """Seconds until the node is to be empty; None when it does not drain, or nobody has said until when."""
+        if self._own is not None:
+            return max(0.0, self._own[1] - time.monotonic())
+        return None if self._until is None else max(0.0, self._until - time.monotonic())
+
+    def require_orchestrator(self, request: web.Request) -> None:
+        """Passes for an orchestrator's token only (or that of who has the cluster's secret)."""
         self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
 
+    def require_node(self, request: web.Request) -> None:
+        """Passes for a node's or an orchestrator's token only."""
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, also=Audience.PEER)
+
+    def peer_token(self) -> str:
+        """What this node shows to other nodes: handed to it by an orchestrator, else signed with the cluster's secret; empty when it
+        has neither yet."""
+        if self._peer_token and time.time() < self._peer_token_ends:
+            return self._peer_token
+        if self.tokens.can_issue:
+            return self.tokens.issue(Audience.NODE, self.node_id, ttl_s=_TOKEN_TTL_S)
+        return self._peer_token
+
     async def _pushed(self, request: web.Request) -> web.Response:
-        self.require_node(request)
+        self.require_orchestrator(request)
         directory = await read_model(request, Directory)
         if directory.version < self.directory.version:
             raise Conflict(f"directory {self.directory.version} is here already", code="directory_old")
         self._apply(directory)
         return web.Response(status=204)
 
-    def _apply(self, directory: Directory) -> None:
-        self._heard_at = time.monotonic()
+    def _apply(self, directory: Directory, *, heard: bool = True) -> None:
+        if heard:
+            self._heard_at = time.monotonic()
+            order = directory.drain if directory.draining else None
+            self._until = None if order is None else time.monotonic() + order.left_s
         self.directory = directory
-        self.draining = directory.draining
+        if directory.keys and self.tokens.learn(directory.keys):
+            self._take_token(self._peer_token)  # its key may have been ended
+        self.draining = directory.draining or self._own is not None
         for listener in self._listeners:
             try:
                 listener(directory)
@@ -172,7 +226,7 @@ class Link:
     def report(self) -> NodeReport:
         """The node as it is now."""
         cores = psutil.cpu_count() or 1
-        carries = self.carries()
+        carries, room = self.carries(), self.room()
         return NodeReport(
             id=self.node_id,
             role=self.role,
@@ -180,8 +234,12 @@ class Link:
             zone=self._config.zone,
             url=self._config.url,
             epoch=self._epoch,
+            version=self._config.version or _version(),
             draining=self.draining,
-            capacity=self._config.capacity,
+            leaving=self._leaving(),
+            capacity=min(self._config.capacity, room.most),
+            busiest_ratio=room.busiest_ratio,
+            refused=room.refused,
             cpu_ratio=self._process.cpu_percent() / 100 / cores,
             memory_bytes=self._process.memory_info().rss,
             memory_ratio=psutil.virtual_memory().percent / 100,
@@ -190,9 +248,16 @@ class Link:
             avatar=self._avatar,
             avatars_free=carries.free,
             avatars_refused=carries.refused,
+            health=self.health(),
             streams=self._streams(),
             stats=self._stats(),
         )
+
+    def _leaving(self) -> OwnDrain | None:
+        if self._own is None:
+            return None
+        why, _, drain_s = self._own
+        return OwnDrain(why=why, left_s=self.drain_left_s or 0.0, drain_s=drain_s)
 
     async def _run(self) -> None:
         silent, started = False, time.monotonic()
@@ -221,14 +286,16 @@ class Link:
         path = "heartbeat" if self.connected else "register"
         for step in range(len(urls)):
             at = (self._first + step) % len(urls)
-            token = self.tokens.issue(Audience.NODE, self.node_id, ttl_s=_TOKEN_TTL_S)
-            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+            headers = {"Authorization": f"Bearer {self._credential()}", "Content-Type": "application/json"}
+            if time.time() > self._peer_token_ends - _PEER_TOKEN_LEFT_S:
+                headers[TOKEN_HEADER] = "wanted"
             try:
                 async with self._http.post(
                     f"{urls[at].rstrip('/')}/api/v1/worker/{path}", data=body, headers=headers
                 ) as answer:
                     if answer.status == 200:
                         self._apply(Directory.model_validate_json(await answer.read()))
+                        self._take_token(answer.headers.get(TOKEN_HEADER, ""))
                         self._first = at
                         return True
                     _log.warning(
@@ -240,6 +307,30 @@ class Link:
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 _log.debug("orchestrator_unreachable", orchestrator=urls[at], error=str(error))
         return False
+
+    def _credential(self) -> str:
+        """What this node registers with."""
+        return self._config.node_key or self.tokens.issue(Audience.NODE, self.node_id, ttl_s=_TOKEN_TTL_S)
+
+    def _take_token(self, token: str) -> None:
+        """Keeps a token for peers that holds, and lets go of one that does not."""
+        if not token:
+            return
+        try:
+            claims = self.tokens.verify(token, Audience.PEER, self.node_id)
+            self._peer_token, self._peer_token_ends = token, claims.expires_at
+        except Problem as error:
+            _log.warning("peer_token_refused", error=error.detail)
+            self._peer_token, self._peer_token_ends = "", float("-inf")
+
+
+@functools.cache
+def _version() -> str:
+    """The program's own version; empty where it is not installed."""
+    try:
+        return importlib.metadata.version("avacast")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 class DirectoryAdmission:
@@ -253,14 +344,16 @@ class DirectoryAdmission:
         if self._link.draining:
             raise Unavailable("this node is being emptied", code="node_draining", retry_after_s=1)
         broadcast = await self._link.broadcast(stream)
+        if broadcast.released:
+            raise Unavailable(
+                f"another node has taken {stream!r} over", code="node_draining", retry_after_s=1
+            )
         if broadcast.public:
             return
         token = bearer(request.headers.get("Authorization"))
         try:
-            self._link.tokens.verify(token, Audience.VIEWER, stream)
-        except Unauthorized:
-            raise
-        except Exception:
+            self._link.tokens.verify(token, Audience.VIEWER, stream, also=Audience.PEER)
+        except Forbidden:
             self._link.tokens.verify(token, Audience.NODE)
 
     async def admit_publisher(self, request: web.Request, stream: str) -> None:
@@ -277,7 +370,7 @@ class DirectoryAdmission:
     def is_node(self, request: web.Request) -> bool:
         """Whether the request has a node's token."""
         try:
-            self._link.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+            self._link.require_node(request)
         except Problem:
             return False
         return True

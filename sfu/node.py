@@ -5,29 +5,33 @@ Origin, relay and packager are this with their own parts added.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from common.auth import Audience
 from common.config import Node
 from common.directory import Broadcast, Directory, Role
 from common.http import application
 from common.urls import for_viewer
 from sfu.admission import Source
 from sfu.channels import PULLED, Channels
+from sfu.drain import Drain
+from sfu.emptying import Emptying
 from sfu.ice_servers import IceServers
 from sfu.link import DirectoryAdmission, Link
+from sfu.room import RoomMeter
 from sfu.stats import node_stats, stream_reports
 from sfu.upstream import Puller
 from sfu.viewers import CAPTIONS, Viewer, Viewers
-from sfu.whep import Whep
+from sfu.whep import Whep, health
 from sfu.whip import Whip
 from sfu.worker import Worker
 
-_TOKEN_TTL_S = 60.0
+_LOOK_S = 0.1
 
 
 class MediaNode:
@@ -47,19 +51,25 @@ class MediaNode:
         wanted: Callable[[str], int] | None = None,
         avatar: bool = False,
         owns_worker: bool = True,
+        drain: Drain | None = None,
     ) -> None:
         self.worker = worker
         self.viewers = Viewers()
         self._owns_worker = owns_worker
         self._fixed_upstream = fixed_upstream
+        self._drain_s = config.drain_s
         self.link = Link(
             config,
             role,
-            lambda: stream_reports(worker, self.viewers, self.puller),
+            lambda: stream_reports(worker, self.viewers, self.puller, self.resting),
             stats=self._summary,
             workers=len(worker.sfu.stats()["workers"]) if owns_worker else 0,  # each core is counted once
             avatar=avatar,
         )
+        self.resting: Callable[[str], bool | None] = lambda _stream: None
+        """Whether the avatar that makes a stream here is silent; None where none makes it."""
+        self.holds: Callable[[], int] = lambda: 0
+        """What else than viewers must be gone before the process may end."""
         self.puller: Puller | None = None
         if pulls:
             self.puller = Puller(
@@ -67,7 +77,7 @@ class MediaNode:
                 self.link.node_id,
                 self._upstreams,
                 wanted or (lambda stream: len(self.viewers.of(stream))),
-                token=lambda: self.link.tokens.issue(Audience.NODE, self.link.node_id, ttl_s=_TOKEN_TTL_S),
+                token=self.link.peer_token,
                 linger_s=linger_s,
                 labels=PULLED if serves else (CAPTIONS,),
             )
@@ -75,9 +85,14 @@ class MediaNode:
         admission = DirectoryAdmission(self.link)
         source: Source | None = self.puller
         self.ice = ice = IceServers.configured(config)
-        self.whep = Whep(worker, admission=admission, source=source, viewers=self.viewers, ice=ice)
+        room = RoomMeter(worker)
+        self.whep = Whep(
+            worker, admission=admission, source=source, viewers=self.viewers, ice=ice, refuses=room.refuses
+        )
         if serves:
             self.whep.add_to(self.app)
+            self.link.health = health
+            self.link.room = room.read
         self.whip = Whip(worker, admission=admission, ice=ice)
         if whip:
             self.whip.add_to(self.app)
@@ -87,6 +102,7 @@ class MediaNode:
         self.link.add_to(self.app)
         self.app.router.add_get("/api/sfu/stats", self._stats)
         self.link.listen(self._tell_viewers)
+        self.emptying = Emptying(self.link, self.viewers, self.whep.leave, drain=drain) if serves else None
 
     def start(self) -> None:
         """Begins to report to the orchestrators."""
@@ -94,6 +110,8 @@ class MediaNode:
 
     async def close(self) -> None:
         """Ends the link, the pulls, and the core when it is this node's own."""
+        if self.emptying:
+            await self.emptying.close()
         await self.link.close()
         if self.puller:
             await self.puller.close()
@@ -101,6 +119,18 @@ class MediaNode:
             viewer.put(None)
         if self._owns_worker:
             await self.worker.close()
+
+    async def leave(self, why: str) -> None:
+        """The process is to end: drains, and returns once nobody is here any more, or when the time for it (`drain_s`) is over."""
+        drain_s = self._drain_s
+        if drain_s <= 0 or (not self.viewers and not self.holds()):
+            return
+        await self.link.leave(drain_s, why)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(drain_s):
+                # What is held can only go where an orchestrator says.
+                while self.viewers or (self.link.connected and self.holds()):  # noqa: ASYNC110 - they end in threads
+                    await asyncio.sleep(_LOOK_S)
 
     def _upstreams(self, stream: str) -> list[str]:
         if self._fixed_upstream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from common.directory import StreamReport
@@ -11,8 +12,13 @@ from sfu.viewers import ViewerRole, Viewers
 from sfu.worker import Worker
 
 
-def stream_reports(worker: Worker, viewers: Viewers, puller: Puller | None = None) -> list[StreamReport]:
-    """One report a stream that is on this node."""
+def stream_reports(
+    worker: Worker,
+    viewers: Viewers,
+    puller: Puller | None = None,
+    resting: Callable[[str], bool | None] = lambda _stream: None,
+) -> list[StreamReport]:
+    """One report a stream that is on this node. `resting` says whether the avatar that makes it is silent."""
     figures = worker.sfu.stats()["streams"]
     pulls = {pull["stream"]: pull for pull in puller.figures()} if puller else {}
     return [
@@ -28,6 +34,7 @@ def stream_reports(worker: Worker, viewers: Viewers, puller: Puller | None = Non
             loss_ratio=min(1.0, max(0.0, one["loss"])),
             upstream=pulls[name]["upstream"] if name in pulls else None,
             linger_s=pulls[name]["linger_s"] if name in pulls else None,
+            resting=resting(name),
         )
         for name, one in figures.items()
         if not is_private(name)

@@ -4,6 +4,7 @@
                         ▲    │ refused, silent    │ silent 1 s, closed      │ wanted again
                         └────┴── next upstream ◄──┘                         └──► LIVE
 
+An upstream that is not named any more (its origin has handed the stream over) is left for one that is.
 The stream's packets go on in sequence and time when the upstream changes: its viewers see a freeze at most.
 """
 
@@ -257,6 +258,10 @@ class Puller:
                     return False
                 if event == "stream_silent":
                     return False
+            urls = self._upstreams(pull.stream)
+            if urls and pull.url not in urls:
+                _log.info("upstream_moved", stream=pull.stream, upstream=pull.url)
+                return False
             if self._wanted(pull.stream) > 0:
                 pull.unwanted_since, pull.state = None, PullState.LIVE
                 continue

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from common._native import SessionUnknown, SfuError, StreamUnknown
+from common.directory import Health
 from common.errors import BadRequest, NotFound, Problem
-from common.http import read_body
+from common.http import REQUESTS, read_body
 from common.ids import parse_token_id
-from common.metrics import counter
+from common.metrics import counted, counter, histogram, summed
 from sfu.admission import Admission, Everybody, Here, Source
 from sfu.events import EXTENSION, NAMES, choose_events, drop_choice, serve_events
 from sfu.ice_servers import IceServers
@@ -42,10 +45,25 @@ _NOT_LIVE_S = 2.0
 """When to come again to a stream that nobody publishes at the moment."""
 
 _JOINS = counter("whep_joins_total", "WHEP offers answered", ("role",))
+_ANSWER = histogram(
+    "whep_answer_seconds", "From an offer to its answer", (0.002, 0.005, 0.01, 0.05, 0.1, 0.3, 1.0, 3.0)
+)
+
+
+def health() -> Health:
+    """What joins of this process's nodes tell of how they fare. A refusal, such as that nobody publishes, is no error; a 500 is."""
+    seconds, count = summed(_ANSWER)
+    failed = counted(REQUESTS, method="POST", status="500")
+    return Health(
+        requests=int(counted(_JOINS) + failed),
+        errors=int(failed),
+        latency_total_ms=seconds * 1000,
+        latency_count=count,
+    )
 
 
 class Whep:
-    """The handlers. `viewers` is who watches; add the routes with `add_to`."""
+    """The handlers. `viewers` is who watches, `refuses` hears why an offer was refused; add the routes with `add_to`."""
 
     def __init__(
         self,
@@ -55,8 +73,10 @@ class Whep:
         source: Source | None = None,
         viewers: Viewers | None = None,
         ice: IceServers | None = None,
+        refuses: Callable[[SfuError], None] | None = None,
     ) -> None:
         self._worker = worker
+        self._refuses = refuses or (lambda _error: None)
         self._admission = admission or Everybody()
         self._source = source or Here()
         self._ice = ice or IceServers()
@@ -129,12 +149,14 @@ class Whep:
         offer = await read_sdp(request)
         role, viewer = _who(request)
         await self._admission.admit_viewer(request, stream)
+        began = time.perf_counter()
         await self._source.ensure(stream, hops_of(request))
         try:
             answer, ours = self._negotiate(request, stream, offer, role)
         except StreamUnknown as error:
             raise Problem(str(error), status=409, code="stream_unknown", retry_after_s=_NOT_LIVE_S) from None
         except SfuError as error:
+            self._refuses(error)
             raise refused(error) from None
         host = request.headers.get("Host")
         trusted = role is ViewerRole.NODE and self._admission.is_node(request)
@@ -152,6 +174,7 @@ class Whep:
             )
         )
         _JOINS.labels(role.value).inc()
+        _ANSWER.observe(time.perf_counter() - began)
         session = f"{request.rel_url.path.rstrip('/')}/{answer.session}"
         events = f'<{session}/events>; rel="{EXTENSION}"; events="{NAMES}"'
         layer = f'<{session}/layer>; rel="{LAYER_EXTENSION}"'

@@ -25,6 +25,12 @@ _STARTERS: Final = frozenset(
 )
 
 
+def chunks(text: str, first_words: int = FIRST_WORDS) -> list[str]:
+    """Those of a text that is whole."""
+    chunker = Chunker(first_words)
+    return [*chunker.push(text), *chunker.flush()]
+
+
 class Chunker:
     """`push` text as it comes, `flush` at its end; both return the chunks that are complete. Tags of SSML become the short marks of
     markup.py."""

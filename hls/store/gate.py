@@ -37,10 +37,10 @@ class Gate:
     """`runs` says whether a broadcast that runs here is public; None when it does not."""
 
     def __init__(
-        self, tokens: Tokens, secret: str, runs: Callable[[str], bool | None], *, all_private: bool
+        self, tokens: Tokens, paths: PathTokens, runs: Callable[[str], bool | None], *, all_private: bool
     ) -> None:
         self._tokens = tokens
-        self._paths = PathTokens(secret)
+        self._paths = paths
         self._runs = runs
         self._all_private = all_private
 

@@ -5,7 +5,7 @@ set -eu
 
 case "${1:-}" in
 build) wanted="cc:gcc make:make cargo:cargo node:nodejs npm:npm python3:python3" ;;
-test) wanted="chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg nginx:nginx-light varnishd:varnish curl:curl openssl:openssl redis-server:redis-server pg_lsclusters:postgresql wrk:wrk ip:iproute2" ;;
+test) wanted="chromium:chromium firefox-esr:firefox-esr ffmpeg:ffmpeg nginx:nginx-light varnishd:varnish curl:curl openssl:openssl redis-server:redis-server pg_lsclusters:postgresql wrk:wrk ip:iproute2 faketime:faketime" ;;
 *) echo "usage: tools.sh build|test" >&2; exit 2 ;;
 esac
 

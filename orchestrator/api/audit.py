@@ -1,4 +1,4 @@
-"""/api/audit: what operators and publishers did, and what notes it."""
+"""/api/audit: what operators, API keys and publishers did, and what notes it."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from common.errors import Problem
-from orchestrator.api.route import Access, Handler, Query, Route, context, json, read_query
+from orchestrator.api.paging import Page, json_page
+from orchestrator.api.route import Access, Handler, Route, context, read_query
 from orchestrator.audit import PATH, Actor, Audit, AuditRow, Entry
 
 TAG = "Audit"
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class AuditPage(Query):
-    """Paging."""
+class AuditPage(Page):
+    """Which page, newest first."""
 
-    limit: int = Field(100, ge=1, le=1000)
-    before: int | None = Field(None, ge=1, le=2**53, description="The `next` of the page before.")
+    after: str = Field("", pattern="^[0-9]{0,15}$", description="The `next` of the page before.")
 
 
 class AuditList(BaseModel):
     """A page of the audit log, newest first."""
 
     entries: list[Entry]
-    next: int | None = Field(description="`before` of the next page, null on the last.")
+    next: str | None = Field(description="`after` of the next page, null on the last.")
 
 
 async def _list(request: web.Request) -> web.Response:
     at, page = context(request), read_query(request, AuditPage)
-    at.require_admin(request)
     await at.audit.flush()
-    entries = await at.audit.page(page.limit + 1, page.before)
+    entries = await at.audit.page(page.limit + 1, int(page.after) if page.after else None)
     found = entries[: page.limit]
-    return json(AuditList(entries=found, next=found[-1].id if len(entries) > len(found) else None))
+    after = str(found[-1].id) if len(entries) > len(found) else None
+    return json_page(request, AuditList(entries=found, next=after), after)
 
 
 def audited(route: Route, handler: Handler, audit: Audit) -> Handler:
@@ -56,11 +56,14 @@ def audited(route: Route, handler: Handler, audit: Audit) -> Handler:
             raise
         finally:
             actor = _actor(request)
+            key = context(request).caller(request).key
             if actor is not None:
                 audit.note(
                     AuditRow(
                         at=dt.datetime.now(dt.UTC),
                         actor=actor.value,
+                        key_id=key.id if key is not None else "",
+                        key_name=key.name if key is not None else "",
                         address=str(context(request).address(request) or ""),
                         method=request.method,
                         path=request.path[:PATH],
@@ -74,8 +77,9 @@ def audited(route: Route, handler: Handler, audit: Audit) -> Handler:
 
 def _actor(request: web.Request) -> Actor | None:
     at = context(request)
-    if at.is_admin(request):
-        return Actor.ADMIN
+    caller = at.caller(request)
+    if caller.root or caller.key is not None:
+        return Actor.ADMIN if caller.root else Actor.KEY
     broadcast = at.hub.broadcasts.find(request.match_info.get("broadcast", ""))
     if broadcast is None or "Authorization" not in request.headers:
         return None

@@ -8,11 +8,13 @@ from typing import Literal
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.auth import Audience
+from common.auth import MOST_TOKEN_S, Audience
 from common.http import read_model
-from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
+from orchestrator.api.paging import Page, json_page, page_of
+from orchestrator.api.route import Access, Context, Route, context, json, read_query
 from orchestrator.broadcasts import Broadcast, Changes, NewBroadcast
 from orchestrator.delivery import Stage
+from orchestrator.keys import Scope
 
 TAG = "Broadcasts"
 PUBLISHER_TOKEN_S = 30 * 86400.0
@@ -48,17 +50,10 @@ class CreatedBroadcast(BroadcastState):
 
 
 class BroadcastList(BaseModel):
-    """A page of broadcasts, oldest first."""
+    """A page of broadcasts, by id."""
 
     broadcasts: list[BroadcastState]
     next: str | None = Field(description="`after` of the next page, null on the last.")
-
-
-class Page(Query):
-    """Paging."""
-
-    limit: int = Field(100, ge=1, le=1000)
-    after: str = Field("", max_length=64, description="The `next` of the page before.")
 
 
 class TokenRequest(BaseModel):
@@ -67,7 +62,7 @@ class TokenRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     audience: Literal["viewer", "publisher"] = Field("viewer", description="What it allows.")
-    ttl_s: float = Field(3600, ge=1, le=90 * 86400, description="Seconds that it is valid.")
+    ttl_s: float = Field(3600, ge=1, le=MOST_TOKEN_S, description="Seconds that it is valid.")
 
 
 class Token(BaseModel):
@@ -103,17 +98,14 @@ def describe(at: Context, request: web.Request, broadcast: Broadcast) -> Broadca
 async def _list(request: web.Request) -> web.Response:
     at, page = context(request), read_query(request, Page)
     all_of_them = at.is_admin(request)
-    names = [one for one in at.hub.broadcasts if one.public or all_of_them]
-    names.sort(key=lambda one: one.id)
-    rest = [one for one in names if one.id > page.after]
-    found = rest[: page.limit]
-    more = found[-1].id if len(rest) > len(found) else None
-    return json(BroadcastList(broadcasts=[describe(at, request, one) for one in found], next=more))
+    shown = (one for one in at.hub.broadcasts if one.public or all_of_them)
+    found, after = page_of(shown, page, lambda one: one.id)
+    told = BroadcastList(broadcasts=[describe(at, request, one) for one in found], next=after)
+    return json_page(request, told, after)
 
 
 async def _create(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     broadcast = await at.hub.create(await read_model(request, NewBroadcast))
     token = at.tokens.issue(Audience.PUBLISHER, broadcast.id, ttl_s=PUBLISHER_TOKEN_S)
     facts = describe(at, request, broadcast).model_dump()
@@ -138,14 +130,12 @@ async def _change(request: web.Request) -> web.Response:
 
 async def _end(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     await at.hub.end(at.broadcast(request).id)
     return web.Response(status=204)
 
 
 async def _token(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     broadcast = at.broadcast(request)
     wanted = await read_model(request, TokenRequest)
     token = at.tokens.issue(Audience(wanted.audience), broadcast.id, ttl_s=wanted.ttl_s)
@@ -165,15 +155,16 @@ ROUTES = (
     Route(
         "POST", "/api/broadcasts", _create, "Make a broadcast", TAG, Access.ADMIN,
         body=NewBroadcast, answer=CreatedBroadcast, status=201, once=True, problems=("broadcast_exists",),
+        scope=Scope.BROADCASTS, limit="make",
     ),
     Route("GET", ONE, _read, "A broadcast and how it is now", TAG, Access.WATCH, answer=BroadcastState),
     Route(
         "PATCH", ONE, _change, "Change its title, who may talk to its avatar, whether a host moderates", TAG, Access.PUBLISHER,
         body=Changes, answer=BroadcastState,
     ),
-    Route("DELETE", ONE, _end, "End a broadcast for good", TAG, Access.ADMIN, status=204),
+    Route("DELETE", ONE, _end, "End a broadcast for good", TAG, Access.ADMIN, status=204, scope=Scope.BROADCASTS, name="broadcasts_end"),
     Route(
         "POST", f"{ONE}/tokens", _token, "A token to watch it or to publish to it", TAG, Access.ADMIN,
-        body=TokenRequest, answer=Token, status=201, once=True,
+        body=TokenRequest, answer=Token, status=201, once=True, scope=Scope.BROADCASTS, name="broadcasts_create_token",
     ),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from orchestrator.api.route import Access, Query, Route, context, json, read_que
 from orchestrator.cost.bill import USER_MONTH_TARGET, Audience, broadcast, session, user_month, videos
 from orchestrator.cost.costs import expected_avatars
 from orchestrator.cost.mix import MOST_HOURS, MOST_STREAMS, NoMix
+from orchestrator.keys import Scope
 
 TAG = "Cost"
 _MOST_LISTENERS = 1_000_000
@@ -126,7 +127,6 @@ class Cost(BaseModel):
 
 async def _read(request: web.Request) -> web.Response:
     at, asked = context(request), read_query(request, CostQuery)
-    at.require_admin(request)
     prices, policy = at.costs.prices, at.hub.policy
     demand = _numbers(asked.demand, MOST_HOURS, MOST_STREAMS) or [expected_avatars(at.scaler.pools.values())]
     try:
@@ -188,6 +188,6 @@ async def _read(request: web.Request) -> web.Response:
 ROUTES = (
     Route(
         "GET", "/api/cost", _read, "The cheapest machines, and what streams, sessions, broadcasts and films cost", TAG,
-        Access.ADMIN, answer=Cost, query=CostQuery, problems=("no_mix",),
+        Access.ADMIN, answer=Cost, query=CostQuery, problems=("no_mix",), scope=Scope.READ, name="cost_read",
     ),
 )  # fmt: skip

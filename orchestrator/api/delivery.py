@@ -10,6 +10,7 @@ from common.log import log
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Context, Handler, Route, context, json
 from orchestrator.delivery import Force, Reason, Stage, Switch
+from orchestrator.keys import Scope
 
 TAG = "Delivery"
 _log = log("orchestrator")
@@ -59,7 +60,6 @@ def delivery_state(at: Context, request: web.Request, name: str) -> DeliveryStat
 def _order(force: Force) -> Handler:
     async def handler(request: web.Request) -> web.Response:
         at = context(request)
-        at.require_admin(request)
         broadcast = at.broadcast(request)
         name = broadcast.id
         if force is Force.ON and not at.hub.policy_of(broadcast).hls_enabled:
@@ -83,14 +83,14 @@ ROUTES = (
     Route("GET", f"{ONE}/delivery", _read, "How it is delivered, and why", TAG, Access.WATCH, answer=DeliveryState),
     Route(
         "POST", f"{ONE}/activate-cdn", _order(Force.ON), "Passive viewers go to HLS through the CDN, and stay there", TAG,
-        Access.ADMIN, answer=DeliveryState, problems=("hls_disabled",),
+        Access.ADMIN, answer=DeliveryState, problems=("hls_disabled",), scope=Scope.BROADCASTS,
     ),
     Route(
         "POST", f"{ONE}/deactivate-cdn", _order(Force.OFF), "All viewers go back to WebRTC, and stay there", TAG,
-        Access.ADMIN, answer=DeliveryState,
+        Access.ADMIN, answer=DeliveryState, scope=Scope.BROADCASTS,
     ),
     Route(
         "POST", f"{ONE}/automatic-cdn", _order(Force.AUTO), "The audience decides again", TAG,
-        Access.ADMIN, answer=DeliveryState,
+        Access.ADMIN, answer=DeliveryState, scope=Scope.BROADCASTS,
     ),
 )  # fmt: skip

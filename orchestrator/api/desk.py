@@ -12,6 +12,7 @@ from common.http import read_model
 from orchestrator.api.avatar import origin_of
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Handler, Route, context, json
+from orchestrator.keys import Scope
 
 TAG = "Avatar"
 _MOST_DIGITS = 15
@@ -51,22 +52,23 @@ _PROBLEMS = ("no_avatar", "no_node", "origin_unreachable")
 ROUTES = (
     Route(
         "GET", f"{ONE}/desk", _act("", _whole), "What the avatar says, what waits, and the script", TAG, Access.PUBLISHER,
-        answer=Desk, problems=_PROBLEMS,
+        answer=Desk, scope=Scope.SPEAK, problems=_PROBLEMS,
     ),
     Route(
         "POST", f"{ONE}/desk/lines/{{line}}/approve", _act("/approve", _line), "A held question is answered in its turn", TAG,
-        Access.PUBLISHER, answer=Desk, problems=(*_PROBLEMS, "line_unknown", "avatar_busy"),
+        Access.PUBLISHER, answer=Desk, scope=Scope.SPEAK, problems=(*_PROBLEMS, "line_unknown", "avatar_busy"),
+        name="broadcasts_approve_line",
     ),
     Route(
         "DELETE", f"{ONE}/desk/lines/{{line}}", _act("/drop", _line), "A line or a question that waits is dropped", TAG,
-        Access.PUBLISHER, answer=Desk, problems=(*_PROBLEMS, "line_unknown"),
+        Access.PUBLISHER, answer=Desk, scope=Scope.SPEAK, problems=(*_PROBLEMS, "line_unknown"), name="broadcasts_drop_line",
     ),
     Route(
         "PUT", f"{ONE}/desk/script", _act("/play", _script), "A script is played: its lines at their times, questions between them", TAG,
-        Access.PUBLISHER, body=Cues, answer=Desk, problems=_PROBLEMS,
+        Access.PUBLISHER, body=Cues, answer=Desk, scope=Scope.SPEAK, problems=_PROBLEMS, name="broadcasts_play_script",
     ),
     Route(
         "DELETE", f"{ONE}/desk/script", _act("/stop", _whole), "The script ends; the line that is being spoken does not", TAG,
-        Access.PUBLISHER, answer=Desk, problems=_PROBLEMS,
+        Access.PUBLISHER, answer=Desk, scope=Scope.SPEAK, problems=_PROBLEMS, name="broadcasts_stop_script",
     ),
 )  # fmt: skip

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from common import policy
 from common.errors import NotFound
 from orchestrator.api.route import Route
 from orchestrator.openapi import document
@@ -32,6 +33,9 @@ _PAGE = """<!doctype html>
 """
 
 
+_POLICY = policy.page(_PAGE)
+
+
 def describe(app: web.Application, routes: Sequence[Route]) -> None:
     """Makes the document of these routes, for the handlers below."""
     app[DOCUMENT] = document(routes)
@@ -42,7 +46,7 @@ async def _document(request: web.Request) -> web.Response:
 
 
 async def _page(_request: web.Request) -> web.Response:
-    return web.Response(text=_PAGE, content_type="text/html")
+    return web.Response(text=_PAGE, content_type="text/html", headers={"Content-Security-Policy": _POLICY})
 
 
 async def _file(request: web.Request) -> web.FileResponse:
@@ -56,8 +60,22 @@ async def _file(request: web.Request) -> web.FileResponse:
 
 ROUTES = (
     Route(
-        "GET", "/api/openapi.json", _document, "This document (OpenAPI 3.1)", TAG, answer="application/json"
+        "GET",
+        "/api/openapi.json",
+        _document,
+        "This document (OpenAPI 3.1)",
+        TAG,
+        answer="application/json",
+        name="about_openapi",
     ),
-    Route("GET", "/docs", _page, "A page to read and try it", TAG, answer="text/html"),
-    Route("GET", "/docs/{name}", _file, "Files of that page", TAG, answer="application/octet-stream"),
+    Route("GET", "/docs", _page, "A page to read and try it", TAG, answer="text/html", name="about_docs"),
+    Route(
+        "GET",
+        "/docs/{name}",
+        _file,
+        "Files of that page",
+        TAG,
+        answer="*/*",
+        name="about_docs_file",
+    ),
 )

@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 
 from aiohttp import web
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from common.auth import Audience, bearer
-from common.directory import Directory, NodeReport, Role
-from common.errors import BadRequest, Forbidden, NotFound
+from common.auth import Audience
+from common.directory import TOKEN_HEADER, Directory, NodeReport, Role
+from common.errors import BadRequest, Conflict, Forbidden, NotFound
 from common.http import read_model
 from orchestrator.api.broadcasts import ONE
+from orchestrator.api.paging import NodePage, json_page, page_of
 from orchestrator.api.route import Access, Query, Route, context, json, read_query
 from orchestrator.api.watching import Rtts, parse_rtts
+from orchestrator.draining import DRAIN_S, Drain, DrainCause, DrainPhase, phase
 from orchestrator.geo import client_address
+from orchestrator.hub import Hub
 from orchestrator.joining import Asked, explain
+from orchestrator.keys import Scope
 from orchestrator.nodes import Node, NodeState
 from orchestrator.placement import Parts, WhyNot
 
 TAG = "Nodes"
+_PEER_TOKEN_S = 24 * 3600.0
+
+
+class DrainRequest(BaseModel):
+    """How a node is to be drained. No body: as the fields say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    deadline_s: float = Field(DRAIN_S, ge=1, le=86_400, description="Seconds until it is to be empty.")
+    why: str = Field("", max_length=200, description="For whoever reads it later.")
+
+
+class DrainView(BaseModel):
+    """A drain and how far it is."""
+
+    cause: DrainCause = Field(description="process: it ends by itself (SIGTERM), and cannot be taken back.")
+    why: str
+    phase: DrainPhase
+    since: dt.datetime
+    deadline: dt.datetime
+    left_s: float = Field(description="Seconds until the deadline.")
+    viewers: int = Field(description="Viewers by WebRTC that are still there.")
+    nodes: int = Field(description="Relays and packagers that still pull from it.")
+    streams: int = Field(description="Avatars and publishers that no other node has taken over yet.")
 
 
 class NodeView(BaseModel):
@@ -29,13 +58,17 @@ class NodeView(BaseModel):
     role: Role
     state: NodeState
     draining: bool
+    drain: DrainView | None = Field(description="Why, until when, and what is left; null: it does not drain.")
     region: str
     zone: str
     url: str
     version: str
     epoch: int
     viewers: int
-    capacity: int
+    capacity: int = Field(
+        description="Viewers that it is given: what it says, corrected by what is measured."
+    )
+    said_capacity: int = Field(description="What it says.")
     workers: int
     avatar: bool
     cpu_ratio: float
@@ -47,9 +80,10 @@ class NodeView(BaseModel):
 
 
 class NodeList(BaseModel):
-    """All nodes, by id."""
+    """A page of nodes, by id."""
 
     nodes: list[NodeView]
+    next: str | None = Field(description="`after` of the next page, null on the last.")
 
 
 class PlacementQuery(Query):
@@ -58,6 +92,7 @@ class PlacementQuery(Query):
     ip: str = Field("", max_length=64, description="An address as if it asked; the caller's when empty.")
     node: str | None = Field(None, max_length=64, description="The node that it had.")
     rtt: Rtts = ""
+    viewer: str = Field("", max_length=64, description="Whose bucket counts while a version is rolled out.")
 
 
 class ChoiceView(BaseModel):
@@ -81,6 +116,9 @@ class PlacementView(BaseModel):
 
     ranked: list[ChoiceView]
     rejected: dict[str, WhyNot]
+    version: str | None = Field(
+        description="Only nodes of this version, by a rollout; the next ones are tried when none of it can. Null: any."
+    )
 
 
 class PlacementList(BaseModel):
@@ -90,7 +128,25 @@ class PlacementList(BaseModel):
     placements: list[PlacementView]
 
 
-def view(node: Node, now: float) -> NodeView:
+def _drained(hub: Hub, node: Node) -> DrainView | None:
+    drain = hub.moves.drain_of(node)
+    if drain is None:
+        return None
+    now_ms, left = int(time.time() * 1000), hub.moves.left(node)
+    return DrainView(
+        cause=drain.cause,
+        why=drain.why,
+        phase=phase(drain, left, now_ms),
+        since=dt.datetime.fromtimestamp(drain.since_ms / 1000, dt.UTC),
+        deadline=dt.datetime.fromtimestamp(drain.deadline_ms / 1000, dt.UTC),
+        left_s=round(drain.left_s(now_ms), 1),
+        viewers=left.viewers,
+        nodes=left.nodes,
+        streams=left.streams,
+    )
+
+
+def view(hub: Hub, node: Node, now: float) -> NodeView:
     """The node as the API tells it."""
     report = node.report
     return NodeView(
@@ -98,13 +154,15 @@ def view(node: Node, now: float) -> NodeView:
         role=report.role,
         state=node.state(now) or NodeState.LAPSED,
         draining=node.draining,
+        drain=_drained(hub, node),
         region=report.region,
         zone=report.zone,
         url=report.url,
         version=report.version,
         epoch=report.epoch,
         viewers=node.viewers,
-        capacity=report.capacity,
+        capacity=node.capacity(now),
+        said_capacity=report.capacity,
         workers=report.workers,
         avatar=report.avatar,
         cpu_ratio=round(report.cpu_ratio, 3),
@@ -118,44 +176,57 @@ def view(node: Node, now: float) -> NodeView:
 
 async def _heartbeat(request: web.Request) -> web.Response:
     at = context(request)
-    claims = at.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+    node = at.require_node(request)
     report = await read_model(request, NodeReport)
-    if claims.subject != report.id:
-        raise Forbidden(
-            f"the token is for node {claims.subject!r}, not for {report.id!r}", code="wrong_token"
-        )
+    if node not in (None, report.id):
+        raise Forbidden(f"the token is for node {node!r}, not for {report.id!r}", code="wrong_token")
     if not report.url.startswith(("http://", "https://")):
         raise BadRequest("url: not an http or https URL", status=422, code="invalid_body")
     told = await at.hub.heartbeat(report)
-    return web.Response(
-        body=told.body, content_type="application/json", headers={"Cache-Control": "no-store"}
-    )
+    headers = {"Cache-Control": "no-store"}
+    if TOKEN_HEADER in request.headers and at.tokens.signs_by_key:
+        headers[TOKEN_HEADER] = at.tokens.issue(Audience.PEER, report.id, ttl_s=_PEER_TOKEN_S)
+    return web.Response(body=told.body, content_type="application/json", headers=headers)
 
 
 async def _list(request: web.Request) -> web.Response:
-    at = context(request)
-    at.require_admin(request)
+    at, page = context(request), read_query(request, NodePage)
     now = time.monotonic()
-    return json(NodeList(nodes=[view(node, now) for node in sorted(at.hub.nodes, key=lambda one: one.id)]))
+    found, after = page_of(at.hub.nodes, page, lambda one: one.id)
+    return json_page(request, NodeList(nodes=[view(at.hub, node, now) for node in found], next=after), after)
 
 
 async def _read(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
-    return json(view(_node(request), time.monotonic()))
+    return json(view(at.hub, _node(request), time.monotonic()))
 
 
 async def _drain(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
+    asked = await read_model(request, DrainRequest)
     node = _node(request)
-    await at.hub.drain(node.id, request.method == "POST")
-    return json(view(node, time.monotonic()))
+    now_ms = int(time.time() * 1000)
+    since_ms = node.drain.since_ms if node.drain is not None else now_ms
+    deadline_ms = now_ms + round(asked.deadline_s * 1000)
+    await at.hub.drain(node.id, Drain(why=asked.why, since_ms=since_ms, deadline_ms=deadline_ms))
+    return json(view(at.hub, node, time.monotonic()))
+
+
+async def _undrain(request: web.Request) -> web.Response:
+    at = context(request)
+    node = _node(request)
+    if node.report.leaving is not None:
+        raise Conflict(
+            f"the process of node {node.id!r} is about to end",
+            code="node_leaving",
+            hint="start it again: it registers and takes viewers",
+        )
+    await at.hub.drain(node.id, None)
+    return json(view(at.hub, node, time.monotonic()))
 
 
 async def _placement(request: web.Request) -> web.Response:
     at, asked = context(request), read_query(request, PlacementQuery)
-    at.require_admin(request)
     broadcast = at.broadcast(request)
     address = client_address(asked.ip, {}, ()) if asked.ip else at.address(request)
     if asked.ip and address is None:
@@ -178,8 +249,11 @@ async def _placement(request: web.Request) -> web.Response:
                 for one in each.ranked
             ],
             rejected={node: why for node, why in each.rejected if why is not WhyNot.ROLE},
+            version=each.version,
         )
-        for each in explain(at.hub, broadcast, Asked(place, asked.node, rtts=parse_rtts(asked.rtt)))
+        for each in explain(
+            at.hub, broadcast, Asked(place, asked.node, rtts=parse_rtts(asked.rtt), user=asked.viewer)
+        )
     ]
     return json(PlacementList(country=place.country if place is not None else None, placements=found))
 
@@ -201,18 +275,21 @@ ROUTES = (
         "POST", "/api/v1/worker/heartbeat", _heartbeat, "The same, every 2.5 s: the lease is 10 s", TAG,
         Access.NODE, body=NodeReport, answer=Directory, problems=("node_replaced",),
     ),
-    Route("GET", "/api/nodes", _list, "All nodes", TAG, Access.ADMIN, answer=NodeList),
-    Route("GET", "/api/nodes/{node}", _read, "A node", TAG, Access.ADMIN, answer=NodeView, problems=("node_unknown",)),
+    Route("GET", "/api/nodes", _list, "List nodes", TAG, Access.ADMIN, answer=NodeList, query=NodePage, scope=Scope.READ),
     Route(
-        "POST", "/api/nodes/{node}/drain", _drain, "The node takes no new viewer and lets its own move", TAG,
-        Access.ADMIN, answer=NodeView, problems=("node_unknown",),
+        "GET", "/api/nodes/{node}", _read, "A node", TAG, Access.ADMIN,
+        answer=NodeView, problems=("node_unknown",), scope=Scope.READ,
     ),
     Route(
-        "DELETE", "/api/nodes/{node}/drain", _drain, "The node takes viewers again", TAG,
-        Access.ADMIN, answer=NodeView, problems=("node_unknown",),
+        "POST", "/api/nodes/{node}/drain", _drain, "The node takes nobody new; viewers and sessions move to others", TAG,
+        Access.ADMIN, body=DrainRequest, answer=NodeView, problems=("node_unknown",),
+    ),
+    Route(
+        "DELETE", "/api/nodes/{node}/drain", _undrain, "The node takes viewers again", TAG,
+        Access.ADMIN, answer=NodeView, problems=("node_unknown", "node_leaving"), name="nodes_undrain",
     ),
     Route(
         "GET", f"{ONE}/placement", _placement, "Where a viewer would go, and why not elsewhere", TAG,
-        Access.ADMIN, answer=PlacementList, query=PlacementQuery,
+        Access.ADMIN, answer=PlacementList, query=PlacementQuery, scope=Scope.READ,
     ),
 )  # fmt: skip

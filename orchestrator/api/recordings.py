@@ -10,7 +10,9 @@ from pydantic import Field
 from common.directory import Role
 from common.errors import NotFound, Problem
 from common.recordings import RecordingList, RecordingView, place_of
-from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
+from orchestrator.api.paging import Page, json_page
+from orchestrator.api.route import Access, Context, Route, context, read_query
+from orchestrator.keys import Scope
 from orchestrator.nodes import Node
 
 TAG = "Recordings"
@@ -18,8 +20,8 @@ _MOST_PACKAGERS = 64
 """Most packagers that are asked for one page."""
 
 
-class RecordingQuery(Query):
-    """A page."""
+class RecordingQuery(Page):
+    """Which page, newest first."""
 
     limit: int = Field(50, ge=1, le=100, description="Most recordings of the page.")
     after: str = Field(
@@ -37,7 +39,6 @@ class RecordingPage(RecordingList):
 
 async def _list(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     query = read_query(request, RecordingQuery)
     nodes = at.hub.nodes.of_role(Role.PACKAGER)[:_MOST_PACKAGERS]
     pages = await asyncio.gather(*(at.outreach.recordings(node, query.limit, query.after) for node in nodes))
@@ -50,13 +51,13 @@ async def _list(request: web.Request) -> web.Response:
                 found[place] = _reached(at, request, node, one)
         more = more or bool(page and page.next)
     places = sorted(found)[: query.limit]
-    return json(
-        RecordingPage(
-            recordings=[found[place] for place in places],
-            next=places[-1] if places and (more or len(found) > len(places)) else None,
-            unreachable=[node.id for node, page in zip(nodes, pages, strict=True) if page is None],
-        )
+    after = places[-1] if places and (more or len(found) > len(places)) else None
+    told = RecordingPage(
+        recordings=[found[place] for place in places],
+        next=after,
+        unreachable=[node.id for node, page in zip(nodes, pages, strict=True) if page is None],
     )
+    return json_page(request, told, after)
 
 
 def _freshness(one: RecordingView) -> tuple[bool, float, float]:
@@ -66,7 +67,7 @@ def _freshness(one: RecordingView) -> tuple[bool, float, float]:
 
 def _reached(at: Context, request: web.Request, node: Node, one: RecordingView) -> RecordingView:
     def whole(path: str) -> str:
-        base = at.config.cdn_url or at.reach(request, node.report.url)
+        base = at.hub.cdn.url or at.reach(request, node.report.url)
         return base.rstrip("/") + path
 
     paths = ("play", "film", "poster", "storyboard")
@@ -75,7 +76,6 @@ def _reached(at: Context, request: web.Request, node: Node, one: RecordingView) 
 
 async def _delete(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     broadcast, id = request.match_info["broadcast"], request.match_info["id"]
     nodes = at.hub.nodes.of_role(Role.PACKAGER)[:_MOST_PACKAGERS]
     answers = await asyncio.gather(
@@ -98,10 +98,10 @@ async def _delete(request: web.Request) -> web.Response:
 ROUTES = (
     Route(
         "GET", "/api/recordings", _list, "Recordings, the newest first", TAG, Access.ADMIN,
-        answer=RecordingPage, query=RecordingQuery,
+        answer=RecordingPage, query=RecordingQuery, scope=Scope.READ,
     ),
     Route(
         "DELETE", "/api/recordings/{broadcast}/{id}", _delete, "Delete a recording, wherever it is", TAG, Access.ADMIN,
-        status=204, problems=("recording_unknown", "recording_running", "packager_unreachable"),
+        status=204, problems=("recording_unknown", "recording_running", "packager_unreachable"), scope=Scope.BROADCASTS,
     ),
 )  # fmt: skip

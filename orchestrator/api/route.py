@@ -13,18 +13,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.auth import Audience, Tokens, bearer, require_admin
 from common.config import OrchestratorConfig
-from common.errors import BadRequest, Problem, Unauthorized
+from common.errors import BadRequest, Forbidden, Problem, Unauthorized
 from common.urls import for_viewer, host_name, is_local
+from orchestrator.analytics.recorder import Recorder
 from orchestrator.audit import Audit
 from orchestrator.broadcasts import Broadcast
 from orchestrator.cost.costs import Costs
 from orchestrator.geo import Address, Geo, Network, Place, client_address
 from orchestrator.hub import Hub
 from orchestrator.keeper import Keeper
+from orchestrator.keys import Key, Keys, Scope
 from orchestrator.limits import Limits
 from orchestrator.outreach import Outreach
+from orchestrator.rollout.service import Deploying
 from orchestrator.scaling.autoscaler import Autoscaler
 from orchestrator.sessions import Sessions
+from orchestrator.signing import Signing
+from orchestrator.webhooks.service import Webhooks
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -41,7 +46,19 @@ class Access(enum.StrEnum):
     PUBLISHER = "publisher"
     """Its publisher token; the node asks for the same."""
     ADMIN = "admin"
+    """The admin token, or an API key with the route's scope (which opens WATCH, TALK and PUBLISHER too)."""
     NODE = "node"
+    """A node's token, or an API key with the scope `node`."""
+
+
+_SCOPES = {
+    Access.OPEN: Scope.READ,
+    Access.WATCH: Scope.READ,
+    Access.TALK: Scope.SPEAK,
+    Access.PUBLISHER: Scope.BROADCASTS,
+    Access.NODE: Scope.NODE,
+}
+"""What a route asks of an API key when it does not say so itself; of those that are not here, ADMIN."""
 
 
 class Query(BaseModel):
@@ -66,8 +83,46 @@ class Route:
     query: type[Query] | None = None
     once: bool = False
     """It takes an Idempotency-Key (idempotency.py)."""
+    scope: Scope | None = None
+    """What it asks of an API key; by its access when None."""
+    limit: str | None = None
+    """A limit of API keys beside `request` (limits.py)."""
     problems: tuple[str, ...] = ()
     """Codes of the errors beyond those that every route may give."""
+    name: str = ""
+    """Its operationId, `group_verb`, where that of method and path (openapi.py) would read badly."""
+
+    @property
+    def needs(self) -> Scope:
+        """The scope that opens it to an API key."""
+        return self.scope or _SCOPES.get(self.access, Scope.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request: an operator (`root`), an API key, or neither. `needs` is what the route asks of a key."""
+
+    root: bool = False
+    key: Key | None = None
+    needs: Scope = Scope.ADMIN
+
+    def operates(self) -> bool:
+        """May do here what operators may? False for who has no key. Raises Forbidden for a key without the scope."""
+        if self.key is None:
+            return self.root
+        if self.key.may(self.needs):
+            return True
+        raise Forbidden(
+            f"the API key {self.key.id} ({self.key.name}) lacks the scope {self.needs.value!r}",
+            code="scope_missing",
+            hint=f"make a key with it, or ask for one; this one has: {', '.join(self.key.scopes)}",
+            members={"scope": self.needs.value},
+        )
+
+
+CALLER = web.RequestKey("caller", Caller)
+"""Set by the gate (gate.py) before a handler runs."""
+_NOBODY = Caller()
 
 
 @dataclass(frozen=True)
@@ -85,7 +140,12 @@ class Context:
     scaler: Autoscaler
     sessions: Sessions
     keeper: Keeper
+    keys: Keys
+    signing: Signing
     costs: Costs
+    webhooks: Webhooks
+    recorder: Recorder
+    rollouts: Deploying
     trusted: tuple[Network, ...]
 
     def address(self, request: web.Request) -> Address | None:
@@ -123,26 +183,38 @@ class Context:
         """The broadcast that the path names. Raises NotFound."""
         return self.hub.broadcasts.require(request.match_info["broadcast"])
 
+    def caller(self, request: web.Request) -> Caller:
+        """Who sent it, as the gate found out."""
+        caller: Caller = request.get(CALLER, _NOBODY)
+        return caller
+
     def require_admin(self, request: web.Request) -> None:
-        """Raises Unauthorized or Forbidden unless the caller is an operator."""
-        require_admin(request.headers.get("Authorization"), self.admin_token)
+        """Raises Unauthorized or Forbidden unless the caller is an operator, or has a key with the route's scope."""
+        if not self.caller(request).operates():
+            require_admin(request.headers.get("Authorization"), self.admin_token)
 
     def is_admin(self, request: web.Request) -> bool:
-        """Is the caller an operator?"""
+        """Is the caller an operator, or has it a key with the route's scope?"""
         try:
-            self.require_admin(request)
+            return self.caller(request).operates()
         except Problem:
             return False
-        return True
 
     def require_publisher(self, request: web.Request, broadcast: Broadcast) -> None:
         """Raises Unauthorized or Forbidden unless the caller may publish to it."""
-        if not self.is_admin(request):
+        if not self.caller(request).operates():
             self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.PUBLISHER, broadcast.id)
+
+    def require_node(self, request: web.Request) -> str | None:
+        """The node that calls; None for a key, which may speak for any. Raises Unauthorized or Forbidden for others."""
+        caller = self.caller(request)
+        if caller.key is not None and caller.operates():
+            return None
+        return self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE).subject
 
     def require_watch(self, request: web.Request, broadcast: Broadcast) -> None:
         """Raises Unauthorized or Forbidden unless the caller may watch it."""
-        if broadcast.public or self.is_admin(request):
+        if broadcast.public or self.caller(request).operates():
             return
         token = bearer(request.headers.get("Authorization"))
         if token is None:
@@ -150,10 +222,9 @@ class Context:
                 f"the broadcast {broadcast.id!r} is private",
                 hint="send 'Authorization: Bearer <viewer token>'",
             )
-        try:
-            self.tokens.verify(token, Audience.PUBLISHER, broadcast.id)
-        except Problem:
-            self.tokens.verify(token, Audience.VIEWER, broadcast.id)
+        claims = self.tokens.verify(token, Audience.VIEWER, also=Audience.PUBLISHER)
+        if claims.subject != broadcast.id:
+            raise Forbidden(f"the token is not for {broadcast.id!r}", code="wrong_token")
 
     def require_talk(self, request: web.Request, broadcast: Broadcast) -> bool:
         """Raises unless the caller may talk to its avatar; True when only the open mic lets it (then the limit holds)."""

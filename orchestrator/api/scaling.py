@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from common.directory import Role
 from common.errors import NotFound
 from orchestrator.api.route import Access, Route, context, json
+from orchestrator.keys import Scope
 from orchestrator.scaling.autoscaler import Pool
 from orchestrator.scaling.pools import PoolName
 from orchestrator.scaling.rules import Held, Trigger
@@ -79,7 +80,6 @@ def _view(pool: Pool, now: float) -> PoolView:
 
 async def _all(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     scaler, now = at.scaler, time.monotonic()
     pools = [_view(scaler.pools[name], now) for name in sorted(scaler.pools)]
     return json(Scaling(dry_run=scaler.dry_run, pools=pools))
@@ -87,7 +87,6 @@ async def _all(request: web.Request) -> web.Response:
 
 async def _one(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     role, region = request.match_info["role"], request.match_info["region"]
     pool = at.scaler.pools.get(PoolName(Role(role), region)) if role in set(Role) else None
     if pool is None:
@@ -98,9 +97,12 @@ async def _one(request: web.Request) -> web.Response:
 
 
 ROUTES = (
-    Route("GET", "/api/scaling", _all, "How many nodes each pool should have, and why", TAG, Access.ADMIN, answer=Scaling),
+    Route(
+        "GET", "/api/scaling", _all, "How many nodes each pool should have, and why", TAG, Access.ADMIN,
+        answer=Scaling, scope=Scope.READ,
+    ),
     Route(
         "GET", "/api/scaling/{role}/{region}", _one, "One pool, as KEDA's metrics-api scaler reads it", TAG,
-        Access.ADMIN, answer=PoolView, problems=("pool_unknown",),
+        Access.ADMIN, answer=PoolView, problems=("pool_unknown",), scope=Scope.READ,
     ),
 )  # fmt: skip

@@ -14,9 +14,10 @@ from common.dialogue import Said
 from common.errors import NotFound, Unavailable
 from common.http import read_model
 from orchestrator.api import avatar, events
-from orchestrator.api.broadcasts import Page
+from orchestrator.api.paging import Page, json_page, page_of
 from orchestrator.api.route import Access, Context, Handler, Route, context, json, read_query
 from orchestrator.broadcasts import NewBroadcast
+from orchestrator.keys import Scope
 from orchestrator.sessions import NewSession, Session
 
 TAG = "Sessions"
@@ -37,6 +38,7 @@ class SessionState(BaseModel):
 
     id: str = Field(description="The id of its broadcast too.")
     user: str | None
+    account: str | None = Field(description="The API key that made it; null: an operator did.")
     avatar: str | None
     state: SessionStage
     origin: str | None = Field(description="The node that runs it.")
@@ -76,6 +78,7 @@ def _describe(at: Context, request: web.Request, session: Session) -> SessionSta
     return SessionState(
         id=session.id,
         user=session.user,
+        account=session.account,
         avatar=broadcast.avatar if broadcast is not None else None,
         state=SessionStage.LIVE if at.hub.live(session.id) else SessionStage.PREPARING,
         origin=origin.id if origin is not None else None,
@@ -95,13 +98,15 @@ def _session(at: Context, request: web.Request) -> Session:
 
 async def _create(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     new = await read_model(request, NewSession)
-    had = at.sessions.of_user(new.user) if new.user is not None else None
+    key = at.caller(request).key
+    account = key.id if key is not None else None
+    had = at.sessions.of_user(new.user, account) if new.user is not None else None
     session = had if had is not None and at.hub.broadcasts.find(had.id) is not None else None
     is_new = session is None
     if session is None:
-        session = await at.sessions.create(new)
+        most = (key.sessions if key is not None else None) or at.config.account_sessions
+        session = await at.sessions.create(new, account, most)
         try:
             await at.hub.create(
                 NewBroadcast(
@@ -149,11 +154,9 @@ async def _begun(at: Context, session: str) -> None:
 
 async def _list(request: web.Request) -> web.Response:
     at, page = context(request), read_query(request, Page)
-    at.require_admin(request)
-    rest = sorted((one for one in at.sessions if one.id > page.after), key=lambda one: one.id)
-    found = rest[: page.limit]
-    more = found[-1].id if len(rest) > len(found) else None
-    return json(SessionList(sessions=[_describe(at, request, one) for one in found], next=more))
+    found, after = page_of(at.sessions, page, lambda one: one.id)
+    told = SessionList(sessions=[_describe(at, request, one) for one in found], next=after)
+    return json_page(request, told, after)
 
 
 async def _read(request: web.Request) -> web.Response:
@@ -165,7 +168,6 @@ async def _read(request: web.Request) -> web.Response:
 
 async def _end(request: web.Request) -> web.Response:
     at = context(request)
-    at.require_admin(request)
     await at.keeper.end(_session(at, request).id)
     return web.Response(status=204)
 
@@ -199,19 +201,26 @@ _TALK = ("session_over", "no_node", "origin_unreachable", "talk_limit")
 ROUTES = (
     Route(
         "POST", ALL, _create, "Place a session: an avatar for one person, with how to connect", TAG, Access.ADMIN,
-        body=NewSession, answer=MadeSession, status=201, once=True, problems=("no_node", "avatars_full", "database_unavailable"),
+        body=NewSession, answer=MadeSession, status=201, once=True,
+        problems=("no_node", "avatars_full", "session_limit", "database_unavailable"), scope=Scope.SESSIONS, limit="make",
     ),
-    Route("GET", ALL, _list, "List sessions", TAG, Access.ADMIN, answer=SessionList, query=Page),
-    Route("GET", ONE, _read, "A session and how it is now", TAG, Access.WATCH, answer=SessionState, problems=("session_over",)),
-    Route("DELETE", ONE, _end, "End a session; what was said is deleted", TAG, Access.ADMIN, status=204, problems=("session_over",)),
+    Route("GET", ALL, _list, "List sessions", TAG, Access.ADMIN, answer=SessionList, query=Page, scope=Scope.SESSIONS),
+    Route(
+        "GET", ONE, _read, "A session and how it is now", TAG, Access.WATCH,
+        answer=SessionState, problems=("session_over",), scope=Scope.SESSIONS,
+    ),
+    Route(
+        "DELETE", ONE, _end, "End a session; what was said is deleted", TAG, Access.ADMIN,
+        status=204, problems=("session_over",), scope=Scope.SESSIONS, name="sessions_end",
+    ),
     Route(
         "GET", f"{ONE}/history", _history, "What was said, as far as it was heard", TAG, Access.WATCH,
-        answer=History, problems=("session_over",),
+        answer=History, problems=("session_over",), scope=Scope.SESSIONS,
     ),
     *(
         Route(
             "POST", f"{ONE}/{verb}", _as_broadcast(handler), summary, TAG, Access.TALK,
-            body=body, answer=answer, status=status, problems=_TALK,
+            body=body, answer=answer, status=status, problems=_TALK, scope=Scope.SESSIONS,
         )
         for verb, handler, summary, body, answer, status in (
             ("say", avatar.say, "The avatar says these words", avatar.SayRequest, avatar.Taken, 202),
@@ -222,6 +231,6 @@ ROUTES = (
     ),
     Route(
         "GET", f"{ONE}/events", _as_broadcast(events.of_broadcast), "What happens to a session (server-sent events)", TAG, Access.WATCH,
-        answer="text/event-stream", problems=("session_over",),
+        answer="text/event-stream", problems=("session_over",), scope=Scope.SESSIONS,
     ),
 )  # fmt: skip

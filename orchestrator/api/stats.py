@@ -11,8 +11,10 @@ from pydantic import BaseModel, Field
 from common.directory import Role, StreamReport
 from common.registry import RegistryDown
 from orchestrator.api.broadcasts import ONE
-from orchestrator.api.route import Access, Route, context, json
+from orchestrator.api.paging import NodePage, json_page, page_of
+from orchestrator.api.route import Access, Route, context, json, read_query
 from orchestrator.delivery import Stage
+from orchestrator.geo import region_place
 from orchestrator.viewers import Reported, summary
 
 TAG = "Figures"
@@ -57,6 +59,9 @@ class NodeSfu(BaseModel):
     id: str
     role: Role
     region: str
+    place: tuple[float, float] | None = Field(
+        description="Latitude and longitude of its region; null: it is neither a known cloud's nor told as two numbers."
+    )
     workers: int
     transports: int = Field(description="Viewers and nodes that it serves.")
     streams: int
@@ -67,7 +72,7 @@ class NodeSfu(BaseModel):
 
 
 class SfuStats(BaseModel):
-    """All SFUs."""
+    """All SFUs; `nodes` is a page of them, by id, the sums are of all."""
 
     workers: int
     transports: int
@@ -77,6 +82,12 @@ class SfuStats(BaseModel):
     relays: int
     packagers: int
     nodes: list[NodeSfu]
+    next: str | None = Field(description="`after` of the next page, null on the last.")
+
+
+def _place(region: str) -> tuple[float, float] | None:
+    place = region_place(region)
+    return (place.latitude, place.longitude) if place else None
 
 
 async def _broadcast(request: web.Request) -> web.Response:
@@ -125,13 +136,14 @@ async def _broadcast(request: web.Request) -> web.Response:
 
 
 async def _sfu(request: web.Request) -> web.Response:
-    at = context(request)
+    at, page = context(request), read_query(request, NodePage)
     now = time.monotonic()
     nodes = [
         NodeSfu(
             id=node.id,
             role=node.report.role,
             region=node.report.region,
+            place=_place(node.report.region),
             workers=node.report.workers,
             transports=node.viewers + sum(one.downstream_nodes for one in node.report.streams),
             streams=len(node.report.streams),
@@ -140,25 +152,26 @@ async def _sfu(request: web.Request) -> web.Response:
             age_s=round(now - node.heard_at, 3),
             stats=node.report.stats,
         )
-        for node in sorted(at.hub.nodes, key=lambda one: one.id)
+        for node in at.hub.nodes
     ]
     roles = [one.role for one in nodes]
-    return json(
-        SfuStats(
-            workers=sum(one.workers for one in nodes),
-            transports=sum(one.transports for one in nodes),
-            viewers=sum(node.viewers for node in at.hub.nodes),
-            egress_bps=sum(one.egress_bps for one in nodes),
-            origins=roles.count(Role.ORIGIN),
-            relays=roles.count(Role.RELAY),
-            packagers=roles.count(Role.PACKAGER),
-            nodes=nodes,
-        )
+    found, after = page_of(nodes, page, lambda one: one.id)
+    told = SfuStats(
+        workers=sum(one.workers for one in nodes),
+        transports=sum(one.transports for one in nodes),
+        viewers=sum(node.viewers for node in at.hub.nodes),
+        egress_bps=sum(one.egress_bps for one in nodes),
+        origins=roles.count(Role.ORIGIN),
+        relays=roles.count(Role.RELAY),
+        packagers=roles.count(Role.PACKAGER),
+        nodes=found,
+        next=after,
     )
+    return json_page(request, told, after)
 
 
 ROUTES = (
     Route("GET", f"{ONE}/stats", _broadcast, "Viewers by delivery and region, latency", TAG, Access.WATCH, answer=BroadcastStats),
-    Route("GET", "/api/sfu/stats", _sfu, "Workers, transports and rates of all SFUs", TAG, answer=SfuStats),
-    Route("GET", "/api/mediasoup/stats", _sfu, "The same as /api/sfu/stats", TAG, answer=SfuStats),
+    Route("GET", "/api/sfu/stats", _sfu, "Workers, transports and rates of all SFUs", TAG, answer=SfuStats, query=NodePage),
+    Route("GET", "/api/mediasoup/stats", _sfu, "The same as /api/sfu/stats", TAG, answer=SfuStats, query=NodePage),
 )  # fmt: skip

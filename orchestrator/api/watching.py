@@ -16,6 +16,7 @@ from common.http import preflight, read_model
 from common.ids import new_id, parse_token_id
 from common.registry import RegistryDown
 from orchestrator import viewers
+from orchestrator.analytics.devices import device_of
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
 from orchestrator.broadcasts import Broadcast
@@ -157,7 +158,7 @@ async def _ask(request: web.Request) -> web.Response:
 async def _redirect_viewer(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
-    said = Asked(at.place(request))
+    said = Asked(at.place(request), user=request.query.get("viewer", "")[:64] or new_id("v"))
     node = (await join(at.hub, broadcast, ViewerRole.INTERACTIVE, "", said)).node
     if node is None:  # join() has said no already; this is for the reader of types
         raise Unavailable("no node takes viewers", code="no_node", retry_after_s=2)
@@ -201,15 +202,18 @@ async def _report(request: web.Request) -> web.Response:
     place = at.geo.place(address)
     node = at.hub.nodes.find(report.node or "")
     region = node.report.region if node is not None else None
+    country = place.country if place is not None else None
     # Without the registry the count stays as it was; the player must still learn how to go on.
     with suppress(RegistryDown):
-        await at.hub.registry.report_viewer(
+        word = await at.hub.registry.report_viewer(
             broadcast.id,
             viewer,
             hls=report.delivery is Delivery.HLS,
-            document=viewers.document(report, region, place.country if place is not None else None),
+            document=viewers.document(report, region, country),
             ttl_ms=int(viewers.REPORT_TTL_S * 1000),
+            watched_ms=int((report.watched_s or 0) * 1000),
         )
+        at.recorder.report(report, word, country, device_of(request.headers))
     way = await _next(at, request, broadcast, viewer, report)
     return json(_play(at, request, broadcast, viewer, report.role, way))
 
@@ -228,9 +232,10 @@ async def _next(
         return Plan(mode, None, hls_url)
     current = hub.nodes.find(report.node or "")
     stays = report.delivery is Delivery.WEBRTC and (
-        report.node is None or (current is not None and not current.draining)
+        report.node is None
+        or (current is not None and not current.draining and not hub.moves.unwanted(current))
     )
-    node = None if stays else await webrtc_node(hub, broadcast, viewer, Asked(at.place(request)))
+    node = None if stays else await webrtc_node(hub, broadcast, viewer, Asked(at.place(request), user=viewer))
     if node is None and report.delivery is Delivery.HLS:
         return Plan(Delivery.HLS, None, hls_url)
     return Plan(mode, node, hls_url)
@@ -243,16 +248,16 @@ ROUTES = (
     ),
     Route(
         "POST", "/api/v1/viewers/{viewer}", _report, "A player reports itself, and learns how to go on", TAG, Access.WATCH,
-        body=ViewerReport, answer=Play, problems=("report_limit", "invalid_id"),
+        body=ViewerReport, answer=Play, problems=("report_limit", "invalid_id"), name="viewers_report",
     ),
     Route(
         "POST", "/whep/{broadcast}", _redirect_viewer, "Watch by WHEP: redirects to the best node", TAG,
-        status=307, problems=("no_node",),
+        status=307, problems=("no_node",), name="whep_watch",
     ),
-    Route("OPTIONS", "/whep/{broadcast}", _options, "What WHEP allows", TAG, status=204),
+    Route("OPTIONS", "/whep/{broadcast}", _options, "What WHEP allows", TAG),
     Route(
         "POST", "/whip/{broadcast}", _redirect_publisher, "Publish by WHIP: redirects to the broadcast's origin", TAG,
-        Access.PUBLISHER, status=307, problems=("no_node",),
+        Access.PUBLISHER, status=307, problems=("no_node",), name="whip_publish",
     ),
-    Route("OPTIONS", "/whip/{broadcast}", _options, "What WHIP allows", TAG, status=204),
+    Route("OPTIONS", "/whip/{broadcast}", _options, "What WHIP allows", TAG),
 )  # fmt: skip

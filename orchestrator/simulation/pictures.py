@@ -1,9 +1,10 @@
-"""The pictures of docs/orchestrator.md: what a simulation says in words, and drawn."""
+"""The pictures of docs/orchestrator.md and docs/rollout.md: what a simulation says in words, and drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from orchestrator.simulation import rollout as rollouts
 from orchestrator.simulation.audiences import TRACES, Stage, carry
 from orchestrator.simulation.demand import Day, compare
 from orchestrator.simulation.plot import Panel, Series, svg
@@ -74,5 +75,33 @@ def scaling() -> tuple[str, str]:
     return "".join(told), svg(panels)
 
 
-ALL: Mapping[str, Callable[[], tuple[str, str]]] = {"delivery.svg": delivery, "scaling.svg": scaling}
+def rollout() -> tuple[str, str]:
+    """Rollouts of fifteen days, and what takes them back."""
+    panels, told = [], ["rollout: users of a pool with a new version\n"]
+    for name, played in rollouts.faults().items():
+        events = "; ".join(
+            f"day {day:.2f} {happened}" + (f" ({why})" if why else "") for day, happened, why in played.events
+        )
+        told.append(f"  {name}: {played.state}, {played.moved} sessions moved; {events}\n")
+        at = [one.at_s for one in played.moments]
+        users = rollouts.Course().users
+        panels.append(
+            Panel(
+                name,
+                at,
+                [
+                    Series("% of sessions", [100 * one.on_new / users for one in played.moments], area=True),
+                    Series("% of users", [one.percent for one in played.moments]),
+                ],
+                hours=True,
+            )
+        )
+    return "".join(told), svg(panels)
+
+
+ALL: Mapping[str, Callable[[], tuple[str, str]]] = {
+    "delivery.svg": delivery,
+    "scaling.svg": scaling,
+    "rollout.svg": rollout,
+}
 """File in docs/pictures -> what makes it."""

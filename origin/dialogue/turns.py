@@ -69,6 +69,8 @@ class Turns:
         self._held: dict[int, Turn] = {}
         self._count = 0
         self._said = 0
+        self._recalled = 0
+        """Of what was said: recalled from elsewhere."""
 
     @property
     def waiting(self) -> int:
@@ -175,9 +177,13 @@ class Turns:
             self._record(Said(speaker=Speaker.AVATAR, text=text.strip()[:_LONGEST]))
 
     def recall(self, said: Sequence[Said]) -> None:
-        """Remembers what was said elsewhere, before anything is said here."""
+        """Remembers what was said elsewhere, before anything is said here: again, and what came since, as long as that holds."""
+        if self._said != self._recalled or list(said) == list(self.history):
+            return
+        self.history.clear()
         for one in said:
             self._record(one)
+        self._recalled = self._said
 
     @property
     def dialogue(self) -> Dialogue:

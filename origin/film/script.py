@@ -15,7 +15,7 @@ from origin.clock import FRAME_RATE
 from origin.film.parts import FilmError
 from origin.performer import Performer, Tick
 from origin.speech_buffer import BufferState
-from speech.chunks import MOST_WORDS, Chunker
+from speech.chunks import MOST_WORDS, chunks
 from speech.lips import Lips
 from speech.marks import SAMPLE_RATE, VISEMES, VisemeMark
 from speech.voice import Pcm, Speech, Voice, WordMark
@@ -44,11 +44,10 @@ class Text:
             raise FilmError(
                 f"the text has {len(self.text)} characters, a film takes {MOST_CHARACTERS}: make several films"
             )
-        chunker = Chunker(first_words=MOST_WORDS)
-        chunks = [*chunker.push(self.text), *chunker.flush()]
-        if not chunks:
+        found = chunks(self.text, MOST_WORDS)
+        if not found:
             raise FilmError("there is nothing to say: the text is empty")
-        return chunks
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ Colours are Y, U, V as video carries them (BT.601, limited range), 0-255: nothin
 
 from __future__ import annotations
 
+from typing import Any
+
 import warp as wp
 
 wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w", "enable_backward": False})
@@ -55,23 +57,8 @@ class MouthView:
 
 
 @wp.func
-def at3(picture: wp.array(dtype=wp.vec3, ndim=2), x: float, y: float) -> wp.vec3:
-    """Bilinear; clamped at the edges."""
-    h = picture.shape[0]
-    w = picture.shape[1]
-    cx = wp.clamp(x, 0.0, float(w) - 1.001)
-    cy = wp.clamp(y, 0.0, float(h) - 1.001)
-    ix = int(cx)
-    iy = int(cy)
-    fx = cx - float(ix)
-    fy = cy - float(iy)
-    a = picture[iy, ix] * (1.0 - fx) + picture[iy, ix + 1] * fx
-    b = picture[iy + 1, ix] * (1.0 - fx) + picture[iy + 1, ix + 1] * fx
-    return a * (1.0 - fy) + b * fy
-
-
-@wp.func
-def at4(picture: wp.array(dtype=wp.vec4, ndim=2), x: float, y: float) -> wp.vec4:
+def bilinear(picture: wp.array(dtype=Any, ndim=2), x: float, y: float):
+    """Clamped at the edges."""
     h = picture.shape[0]
     w = picture.shape[1]
     cx = wp.clamp(x, 0.0, float(w) - 1.001)
@@ -240,13 +227,13 @@ def eye_colour(
     if inside > 0.0:
         ball_t = wp.clamp(t, u0 + 0.02, wp.max(l0 - 0.02, u0 + 0.02))
         b = p + e.down * (ball_t - t) - e.corner
-        ball = at3(e.ball, b[0] - 0.5, b[1] - 0.5)
+        ball = bilinear(e.ball, b[0] - 0.5, b[1] - 0.5)
         d = p - e.corner - look
         away = wp.length(p - look - (e.origin + e.across * e.iris[0] + e.down * e.iris[1]))
         rim = e.iris[2] * e.wide
         cover = wp.clamp((rim * 1.10 - away) / (rim * 0.16), 0.0, 1.0)
         if cover > 0.0:
-            ball = ball * (1.0 - cover) + at3(e.disc, d[0] - 0.5, d[1] - 0.5) * cover
+            ball = ball * (1.0 - cover) + bilinear(e.disc, d[0] - 0.5, d[1] - 0.5) * cover
         shade = 1.0 - closing * 0.35 * wp.exp(-(t - u1) * 14.0)
         ball = wp.vec3((ball[0] - 16.0) * shade + 16.0, ball[1], ball[2])
         colour = colour * (1.0 - inside) + ball * inside
@@ -290,7 +277,7 @@ def mouth_colour(
         )
         cover = wp.clamp((1.0 - r) * 3.0, 0.0, 1.0)
         colour = colour * (1.0 - cover) + lit(m.tongue, shine) * cover
-    low = at4(
+    low = bilinear(
         m.lower, (x + m.half_wide) * m.scale - 0.5, (y - jaw - m.lower_edge + m.half_tall) * m.scale - 0.5
     )
     if y - jaw < 12.0:
@@ -303,7 +290,9 @@ def mouth_colour(
             * wp.min(tongue_up * 2.0, 1.0)
         )
         colour = colour * (1.0 - tip) + lit(m.tongue, 0.86) * tip
-    up = at4(m.upper, (x + m.half_wide) * m.scale - 0.5, (y - m.upper_edge + m.half_tall) * m.scale - 0.5)
+    up = bilinear(
+        m.upper, (x + m.half_wide) * m.scale - 0.5, (y - m.upper_edge + m.half_tall) * m.scale - 0.5
+    )
     colour = colour * (1.0 - up[3]) + wp.vec3(up[0], up[1], up[2])
     shade = light * (1.0 - 0.42 * wp.exp(-below_lip * 0.60)) * (1.0 - 0.50 * wp.exp(-above_lip * 0.9))
     shade = shade * (1.0 - 0.62 * wp.pow(side, 2.5))

@@ -14,8 +14,12 @@ from tests.harness.up import RunningUp, start_up
 @pytest.fixture(scope="session")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
     data = tmp_path_factory.mktemp("up")
-    recording = {"AVACAST_STORE": (data / "store").as_uri(), "AVACAST_DVR_S": "600"}
-    running = start_up(data, "--relays", "2", environment=recording)
+    settings = {
+        "AVACAST_STORE": (data / "store").as_uri(),
+        "AVACAST_DVR_S": "600",
+        "AVACAST_WEBHOOK_PRIVATE": "true",
+    }
+    running = start_up(data, "--relays", "2", environment=settings)
     yield running
     running.close()
 

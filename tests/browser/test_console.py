@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
+import urllib.request
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from common.auth import Audience, Tokens
+from common.directory import NodeReport, Role
 from tests.harness.browser import Operator, viewer
 from tests.harness.up import ADMIN_TOKEN, RunningUp
 
@@ -119,4 +123,63 @@ def test_an_operator_sees_what_broadcasts_cost(up: RunningUp, chromium: Browser)
         expect(thousand).not_to_have_text(for_an_hour, use_inner_text=True, timeout=30_000)
         cost.get_by_label("Taking part").fill("100")
         expect(thousand.get_by_role("cell").first).to_have_text("1000", timeout=30_000)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_an_operator_rolls_a_version_out_takes_it_back_and_drains_a_node(
+    up: RunningUp, chromium: Browser
+) -> None:
+    with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1000, 800)) as console:
+        page = console.page
+        pane = page.locator("section.rollouts")
+        pane.get_by_label("Pool").select_option("relay")
+        pane.get_by_label("Stable version").fill("1.0")
+        pane.get_by_label("New version").fill("2.0")
+        pane.get_by_role("button", name="Roll out", exact=True).click()
+        one = pane.locator("article").first
+        expect(one).to_have_attribute("data-state", "running")
+        expect(one).to_contain_text("2.0 for relays")
+        expect(one.get_by_role("img")).to_have_attribute("aria-label", "10 % of the users have 2.0")
+        one.get_by_role("button", name="Pause").click()
+        expect(one).to_have_attribute("data-state", "paused")
+        page.once("dialog", lambda dialog: dialog.accept())
+        one.get_by_role("button", name="Roll back").click()
+        expect(one).to_have_attribute("data-state", "rolled_back")
+        pane.get_by_label("Stable version").fill("2.0")
+        pane.get_by_label("New version").fill("2.0")
+        pane.get_by_role("button", name="Roll out", exact=True).click()
+        expect(pane).to_contain_text("is the stable version already")
+
+        node = page.locator("tr[data-node]", has_text="Origin").first
+        node.get_by_role("button", name="Drain").click()
+        expect(node.locator("small[data-drain]")).to_contain_text("left")
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        node.get_by_role("button", name="Take back").click()
+        expect(node.locator("small[data-drain]")).to_have_count(0)
+
+
+def registers(up: RunningUp, node: str, region: str) -> None:
+    """A relay far away says that it is there, and that it is being emptied: nobody is sent to it."""
+    report = NodeReport(
+        id=node, role=Role.RELAY, region=region, url="http://127.0.0.1:9", epoch=time.time_ns(), draining=True
+    )
+    token = Tokens((up.data / "cluster.secret").read_text().strip()).issue(Audience.NODE, node, ttl_s=60)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    body = report.model_dump_json().encode()
+    request = urllib.request.Request(f"{up.url}/api/v1/worker/register", data=body, headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+def test_an_operator_sees_where_nodes_are(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/console", size=(390, 800)) as console:
+        page = console.page
+        expect(page.locator("[data-node=origin]")).to_be_visible(timeout=30_000)
+        expect(page.locator("svg.map")).to_have_count(0)
+        registers(up, "far-1", "ap-southeast-2")
+        registers(up, "far-2", "59.3,18.1")
+        sydney = page.locator("svg.map [data-region=ap-southeast-2]")
+        expect(sydney).to_contain_text("1 node", timeout=30_000)
+        expect(page.locator("svg.map [data-region='59.3,18.1'] circle")).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -148,14 +148,16 @@ def viewer(
     avoid: str | None = None,
     scheme: Literal["light", "dark"] = "light",
     prepare: Callable[[Page], None] | None = None,
+    strict: bool = False,
 ) -> Iterator[Viewer]:
     """Opens `url` in a context of its own (cookies, connections) and closes it at the end.
 
     `avoid`: asks the orchestrator for another node than this one, as a player does after that failed it.
-    `prepare` gets the page before it opens anything.
+    `prepare` gets the page before it opens anything. `strict`: the page's Content-Security-Policy holds for the test too, which
+    then cannot wait for expressions (`wait_until`): they need the page's `eval`.
     """
     context: BrowserContext = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme
+        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, bypass_csp=not strict
     )
     try:
         context.add_init_script(path=PROBE)

@@ -20,13 +20,14 @@ import aiohttp
 import redis as redis_client
 from aiohttp import web
 
-from common.auth import Audience, Tokens, bearer
+from common.auth import Audience, Believed, Tokens, bearer
 from common.config import OrchestratorConfig
 from common.desk import DeskOrder
 from common.dialogue import Dialogue, DialogueQuery, Dialogues
 from common.directory import Directory, Line, NodeReport, Role, StreamReport
 from common.errors import NotFound
 from common.http import Site, application, read_model
+from common.recordings import RecordingList, RecordingView
 from orchestrator.app import Orchestrator, start
 
 SECRET = "a secret of the tests, thirty-two characters"
@@ -88,8 +89,9 @@ class Running:
 
 @asynccontextmanager
 async def orchestrator(data: Path, **settings: Any) -> AsyncIterator[Running]:
-    """An orchestrator on a free port."""
-    config = OrchestratorConfig(data=data, cluster_secret=SECRET, admin_token=ADMIN, **settings)
+    """An orchestrator on a free port. It believes the tokens that tests sign with the secret (`token`)."""
+    facts = {"cluster_secret": SECRET, "admin_token": ADMIN, "hs256": "all", **settings}
+    config = OrchestratorConfig(data=data, **facts)
     role = await start(config)
     site = Site(role.app, "127.0.0.1", 0)
     await site.start()
@@ -114,8 +116,12 @@ class Node:
     orders: list[tuple[str, DeskOrder]] = field(default_factory=list)
     dialogues: dict[str, Dialogue] = field(default_factory=dict)
     """What it says was said, by broadcast."""
+    recordings: list[RecordingView] = field(default_factory=list)
+    """What it says it has recorded."""
     healthy: bool = True
     heartbeat_s: float = 0.25
+    tokens: Tokens = field(default_factory=lambda: Tokens(SECRET, Believed.NODES))
+    """What it verifies with: it learns the keys from its directories, as nodes do."""
     _http: aiohttp.ClientSession | None = None
     _task: asyncio.Task[None] | None = None
     _site: Site | None = None
@@ -142,6 +148,7 @@ class Node:
                 ) as answer:
                     if answer.status == 200:
                         self.directory = Directory.model_validate_json(await answer.read())
+                        self.tokens.learn(self.directory.keys)
                     return answer.status
             except aiohttp.ClientError:
                 continue
@@ -157,6 +164,7 @@ class Node:
         for order in ("", "/approve", "/drop", "/play", "/stop"):
             node.router.add_post(f"/api/v1/node/desk{order}", self._desk)
         node.router.add_post("/api/v1/node/dialogues", self._dialogues)
+        node.router.add_get("/api/recordings", self._recordings)
         app.add_subapp(prefix, node)
         self._site = Site(app, "127.0.0.1", 0)
         await self._site.start()
@@ -188,24 +196,28 @@ class Node:
         return web.json_response({"status": "ok"}, status=200 if self.healthy else 500)
 
     async def _directory(self, request: web.Request) -> web.Response:
-        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
         self.directory = await read_model(request, Directory)
         self.received.append(self.directory)
         return web.Response(status=204)
 
     async def _line(self, request: web.Request) -> web.Response:
-        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
         self.lines.append((request.path.rsplit("/", 1)[-1], await read_model(request, Line)))
         return web.json_response({"queued": len(self.lines)}, status=202)
 
     async def _dialogues(self, request: web.Request) -> web.Response:
-        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
         known = (await read_model(request, DialogueQuery)).known
         told = {name: one for name, one in self.dialogues.items() if known.get(name, one.count) != one.count}
         return web.json_response(Dialogues(dialogues=told).model_dump(mode="json"))
 
+    async def _recordings(self, request: web.Request) -> web.Response:
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        return web.json_response(RecordingList(recordings=self.recordings).model_dump(mode="json"))
+
     async def _desk(self, request: web.Request) -> web.Response:
-        TOKENS.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
         verb = request.path.partition("/desk")[2].strip("/")
         self.orders.append((verb, await read_model(request, DeskOrder)))
         if verb in ("approve", "drop") and self.orders[-1][1].number != 1:

@@ -53,6 +53,7 @@ async def running_origin(data: Path, **settings: Any) -> AsyncIterator[Running]:
         node_id="origin",
         data=data,
         cluster_secret=SECRET,
+        hs256="all",
         media_host="127.0.0.1",
         media_port=0,
         voice="piper",

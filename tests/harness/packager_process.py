@@ -31,6 +31,7 @@ class PackagerProcess:
         """Runs it; returns when both of its listeners answer."""
         settings = {
             "AVACAST_CLUSTER_SECRET": SECRET,
+            "AVACAST_HS256": "all",
             "AVACAST_HTTP_HOST": "127.0.0.1",
             "AVACAST_HLS_HOST": "127.0.0.1",
             "AVACAST_MEDIA_HOST": "127.0.0.1",

@@ -108,6 +108,7 @@ async def packaging(
         "ladder": ladder or [],
         "data": data,
         "cluster_secret": SECRET,
+        "hs256": "all",
         "media_host": "127.0.0.1",
         "media_port": 0,
         "public_ip": ["127.0.0.1"],

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from common.auth import Tokens
+from common.auth import PathTokens, Tokens
 from common.http import Site, application
 from hls.rendition import Snapshot
 from hls.store.gate import Gate
@@ -52,7 +52,7 @@ def recordings_site(
         asyncio.run_coroutine_threadsafe(work, loop).result(30)
 
     app: web.Application = application("packager")
-    gate = Gate(Tokens(SECRET), SECRET, lambda _stream: not private, all_private=all_private)
+    gate = Gate(Tokens(SECRET), PathTokens(SECRET), lambda _stream: not private, all_private=all_private)
     Serving(recorder, gate, _anybody).add_to(app)
     site = Site(app, "127.0.0.1", 0)
     run(site.start())

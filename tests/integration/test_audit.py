@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,6 @@ import pytest
 from common.database import DatabaseDown
 from orchestrator.api.route import CONTEXT
 from tests.harness.cluster import Running, admin, orchestrator
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Running]:
-    async with orchestrator(tmp_path) as running:
-        yield running
 
 
 async def entries(hub: Running, query: str = "") -> list[dict[str, Any]]:
@@ -59,7 +52,7 @@ async def test_pages_have_all_entries_once(hub: Running) -> None:
     for number in range(5):
         await hub.ok("POST", "/api/broadcasts", json={"id": f"b{number}"}, headers=admin())
     first = await hub.ok("GET", "/api/audit?limit=3", headers=admin())
-    second = await hub.ok("GET", f"/api/audit?limit=3&before={first['next']}", headers=admin())
+    second = await hub.ok("GET", f"/api/audit?limit=3&after={first['next']}", headers=admin())
     made = [one["made"].rpartition("/")[2] for one in first["entries"] + second["entries"]]
     assert made == ["b4", "b3", "b2", "b1", "b0"] and second["next"] is None
     assert (await hub.call("GET", "/api/audit?limit=0", headers=admin()))[0] == 422

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
+import datetime as dt
 import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,42 +15,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from common.database import Base, Database, DatabaseDown
+from common.errors import Conflict
+from common.registry import Duty, StaleEpoch
 from orchestrator.broadcasts import Broadcasts, NewBroadcast
+from orchestrator.rollout import plan
+from orchestrator.rollout.store import Rollouts
 from tests.harness.cluster import admin, orchestrator
-
-
-class Postgres:
-    """A PostgreSQL server of our own in a folder of its own. It refuses to run as root, so root gives it to its user."""
-
-    def __init__(self) -> None:
-        self._programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
-        assert self._programs, "PostgreSQL is missing: run `bash infra/setup/tools.sh test`"
-        self._folder = Path(tempfile.mkdtemp(prefix="pg"))
-        self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-        if self._as_user:
-            shutil.chown(self._folder, "postgres")
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.url = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
-        self._run("initdb", "-D", str(self._folder / "data"), "-U", "tester", "-A", "trust", "--no-sync")
-
-    def _run(self, program: str, *arguments: str) -> None:
-        assert self._programs is not None
-        command = [*self._as_user, str(self._programs / program), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", timeout=60)
-
-    def start(self) -> None:
-        options = f"-p {self.port} -h 127.0.0.1 -k {self._folder} -F"
-        log = str(self._folder / "log")
-        self._run("pg_ctl", "start", "-w", "-D", str(self._folder / "data"), "-o", options, "-l", log)
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "stop", "-m", "immediate", "-D", str(self._folder / "data"))
-
-    def close(self) -> None:
-        if (self._folder / "data" / "postmaster.pid").exists():
-            self.stop()
-        shutil.rmtree(self._folder)
+from tests.harness.postgres import Postgres
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +61,29 @@ async def test_broadcasts_are_kept_with_their_moment_in_utc(url: str, tmp_path: 
     await first.end(made.id)
     assert await second.refresh()
     assert second.find(made.id) is None
+    await database.close()
+
+
+async def test_a_rollout_is_kept_with_its_history_and_of_two_writers_one_is_refused(
+    url: str, tmp_path: Path
+) -> None:
+    database = await Database.open(url, tmp_path)
+    first, second = Rollouts(database), Rollouts(database)
+    now = dt.datetime.now(dt.UTC)
+    new = plan.begun(plan.NewRollout(stable="1.0", candidate="2.0"), f"ro_{tmp_path.name}", now)
+    made = await first.create(new, "operator")
+    await second.refresh()
+    assert second.require(made.id) == made
+    with pytest.raises(Conflict):
+        await second.create(new.model_copy(update={"id": "ro_other"}), "operator")
+    paused = await first.save(plan.paused(made, "a holiday", now), plan.Happened.PAUSED, "operator")
+    with pytest.raises(Conflict):
+        await second.save(plan.paused(made, "too late", now), plan.Happened.PAUSED, "operator")
+    done = plan.rolled_back(paused, "no", now)
+    await first.save(done, plan.Happened.ROLLED_BACK, "system", duty=Duty("steer", "one", 7, 0.0))
+    with pytest.raises(StaleEpoch):
+        await first.save(first.require(made.id), None, "system", duty=Duty("steer", "other", 6, 0.0))
+    assert [one.happened for one in await second.history(made.id)] == ["begun", "paused", "rolled_back"]
     await database.close()
 
 

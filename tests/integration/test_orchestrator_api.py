@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,21 +19,10 @@ from aiohttp import web
 from common.auth import Audience, Tokens, ear_subject
 from common.directory import Role
 from common.errors import Forbidden
+from common.signing import PublicKey
 from orchestrator.app import ROUTES
-from tests.harness.cluster import ADMIN, SECRET, Nodes, Running, admin, eventually, nodes, orchestrator, token
+from tests.harness.cluster import ADMIN, Nodes, Running, admin, eventually, orchestrator, token
 from tests.harness.lone_origin import until
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Running]:
-    async with orchestrator(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Nodes]:
-    async with nodes() as started:
-        yield started
 
 
 async def make(hub: Running, **facts: Any) -> dict[str, Any]:
@@ -419,7 +407,10 @@ async def test_an_ear_is_granted_to_who_may_talk_and_for_one_viewer(hub: Running
     grant = await hub.ok("POST", where, json={"viewer": "v_anna"}, headers=publisher)
     assert grant["whip"].endswith("/ears/demo") and grant["viewer"] == "v_anna"
     assert urlsplit(grant["whip"]).port == urlsplit(origin.report.url).port, "at the origin itself"
-    claims = Tokens(SECRET).verify(grant["token"], Audience.EAR)
+    verifier = Tokens("")
+    keys = (await hub.ok("GET", "/.well-known/jwks.json"))["keys"]
+    verifier.learn(PublicKey.model_validate(one) for one in keys)
+    claims = verifier.verify(grant["token"], Audience.EAR)
     assert ear_subject(claims, "demo") == "v_anna"
     with pytest.raises(Forbidden):
         ear_subject(claims, "other")

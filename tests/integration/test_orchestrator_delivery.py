@@ -15,16 +15,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.directory import Delivery, Role
-from tests.harness.cluster import Node, Nodes, Running, admin, eventually, nodes, orchestrator, redis
+from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator, redis
 from tests.unit.orchestrator.test_geo import DATABASE
 
 DEMO = "/api/broadcasts/demo"
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Nodes]:
-    async with nodes() as started:
-        yield started
 
 
 async def make(hub: Running) -> None:

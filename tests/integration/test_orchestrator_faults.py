@@ -12,7 +12,7 @@ import pytest
 
 from common.directory import Delivery, Role
 from common.registry import RegistryDown
-from tests.harness.cluster import Nodes, Redis, Running, admin, eventually, nodes, orchestrator, redis
+from tests.harness.cluster import Nodes, Redis, Running, admin, eventually, orchestrator, redis
 
 DEMO = "/api/broadcasts/demo"
 
@@ -21,12 +21,6 @@ DEMO = "/api/broadcasts/demo"
 def server() -> Iterator[Redis]:
     with redis() as running:
         yield running
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Nodes]:
-    async with nodes() as started:
-        yield started
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from common.http import Site
 from orchestrator.delivery import Audience
 from sfu.node import MediaNode
 from sfu.worker import Worker
-from tests.harness.cluster import SECRET, Nodes, Running, admin, eventually, nodes, orchestrator
+from tests.harness.cluster import SECRET, Nodes, Running, admin, eventually, orchestrator
 
 DEMO = "/api/broadcasts/demo"
 
@@ -28,12 +28,6 @@ DEMO = "/api/broadcasts/demo"
 async def hub(tmp_path: Path) -> AsyncIterator[Running]:
     async with orchestrator(tmp_path, relay_activation_threshold=0) as running:
         yield running
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Nodes]:
-    async with nodes() as started:
-        yield started
 
 
 def config(hub: Running, port: int, name: str) -> RelayConfig:

@@ -18,7 +18,7 @@ from origin.faces import open_package
 from origin.film import Order, Text, make
 from origin.packages.library import SHIPPED
 from origin.stage import Stage
-from speech.chunks import Chunker
+from speech.chunks import chunks
 from speech.marks import SAMPLE_RATE
 from speech.piper import Piper
 from tests.harness import nets
@@ -53,9 +53,8 @@ def test_the_shipped_package_talks_live_and_its_lips_follow_the_voice() -> None:
     try:
         voice = Piper()
         stage.begin(1)
-        chunker = Chunker()
         line = "Papa may bake a big apple pie, and Mama saw the boat go past."
-        for chunk in [*chunker.push(line), *chunker.flush()]:
+        for chunk in chunks(line):
             stage.push(voice.synthesise(chunk), 1)
         stage.end(1)
         kept.wait("end of the line", lambda: stage.quiet, 40.0)

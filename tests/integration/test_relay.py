@@ -17,7 +17,7 @@ from common.auth import Audience, Tokens
 from common.directory import Broadcast, Directory
 from common.http import Site
 from relay.app import Relay
-from relay.drain import Drain
+from sfu.drain import Drain
 from sfu.resource import Refused
 from tests.harness.media_server import MediaServer, media_config, media_server
 from tests.harness.peers import AllViewers, Publisher, Viewer
@@ -59,7 +59,13 @@ async def running_relay(
     tmp_path: Path, http: aiohttp.ClientSession, *, drain: Drain | None = None, **settings: Any
 ) -> AsyncIterator[RunningRelay]:
     relay = Relay(
-        media_config(cluster_secret=SECRET, data=tmp_path, orchestrators=["http://127.0.0.1:1"], **settings),
+        media_config(
+            cluster_secret=SECRET,
+            hs256="all",  # no orchestrator hands it keys
+            data=tmp_path,
+            orchestrators=["http://127.0.0.1:1"],
+            **settings,
+        ),
         drain=drain,
     )
     relay.start()

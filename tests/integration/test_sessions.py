@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,10 @@ import pytest
 from common.dialogue import Dialogue, Said, Speaker
 from common.directory import Role
 from orchestrator.api.route import CONTEXT
-from tests.harness.cluster import Node, Nodes, Running, admin, nodes, orchestrator
+from tests.harness.cluster import Node, Nodes, Running, admin, orchestrator
 from tests.harness.lone_origin import until
 
 SAID = [Said(speaker=Speaker.VISITOR, text="I am Zoe."), Said(speaker=Speaker.AVATAR, text="Hello Zoe.")]
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Running]:
-    async with orchestrator(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[Nodes]:
-    async with nodes() as started:
-        yield started
 
 
 async def performing(origin: Node) -> None:

@@ -91,6 +91,29 @@ async def test_the_next_upstream_takes_over_and_the_viewer_stays_connected() -> 
                         assert viewer.peer.connectionState == "connected"
 
 
+async def test_an_upstream_that_is_not_named_any_more_is_left_while_it_still_sends() -> None:
+    named: list[str] = []
+    async with (
+        media_server(name="first") as first,
+        media_server(name="second") as second,
+        aiohttp.ClientSession() as http,
+        media_server(name="relay", upstreams=lambda _stream: named) as relay,
+    ):
+        named.append(first.whep("far"))
+        async with (
+            Publisher(http, first.whip("far"), audio=False),
+            Publisher(http, second.whip("far"), audio=False),
+        ):
+            await first.until_live("far")
+            await second.until_live("far")
+            async with Viewer(http, relay.whep("far"), audio=False) as viewer:
+                await viewer.frames("video", 5)
+                named[:] = [second.whep("far")]
+                await relay.until(lambda _: pull_of(relay)["upstream"] == second.whep("far"), "it has moved")
+                assert len(await viewer.frames("video", 20)) == 20
+                assert viewer.peer.connectionState == "connected"
+
+
 async def test_a_stream_that_no_upstream_has_is_refused() -> None:
     async with media_server(name="origin") as origin, aiohttp.ClientSession() as http:
         async with media_server(name="relay", upstreams=lambda stream: [origin.whep(stream)]) as relay:

@@ -19,7 +19,7 @@ from origin.faces import open_renderer
 from origin.film import Made, Order, Text, make
 from origin.performer import Caption
 from origin.stage import Stage
-from speech.chunks import Chunker
+from speech.chunks import chunks
 from speech.marks import SAMPLE_RATE
 from speech.piper import Piper
 from speech.voice import Voice
@@ -84,8 +84,7 @@ def stage(renderer: Renderer, kept: Kept, captions: list[Caption]) -> Iterator[S
 
 def say(stage: Stage, voice: Voice, text: str, epoch: int = 1) -> None:
     stage.begin(epoch)
-    chunker = Chunker()
-    for chunk in [*chunker.push(text), *chunker.flush()]:
+    for chunk in chunks(text):
         stage.push(voice.synthesise(chunk), epoch)
     stage.end(epoch)
 

@@ -35,6 +35,12 @@ export interface Listeners {
 export interface BroadcastStats {
   listeners: Listeners;
   regions: Record<string, number>;
+  /** Rates in bit/s, loss 0..1. */
+  nodes: {
+    role: "origin" | "relay" | "packager";
+    viewers: number;
+    stream: { ingest_bps: number; egress_bps: number; loss_ratio: number };
+  }[];
   reported: {
     latency_ms: Record<string, { p50: number | null; p95: number | null }>;
     freezes: number;
@@ -53,7 +59,8 @@ export interface Delivery {
 
 export type CdnOrder = "activate-cdn" | "deactivate-cdn" | "automatic-cdn";
 
-const path = (id: string, verb = ""): string => `/api/broadcasts/${encodeURIComponent(id)}${verb}`;
+/** Of a broadcast in the API. */
+export const path = (id: string, verb = ""): string => `/api/broadcasts/${encodeURIComponent(id)}${verb}`;
 
 /** Public broadcasts; all of them with the admin token. The first 1,000. */
 export async function listBroadcasts(admin: string | null, signal: AbortSignal): Promise<Broadcast[]> {
@@ -61,8 +68,12 @@ export async function listBroadcasts(admin: string | null, signal: AbortSignal):
   return (await call<{ broadcasts: Broadcast[] }>(url, { token: admin, signal })).broadcasts;
 }
 
-export function readBroadcast(id: string): Promise<Broadcast> {
-  return call(path(id));
+export function readBroadcast(
+  id: string,
+  admin: string | null = null,
+  signal?: AbortSignal,
+): Promise<Broadcast> {
+  return call(path(id), { token: admin, ...(signal && { signal }) });
 }
 
 export function readStats(id: string, admin: string | null, signal: AbortSignal): Promise<BroadcastStats> {
@@ -88,9 +99,13 @@ export function endBroadcast(id: string, admin: string): Promise<unknown> {
   return call(path(id), { method: "DELETE", token: admin });
 }
 
-/** The avatar speaks these words. */
-export function say(id: string, text: string): Promise<unknown> {
-  return call(path(id, "/say"), { method: "POST", body: { text } });
+/** The avatar speaks these words; `now`: at once, and what waits comes after them. */
+export function say(
+  id: string,
+  text: string,
+  { now, token }: { now?: boolean; token?: string } = {},
+): Promise<unknown> {
+  return call(path(id, "/say"), { method: "POST", body: { text, now }, token: token ?? null });
 }
 
 /** The avatar answers, aloud; `held`: when its host has approved the question. */

@@ -1,5 +1,6 @@
 /** A host's desk: what an avatar says and what waits. All functions reject with a Problem. */
 
+import { path } from "./broadcasts.ts";
 import { call } from "./problem.ts";
 
 export interface Line {
@@ -29,8 +30,6 @@ export interface Cue {
   text: string;
 }
 
-const path = (id: string, rest = ""): string => `/api/broadcasts/${encodeURIComponent(id)}${rest}`;
-
 export function readDesk(id: string, token: string, signal: AbortSignal): Promise<Desk> {
   return call(path(id, "/desk"), { token, signal });
 }
@@ -49,11 +48,6 @@ export function play(id: string, cues: Cue[], token: string): Promise<Desk> {
 
 export function stop(id: string, token: string): Promise<Desk> {
   return call(path(id, "/desk/script"), { method: "DELETE", token });
-}
-
-/** `now`: at once, and what waits comes after it. */
-export function say(id: string, text: string, now: boolean, token: string): Promise<unknown> {
-  return call(path(id, "/say"), { method: "POST", body: { text, now }, token });
 }
 
 export function silence(id: string, token: string): Promise<unknown> {

@@ -7,13 +7,28 @@ export interface Node {
   role: "origin" | "relay" | "packager";
   state: string;
   draining: boolean;
+  drain: Drain | null;
   region: string;
+  version: string;
   viewers: number;
+  /** Viewers that it is given: what it says, corrected by what is measured. */
   capacity: number;
+  said_capacity: number;
   cpu_ratio: number;
   memory_bytes: number;
   streams: string[];
   heartbeat_age_s: number;
+}
+
+/** Why a node gets empty, until when, and what is left. */
+export interface Drain {
+  cause: "operator" | "process";
+  why: string;
+  phase: "moving" | "overdue" | "empty";
+  left_s: number;
+  viewers: number;
+  nodes: number;
+  streams: number;
 }
 
 /** What anybody may see of a node's media core. */
@@ -21,6 +36,8 @@ export interface NodeSfu {
   id: string;
   role: Node["role"];
   region: string;
+  /** Latitude and longitude of its region; null: nobody knows where that is. */
+  place: [number, number] | null;
   transports: number;
   streams: number;
   egress_bps: number;

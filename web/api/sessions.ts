@@ -17,7 +17,10 @@ export interface Session {
 export interface AuditEntry {
   id: number;
   at: string;
-  actor: "admin" | "publisher";
+  actor: "admin" | "key" | "publisher" | "node" | "system";
+  /** Prefix and name of the API key; empty when none did it. */
+  key_id: string;
+  key_name: string;
   address: string;
   method: string;
   path: string;

@@ -1,4 +1,4 @@
-/** The audit log: what operators and publishers did last. For operators. */
+/** The audit log: what operators, API keys and publishers did last. For operators. */
 
 import { type AuditEntry, listAudit } from "../api/sessions.ts";
 import { Notice } from "./notice.tsx";
@@ -8,6 +8,12 @@ import { admin } from "./session.ts";
 const EVERY_MS = 5000;
 const SHOWN = 50;
 const VERBS: Record<string, string> = { POST: "did", PUT: "set", PATCH: "changed", DELETE: "ended" };
+const ACTORS: Record<string, string> = {
+  admin: "Operator",
+  publisher: "Publisher",
+  node: "Node",
+  system: "Orchestrator",
+};
 const read = (token: string, signal: AbortSignal): Promise<AuditEntry[]> => listAudit(SHOWN, token, signal);
 
 export function AuditLog() {
@@ -29,7 +35,8 @@ function Of({ token }: { token: string }) {
         <div class="nothing">
           <strong>Nothing was changed yet</strong>
           <p>
-            What operators and publishers do appears here, and stays for 90 days unless you set otherwise.
+            What operators, API keys and publishers do appears here, and stays for 90 days unless you set
+            otherwise.
           </p>
         </div>
       ) : (
@@ -50,7 +57,10 @@ function Of({ token }: { token: string }) {
                   <td>
                     <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
                   </td>
-                  <td>{entry.actor === "admin" ? "Operator" : "Publisher"}</td>
+                  <td>
+                    {ACTORS[entry.actor] ?? entry.key_name}
+                    {entry.key_id && <small>{entry.key_id}</small>}
+                  </td>
                   <td>
                     {VERBS[entry.method] ?? entry.method} <code>{entry.path.replace(/^\/api\//, "")}</code>
                   </td>

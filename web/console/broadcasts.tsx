@@ -1,11 +1,13 @@
-/** Broadcasts: who watches how, and the switch of the CDN. */
+/** Broadcasts: who watches how; each has a page of its own. */
 
 import { useSignal } from "@preact/signals";
-import { type Broadcast, type CdnOrder, endBroadcast, orderCdn } from "../api/broadcasts.ts";
-import { type Problem, problemFrom } from "../api/problem.ts";
+import type { Broadcast } from "../api/broadcasts.ts";
+import type { Problem } from "../api/problem.ts";
 import { latencyText } from "../player/stats.ts";
+import { Cdn } from "./cdn.tsx";
 import { Notice } from "./notice.tsx";
-import { overview, type Row, refresh } from "./overview.ts";
+import { overview, type Row } from "./overview.ts";
+import { pageOf } from "./route.ts";
 import { admin } from "./session.ts";
 
 interface Props {
@@ -44,42 +46,16 @@ export function Broadcasts({ onSignIn, onCreate, onDesk }: Props) {
 }
 
 function Line({ row, onSignIn, onDesk }: { row: Row } & Pick<Props, "onSignIn" | "onDesk">) {
-  const { broadcast, stats, delivery } = row;
-  const busy = useSignal<CdnOrder | "end" | null>(null);
+  const { broadcast, stats } = row;
   const failed = useSignal<Problem | null>(null);
   const listeners = stats?.listeners ?? { total: 0, webrtc: 0, hls: 0, interactive: 0, passive: 0 };
-
-  const act = async (name: CdnOrder | "end", work: (token: string) => Promise<unknown>): Promise<void> => {
-    const token = admin.value;
-    if (!token) return onSignIn();
-    busy.value = name;
-    failed.value = null;
-    try {
-      await work(token);
-      await refresh();
-    } catch (thrown) {
-      failed.value = problemFrom(thrown);
-    } finally {
-      busy.value = null;
-    }
-  };
-  const order = (name: CdnOrder) => void act(name, (token) => orderCdn(broadcast.id, name, token));
-  const on = delivery?.cdn.on ?? broadcast.mode === "hls";
-  const forced = (delivery?.cdn.force ?? "auto") !== "auto";
-
   return (
     <li data-broadcast={broadcast.id}>
       <div class="name">
         <i class={broadcast.live ? "dot live" : "dot"} title={broadcast.live ? "Live" : "Not live"} />
         <div>
-          <a href={broadcast.id === "demo" ? "/" : `/watch/${encodeURIComponent(broadcast.id)}`}>
-            {broadcast.title || broadcast.id}
-          </a>
-          <small>
-            {broadcast.id} ·{" "}
-            {broadcast.live ? `live${broadcast.origin ? ` on ${broadcast.origin}` : ""}` : "not live"} ·{" "}
-            {broadcast.public ? "public" : "private"}
-          </small>
+          <a href={pageOf(broadcast.id)}>{broadcast.title || broadcast.id}</a>
+          <small>{whereText(broadcast)}</small>
         </div>
       </div>
       <Split webrtc={listeners.webrtc} hls={listeners.hls} />
@@ -97,69 +73,19 @@ function Line({ row, onSignIn, onDesk }: { row: Row } & Pick<Props, "onSignIn" |
           <dd>{latencies(row)}</dd>
         </div>
       </dl>
-      <div class="cdn">
-        <p>
-          <b>{on ? "CDN on" : "CDN off"}</b>
-          <small>{cdnText(row)}</small>
-        </p>
-        <div class="buttons">
-          {forced && (
-            <button
-              type="button"
-              class="button small quiet"
-              disabled={busy.value !== null}
-              onClick={() => order("automatic-cdn")}
-            >
-              Automatic
-            </button>
-          )}
-          <button
-            type="button"
-            class={`button small ${on || !broadcast.live ? "" : "primary"}`}
-            disabled={busy.value !== null || broadcast.webrtc_only || (on && delivery?.cdn.force === "off")}
-            onClick={() => order(on ? "deactivate-cdn" : "activate-cdn")}
-          >
-            {busy.value !== null ? "Working…" : on ? "Turn CDN off" : "Turn CDN on"}
-          </button>
-          {admin.value && broadcast.avatar && (
-            <button type="button" class="button small" onClick={() => onDesk(broadcast)}>
-              Desk
-            </button>
-          )}
-          {admin.value && broadcast.id !== "demo" && (
-            <button
-              type="button"
-              class="button small quiet"
-              disabled={busy.value !== null}
-              onClick={() => {
-                if (
-                  confirm(`End “${broadcast.title || broadcast.id}” for good? Its id cannot be used again.`)
-                )
-                  void act("end", (token) => endBroadcast(broadcast.id, token));
-              }}
-            >
-              End
-            </button>
-          )}
-        </div>
-      </div>
+      <Cdn row={row} failed={failed} onSignIn={onSignIn} onDesk={onDesk} />
       {failed.value && <Notice problem={failed.value} />}
     </li>
   );
 }
 
-function cdnText({ broadcast, delivery }: Row): string {
-  if (broadcast.webrtc_only) return "by WebRTC only, not recorded";
-  if (!delivery) return "";
-  const held = delivery.cdn.force === "auto" ? "by the audience" : "held by an operator";
-  if (delivery.cdn.on && !delivery.hls_ready) return "preparing the playlists";
-  const share = Math.round(delivery.hls_share * 100);
-  const moving = delivery.cdn.on ? share < 100 : share > 0;
-  if (moving) return `${share} % of the passive viewers are on HLS`;
-  return held;
+/** Where a broadcast is, in words. */
+export function whereText(broadcast: Broadcast): string {
+  const live = broadcast.live ? `live${broadcast.origin ? ` on ${broadcast.origin}` : ""}` : "not live";
+  return `${broadcast.id} · ${live} · ${broadcast.public ? "public" : "private"}`;
 }
 
-function latencies({ stats }: Row): string {
+export function latencies({ stats }: Row): string {
   const known = Object.entries(stats?.reported.latency_ms ?? {}).filter(([, one]) => one.p50 !== null);
   if (known.length === 0) return "–";
   return known
@@ -171,7 +97,7 @@ function latencies({ stats }: Row): string {
 }
 
 /** Viewers by delivery, as a bar and in words. */
-function Split({ webrtc, hls }: { webrtc: number; hls: number }) {
+export function Split({ webrtc, hls }: { webrtc: number; hls: number }) {
   const total = webrtc + hls;
   return (
     <div class="split">

@@ -1,11 +1,11 @@
 /** Costs: a broadcast by its listeners, the cheapest machines, a session, a user's month. For operators. */
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useCallback } from "preact/hooks";
 import { type Asked, type Cost, type Machines, readCost } from "../api/cost.ts";
-import { type Problem, problemFrom } from "../api/problem.ts";
 import { BillChart } from "./bills.tsx";
 import { Notice } from "./notice.tsx";
+import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
 import { money, NAMES, PARTS } from "./sums.ts";
 
@@ -17,29 +17,13 @@ export function Costs() {
 }
 
 function Of({ token }: { token: string }) {
-  const cost = useSignal<Cost | null>(null);
-  const failed = useSignal<Problem | null>(null);
   const asked = useSignal<Asked>({ hours: 1, interactive: 0.1 });
-
   const { hours, interactive } = asked.value;
-  useEffect(() => {
-    const ending = new AbortController();
-    const read = async (): Promise<void> => {
-      try {
-        cost.value = await readCost({ hours, interactive }, token, ending.signal);
-        failed.value = null;
-      } catch (thrown) {
-        if (!ending.signal.aborted) failed.value = problemFrom(thrown);
-      }
-    };
-    const first = window.setTimeout(() => void read(), cost.peek() ? SETTLE_MS : 0);
-    const timer = window.setInterval(() => void read(), EVERY_MS);
-    return () => {
-      ending.abort();
-      window.clearTimeout(first);
-      window.clearInterval(timer);
-    };
-  }, [token, hours, interactive, cost, failed]);
+  const read = useCallback(
+    (token: string, signal: AbortSignal): Promise<Cost> => readCost({ hours, interactive }, token, signal),
+    [hours, interactive],
+  );
+  const { value: cost, failed } = usePolled(read, token, EVERY_MS, SETTLE_MS);
 
   const now = cost.value;
   return (

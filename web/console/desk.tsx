@@ -1,16 +1,16 @@
 /** The host's desk of an avatar's broadcast: what it says, what waits, questions to approve, words at once, a script. */
 
 import { type Signal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import type { Broadcast } from "../api/broadcasts.ts";
+import { useCallback } from "preact/hooks";
+import { type Broadcast, say } from "../api/broadcasts.ts";
 import * as api from "../api/desk.ts";
 import { type Problem, problemFrom } from "../api/problem.ts";
 import { Dialog } from "./dialogs.tsx";
 import { Notice } from "./notice.tsx";
+import { usePolled } from "./polled.ts";
 import { clock, readScript } from "./script.ts";
 
 const EVERY_MS = 700;
-const READ_MS = 5000;
 const EXAMPLE = "0:00 Welcome, everybody!\n0:08 Let us begin. <break time='800ms'/> With *you*.";
 
 interface Props {
@@ -20,36 +20,20 @@ interface Props {
 }
 
 export function Desk({ broadcast, token, onClose }: Props) {
-  const desk = useSignal<api.Desk | null>(null);
-  const failed = useSignal<Problem | null>(null);
   const id = broadcast.id;
-
-  useEffect(() => {
-    const closing = new AbortController();
-    const read = async (): Promise<void> => {
-      while (!closing.signal.aborted) {
-        try {
-          const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(READ_MS)]);
-          desk.value = await api.readDesk(id, token, signal);
-          if (failed.value?.code === "unreachable") failed.value = null;
-        } catch (thrown) {
-          if (!closing.signal.aborted) failed.value = problemFrom(thrown);
-        }
-        await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
-      }
-    };
-    void read();
-    return () => closing.abort();
-  }, [id, token, desk, failed]);
+  const read = useCallback((token: string, signal: AbortSignal) => api.readDesk(id, token, signal), [id]);
+  const { value: desk, failed, round } = usePolled(read, token, EVERY_MS);
+  const refused = useSignal<Problem | null>(null);
+  const problem = refused.value ?? failed.value;
 
   const act = async (work: Promise<unknown>): Promise<boolean> => {
-    failed.value = null;
+    refused.value = null;
     try {
       await work;
-      desk.value = await api.readDesk(id, token, AbortSignal.timeout(READ_MS));
+      round.value++;
       return true;
     } catch (thrown) {
-      failed.value = problemFrom(thrown);
+      refused.value = problemFrom(thrown);
       return false;
     }
   };
@@ -57,9 +41,9 @@ export function Desk({ broadcast, token, onClose }: Props) {
   const now = desk.value;
   return (
     <Dialog title={`Desk of ${broadcast.title || id}`} wide onClose={onClose}>
-      {failed.value && <Notice problem={failed.value} />}
+      {problem && <Notice problem={problem} />}
       <Speak
-        onSay={(text, at) => act(api.say(id, text, at, token))}
+        onSay={(text, at) => act(say(id, text, { now: at, token }))}
         onSilence={() => act(api.silence(id, token))}
       />
       {now === null ? (

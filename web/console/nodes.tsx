@@ -1,16 +1,19 @@
 /** Nodes: what each carries, and whether it should take no more. */
 
 import { useSignal } from "@preact/signals";
-import { drainNode } from "../api/nodes.ts";
+import type { ComponentChildren } from "preact";
+import { type Drain, drainNode } from "../api/nodes.ts";
 import { type Problem, problemFrom } from "../api/problem.ts";
 import { bitrateText } from "../player/stats.ts";
 import { Notice } from "./notice.tsx";
 import { type NodeRow, overview, refresh } from "./overview.ts";
 import { admin } from "./session.ts";
+import { stateOf } from "./spots.ts";
 
 const ROLES = { origin: "Origin", relay: "Relay", packager: "Packager" };
 
-export function Nodes() {
+/** `map` shows where they are. */
+export function Nodes({ map }: { map: ComponentChildren }) {
   const now = overview.value;
   const failed = useSignal<Problem | null>(null);
   const drain = async (row: NodeRow): Promise<void> => {
@@ -29,6 +32,7 @@ export function Nodes() {
         <h2 id="nodes">Nodes</h2>
       </header>
       {failed.value && <Notice problem={failed.value} />}
+      {map}
       {now === null ? (
         <p class="nothing">Reading…</p>
       ) : now.nodes.length === 0 ? (
@@ -72,6 +76,7 @@ export function Nodes() {
                   <td>{row.region}</td>
                   <td>
                     <State row={row} />
+                    {row.node?.drain && <Progress drain={row.node.drain} />}
                   </td>
                   <td class="number">{row.transports}</td>
                   <td class="number">{bitrateText(row.egress_bps)}</td>
@@ -80,7 +85,12 @@ export function Nodes() {
                   {admin.value && (
                     <td>
                       {row.node && (
-                        <button type="button" class="button small quiet" onClick={() => void drain(row)}>
+                        <button
+                          type="button"
+                          class="button small quiet"
+                          disabled={row.node.drain?.cause === "process"}
+                          onClick={() => void drain(row)}
+                        >
                           {row.node.draining ? "Take back" : "Drain"}
                         </button>
                       )}
@@ -96,9 +106,31 @@ export function Nodes() {
   );
 }
 
+/** What is left on a node that drains, and how long it has. */
+function Progress({ drain }: { drain: Drain }) {
+  const left = [
+    counted(drain.viewers, "viewer"),
+    counted(drain.streams, "stream"),
+    counted(drain.nodes, "node"),
+  ].filter((one) => one !== "");
+  const why = drain.cause === "process" ? "its process ends" : drain.why;
+  const told =
+    drain.phase === "empty"
+      ? "empty"
+      : `${left.join(", ")} left, ${drain.phase === "overdue" ? "overdue" : `${Math.ceil(drain.left_s)} s`}`;
+  return (
+    <small data-drain={drain.phase}>
+      {told}
+      {why && ` (${why})`}
+    </small>
+  );
+}
+
+function counted(count: number, what: string): string {
+  return count === 0 ? "" : `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
 function State({ row }: { row: NodeRow }) {
-  const late = row.age_s > 10;
-  const state = row.node?.draining ? "draining" : (row.node?.state ?? (late ? "late" : "up"));
-  const kind = late || state === "lapsed" ? "bad" : state === "up" ? "good" : "warn";
+  const { state, kind } = stateOf(row);
   return <span class={`state ${kind}`}>{state}</span>;
 }

@@ -1,4 +1,4 @@
-/** What operators see read again and again, while a part of the console is shown. */
+/** What operators see read again and again, one reading at a time, while a part of the console is shown. */
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -12,10 +12,12 @@ export interface Polled<T> {
   round: Signal<number>;
 }
 
+/** `settleMs`: how long a reading waits after `read` has become another one, which may happen at each key. */
 export function usePolled<T>(
   read: (token: string, signal: AbortSignal) => Promise<T>,
   token: string,
   everyMs: number,
+  settleMs = 0,
 ): Polled<T> {
   const value = useSignal<T | null>(null);
   const failed = useSignal<Problem | null>(null);
@@ -31,13 +33,13 @@ export function usePolled<T>(
       } catch (thrown) {
         if (!ending.signal.aborted) failed.value = problemFrom(thrown);
       }
+      if (!ending.signal.aborted) timer = window.setTimeout(() => void once(), everyMs);
     };
-    void once();
-    const timer = window.setInterval(() => void once(), everyMs);
+    let timer = window.setTimeout(() => void once(), value.peek() ? settleMs : 0);
     return () => {
       ending.abort();
-      window.clearInterval(timer);
+      window.clearTimeout(timer);
     };
-  }, [read, token, everyMs, now]);
+  }, [read, token, everyMs, settleMs, now]);
   return { value, failed, round };
 }

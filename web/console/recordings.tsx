@@ -3,12 +3,13 @@
 import { useSignal } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { type Problem, problemFrom } from "../api/problem.ts";
+import { problemFrom } from "../api/problem.ts";
 import { deleteRecording, listRecordings, type Recording, type RecordingPage } from "../api/recordings.ts";
 import { loadStoryboard, spread, type Tile } from "../api/storyboard.ts";
 import { preloadHls } from "../player/hls.ts";
 import { durationText, sizeText } from "../player/stats.ts";
 import { Notice } from "./notice.tsx";
+import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
 
 const EVERY_MS = 5000;
@@ -20,29 +21,12 @@ export function Recordings() {
   return admin.value ? <Of token={admin.value} /> : null;
 }
 
-function Of({ token }: { token: string }) {
-  const page = useSignal<RecordingPage | null>(null);
-  const failed = useSignal<Problem | null>(null);
-  const playing = useSignal<Recording | null>(null);
+const read = (token: string, signal: AbortSignal): Promise<RecordingPage> =>
+  listRecordings(token, MOST, signal);
 
-  useEffect(() => {
-    const ending = new AbortController();
-    const read = async (): Promise<void> => {
-      try {
-        page.value = await listRecordings(token, MOST, ending.signal);
-        failed.value = null;
-      } catch (thrown) {
-        if (!ending.signal.aborted) failed.value = problemFrom(thrown);
-      }
-    };
-    page.value = null;
-    void read();
-    const timer = window.setInterval(() => void read(), EVERY_MS);
-    return () => {
-      ending.abort();
-      window.clearInterval(timer);
-    };
-  }, [token, page, failed]);
+function Of({ token }: { token: string }) {
+  const { value: page, failed } = usePolled(read, token, EVERY_MS);
+  const playing = useSignal<Recording | null>(null);
 
   const remove = async (one: Recording): Promise<void> => {
     if (!confirm(`Delete the recording of “${one.broadcast}” of ${dateText(one)} for good?`)) return;

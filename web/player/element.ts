@@ -45,6 +45,8 @@ export class AvacastPlayer extends HTMLElement {
   private probes: Probe[] = [];
   private asked = 0;
   private startedMs = 0;
+  /** When the first picture was there; null before. */
+  private shownMs: number | null = null;
   private pictures = 0;
   private deadlineTimer = 0;
   private statsTimer = 0;
@@ -187,6 +189,7 @@ export class AvacastPlayer extends HTMLElement {
     this.last = null;
     this.latest = null;
     this.pictures = 0;
+    this.shownMs = null;
     this.captions.clear();
     window.clearInterval(this.statsTimer);
     window.clearInterval(this.reportTimer);
@@ -385,7 +388,8 @@ export class AvacastPlayer extends HTMLElement {
     this.refreshLayers();
     this.pictures += 1;
     if (this.pictures === 1) {
-      this.emit("firstframe", { mode, ms: performance.now() - this.startedMs });
+      this.shownMs = performance.now();
+      this.emit("firstframe", { mode, ms: this.shownMs - this.startedMs });
       // hls.js is 400 kB: fetched when there is nothing better to do, so that a switch finds it there.
       if (mode === "webrtc") window.setTimeout(() => void preloadHls().catch(() => undefined), 4000);
       // Spread, so that a crowd that came at once does not ask all nodes at once.
@@ -477,7 +481,14 @@ export class AvacastPlayer extends HTMLElement {
   private async report(): Promise<void> {
     const viewer = this.plan?.viewer;
     if (!viewer || !this.latest || this.delivery.state.at === "idle") return;
-    const report = reportOf(this.broadcast, this.viewerRole, this.plan?.node ?? null, this.latest);
+    const report = reportOf(
+      this.broadcast,
+      this.viewerRole,
+      this.plan?.node ?? null,
+      this.latest,
+      this.shownMs === null ? null : { startedMs: this.startedMs, shownMs: this.shownMs },
+      performance.now(),
+    );
     try {
       const answer = await sendReport(this.server, viewer, this.plan?.token ?? null, report);
       if (this.delivery.state.at === "playing") this.follow(answer, this.server, false);

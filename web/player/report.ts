@@ -15,9 +15,26 @@ export interface Report {
   role: Role;
   /** The node that serves, by WebRTC; the answer then says whether to stay there. */
   node: string | null;
+  /** From the wish to watch to the first picture. */
+  startup_ms: number | null;
+  /** Since the first picture. */
+  watched_s: number | null;
 }
 
-export function reportOf(broadcast: string, role: Role, node: string | null, stats: Stats): Report {
+/** When a player was started and showed its first picture, on the page's clock. */
+export interface Begin {
+  startedMs: number;
+  shownMs: number;
+}
+
+export function reportOf(
+  broadcast: string,
+  role: Role,
+  node: string | null,
+  stats: Stats,
+  begin: Begin | null,
+  nowMs: number,
+): Report {
   return {
     broadcast,
     delivery: stats.mode,
@@ -26,6 +43,8 @@ export function reportOf(broadcast: string, role: Role, node: string | null, sta
     freezes: stats.freezes,
     role,
     node: stats.mode === "webrtc" ? node : null,
+    startup_ms: begin && Math.min(600_000, Math.max(0, Math.round(begin.shownMs - begin.startedMs))),
+    watched_s: begin && Math.min(604_800, Math.max(0, Math.round((nowMs - begin.shownMs) / 1000))),
   };
 }
 

@@ -178,7 +178,8 @@ describe("statistics", () => {
 
   test("are reported in whole, non-negative numbers", () => {
     const stats = { ...statsOf(null, reading(0, 5, 5), size), latencyMs: -3.2, bitrateBps: 1000.6 };
-    expect(reportOf("demo", "passive", "relay-1", stats)).toEqual({
+    const begin = { startedMs: 1000.2, shownMs: 1420.6 };
+    expect(reportOf("demo", "passive", "relay-1", stats, begin, 31_400)).toEqual({
       broadcast: "demo",
       delivery: "webrtc",
       latency_ms: 0,
@@ -186,7 +187,11 @@ describe("statistics", () => {
       freezes: 1,
       role: "passive",
       node: "relay-1",
+      startup_ms: 420,
+      watched_s: 30,
     });
+    const before = reportOf("demo", "passive", "relay-1", stats, null, 31_400);
+    expect([before.startup_ms, before.watched_s]).toEqual([null, null]);
   });
 
   test("read well", () => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use swarm::{Rung, SwarmError};
+use swarm::{Rung, SwarmError, Tempo};
 
 /// WHEP viewers by the hundred in one thread. The caller does the HTTP.
 #[pyclass(frozen, module = "common._native")]
@@ -71,11 +71,13 @@ impl Swarm {
     }
 }
 
-/// Datagrams per CPU-second that the kernel alone allows to `viewers` addresses: one call each, or trains.
+/// Datagrams per CPU-second that the kernel alone allows to `viewers` addresses: one call each, or trains; as fast as they go, or
+/// at the tempo of a live stream, whose readers sleep between two pictures.
 #[pyfunction]
-#[pyo3(signature = (*, gso, viewers, seconds))]
-pub(crate) fn kernel_limit(py: Python<'_>, gso: bool, viewers: usize, seconds: f64) -> PyResult<f64> {
+#[pyo3(signature = (*, gso, viewers, seconds, live = false))]
+pub(crate) fn kernel_limit(py: Python<'_>, gso: bool, viewers: usize, seconds: f64, live: bool) -> PyResult<f64> {
+    let tempo = if live { Tempo::Live } else { Tempo::Full };
     let rung = if gso { Rung::Gso } else { Rung::Sendto };
     let time = Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))?;
-    Ok(py.detach(|| swarm::kernel_limit(rung, viewers, time))?)
+    Ok(py.detach(|| swarm::kernel_limit(rung, tempo, viewers, time))?)
 }

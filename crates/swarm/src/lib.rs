@@ -17,7 +17,7 @@ mod transport;
 mod viewer;
 
 pub use description::Remote;
-pub use limit::{Rung, kernel_limit};
+pub use limit::{Rung, Tempo, kernel_limit};
 pub use meter::{Meter, STAMP};
 pub use peer::Peer;
 pub use swarm::{Swarm, SwarmError, ViewerId, ViewerReport, monotonic_ns};

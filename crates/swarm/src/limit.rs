@@ -1,9 +1,14 @@
 //! What the kernel alone allows: the datagrams of a burst to many addresses, without protection or choice, as a yardstick.
+//!
+//! At full tempo everything is in the caches, nobody sleeps and no reader has to be woken: a bound that no live stream can reach. At
+//! the stream's own tempo the same loop waits for the next picture as a server does, and its readers sleep between two.
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::swarm::Epoll;
 
 /// One frame's worth for one viewer: five equal video packets and two audio packets (192 packets/s at 25 frames/s, less
 /// the key frames' extra ones).
@@ -19,9 +24,21 @@ pub enum Rung {
     Gso,
 }
 
-/// Sends as fast as it can for `time` to `viewers` sockets on loopback, which another thread empties. Returns datagrams per
-/// second of CPU time of the sending thread.
-pub fn kernel_limit(rung: Rung, viewers: usize, time: Duration) -> io::Result<f64> {
+/// When they leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tempo {
+    /// One picture after the other, and the reader asks all sockets in turn without ever sleeping.
+    Full,
+    /// A picture each 40 ms with the first of its sounds, the second 20 ms later; the reader sleeps until something has come.
+    Live,
+}
+
+/// Half a picture's time: sounds come at this pace.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Sends for `time` to `viewers` sockets on loopback, which another thread empties. Returns datagrams per second of CPU time of the
+/// sending thread.
+pub fn kernel_limit(rung: Rung, tempo: Tempo, viewers: usize, time: Duration) -> io::Result<f64> {
     let sinks = (0..viewers).map(|_| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))).collect::<io::Result<Vec<_>>>()?;
     for sink in &sinks {
         sink.set_nonblocking(true)?;
@@ -29,8 +46,17 @@ pub fn kernel_limit(rung: Rung, viewers: usize, time: Duration) -> io::Result<f6
     let addresses = sinks.iter().map(UdpSocket::local_addr).collect::<io::Result<Vec<_>>>()?;
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| drain(&sinks, &stop));
-        let sent = send(rung, &addresses, time);
+        scope.spawn(|| match tempo {
+            Tempo::Full => {
+                drain(&sinks, &stop);
+                Ok(())
+            }
+            Tempo::Live => drain_woken(&sinks, &stop),
+        });
+        let sent = match tempo {
+            Tempo::Full => send(rung, &addresses, time),
+            Tempo::Live => send_live(rung, &addresses, time),
+        };
         stop.store(true, Ordering::Relaxed);
         sent
     })
@@ -43,6 +69,53 @@ fn drain(sinks: &[UdpSocket], stop: &AtomicBool) {
             while sink.recv_from(&mut buffer).is_ok() {}
         }
     }
+}
+
+/// As [`crate::Swarm`] reads: one thread that sleeps until a socket has something.
+fn drain_woken(sinks: &[UdpSocket], stop: &AtomicBool) -> io::Result<()> {
+    let epoll = Epoll::new()?;
+    for (id, sink) in sinks.iter().enumerate() {
+        epoll.add(sink, id as u64)?;
+    }
+    let mut buffer = [0; 2048];
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; 64];
+    while !stop.load(Ordering::Relaxed) {
+        let ready = epoll.wait(&mut events, TICK);
+        for event in &events[..ready] {
+            while sinks[event.u64 as usize].recv_from(&mut buffer).is_ok() {}
+        }
+    }
+    Ok(())
+}
+
+fn send_live(rung: Rung, addresses: &[SocketAddr], time: Duration) -> io::Result<f64> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let bytes = vec![0x5A; VIDEO.0 * VIDEO.1 + AUDIO.1];
+    let (mut datagrams, began, cpu) = (0u64, Instant::now(), thread_cpu());
+    for tick in 0u32.. {
+        let due = TICK * tick;
+        if due >= time {
+            break;
+        }
+        std::thread::sleep(due.saturating_sub(began.elapsed()));
+        let picture = tick % 2 == 0;
+        for address in addresses {
+            match (picture, rung) {
+                (true, Rung::Gso) => train(&socket, &bytes, VIDEO.1 as u16, address)?,
+                (true, Rung::Sendto) => {
+                    for _ in 0..VIDEO.0 {
+                        socket.send_to(&bytes[..VIDEO.1], address)?;
+                    }
+                    socket.send_to(&bytes[..AUDIO.1], address)?;
+                }
+                (false, _) => {
+                    socket.send_to(&bytes[..AUDIO.1], address)?;
+                }
+            }
+        }
+        datagrams += addresses.len() as u64 * if picture { VIDEO.0 as u64 + 1 } else { 1 };
+    }
+    Ok(datagrams as f64 / (thread_cpu() - cpu).as_secs_f64())
 }
 
 fn send(rung: Rung, addresses: &[SocketAddr], time: Duration) -> io::Result<f64> {
@@ -114,9 +187,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_rungs_send() {
+    fn both_rungs_send_at_both_tempi() {
         for rung in [Rung::Sendto, Rung::Gso] {
-            assert!(kernel_limit(rung, 4, Duration::from_millis(20)).unwrap() > 0.0);
+            for tempo in [Tempo::Full, Tempo::Live] {
+                assert!(kernel_limit(rung, tempo, 4, Duration::from_millis(50)).unwrap() > 0.0);
+            }
         }
     }
 }

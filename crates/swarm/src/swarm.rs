@@ -134,10 +134,10 @@ impl Seats {
     }
 }
 
-struct Epoll(std::os::fd::OwnedFd);
+pub(crate) struct Epoll(std::os::fd::OwnedFd);
 
 impl Epoll {
-    fn new() -> io::Result<Epoll> {
+    pub(crate) fn new() -> io::Result<Epoll> {
         // SAFETY: plain system call; the descriptor is ours alone when it is not negative.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -147,14 +147,14 @@ impl Epoll {
         Ok(Epoll(unsafe { std::os::fd::FromRawFd::from_raw_fd(fd) }))
     }
 
-    fn add(&self, socket: &UdpSocket, id: ViewerId) -> io::Result<()> {
+    pub(crate) fn add(&self, socket: &UdpSocket, id: ViewerId) -> io::Result<()> {
         let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: id };
         // SAFETY: both descriptors are open, `event` lives through the call.
         let done = unsafe { libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, socket.as_raw_fd(), &mut event) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    fn wait(&self, events: &mut [libc::epoll_event], timeout: Duration) -> usize {
+    pub(crate) fn wait(&self, events: &mut [libc::epoll_event], timeout: Duration) -> usize {
         let millis = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the slice bounds what the kernel writes.
         let count = unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, millis) };

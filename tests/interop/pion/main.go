@@ -84,7 +84,7 @@ func main() {
 		err = watch(common, *viewers, *apart)
 	case "publish", "serve":
 		video := flags.String("video", "", "H.264 in Annex B, repeated for ever")
-		audio := flags.String("audio", "", "Opus in Ogg, 20 ms a packet, repeated for ever")
+		audio := flags.String("audio", "", "Opus in Ogg, 20 ms a packet, repeated for ever; `stamps`: packets that say when they were made")
 		fps := flags.Float64("fps", 25, "pictures a second")
 		_ = flags.Parse(os.Args[2:])
 		common.time = time.Duration(*seconds * float64(time.Second))

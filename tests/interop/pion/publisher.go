@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v4/pkg/media"
 	"github.com/pion/webrtc/v4/pkg/media/h264reader"
 	"github.com/pion/webrtc/v4/pkg/media/oggreader"
+	"golang.org/x/sys/unix"
 )
 
 // picture is one access unit in Annex B.
@@ -56,8 +58,25 @@ func film(path string) ([]picture, error) {
 	return all, nil
 }
 
-// sound reads an Ogg file's Opus packets. Each page must hold one (as ffmpeg's -page_duration 20000 writes).
-func sound(path string) ([][]byte, error) {
+// sounds gives the packet of each tick of 20 ms.
+type sounds func(tick int) []byte
+
+// stamp is a packet of 100 bytes that begins with AVCT and CLOCK_MONOTONIC (nanoseconds, big-endian): who shares our clock reads the
+// way's time from it (crates/swarm's Meter).
+func stamp(int) []byte {
+	packet := make([]byte, 100)
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)
+	binary.BigEndian.PutUint64(packet[copy(packet, "AVCT"):], uint64(now.Nano()))
+	return packet
+}
+
+// sound reads an Ogg file's Opus packets, which repeat. Each page must hold one (as ffmpeg's -page_duration 20000 writes). The path
+// `stamps` has no file.
+func sound(path string) (sounds, error) {
+	if path == "stamps" {
+		return stamp, nil
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -71,7 +90,7 @@ func sound(path string) ([][]byte, error) {
 	for {
 		page, _, err := reader.ParseNextPage()
 		if errors.Is(err, io.EOF) {
-			return all, nil
+			return func(tick int) []byte { return all[tick%len(all)] }, nil
 		}
 		if err != nil {
 			return nil, err
@@ -109,10 +128,10 @@ func publish(options options, video, audio string, fps float64) error {
 		go wanted.listen(transceiver.Sender())
 		return track, nil
 	}
-	var packets [][]byte
+	var heard sounds
 	var opus *webrtc.TrackLocalStaticSample
 	if audio != "" {
-		if packets, err = sound(audio); err != nil {
+		if heard, err = sound(audio); err != nil {
 			return err
 		}
 		if opus, err = add(webrtc.MimeTypeOpus, "audio"); err != nil {
@@ -134,10 +153,10 @@ func publish(options options, video, audio string, fps float64) error {
 	case <-time.After(15 * time.Second):
 		return errors.New("not connected within 15 s")
 	}
-	say("connected", fields{"ms": ms(time.Since(session.posted)), "pictures": len(pictures), "sounds": len(packets)})
+	say("connected", fields{"ms": ms(time.Since(session.posted)), "pictures": len(pictures)})
 	stop := make(chan struct{})
 	if opus != nil {
-		go hum(opus, packets, stop)
+		go hum(opus, heard, stop)
 	}
 	go show(h264, pictures, fps, &wanted, stop)
 	reason := "the time is over"
@@ -190,10 +209,10 @@ func show(track *webrtc.TrackLocalStaticSample, pictures []picture, fps float64,
 }
 
 // hum sends the sound, again and again, until `stop` is closed.
-func hum(track *webrtc.TrackLocalStaticSample, packets [][]byte, stop <-chan struct{}) {
+func hum(track *webrtc.TrackLocalStaticSample, heard sounds, stop <-chan struct{}) {
 	const each = 20 * time.Millisecond
 	every(each, stop, func(tick int) {
-		_ = track.WriteSample(media.Sample{Data: packets[tick%len(packets)], Duration: each})
+		_ = track.WriteSample(media.Sample{Data: heard(tick), Duration: each})
 	})
 }
 

@@ -30,7 +30,7 @@ func serve(options options, video, audio string, fps float64) error {
 	if err != nil {
 		return err
 	}
-	packets, err := sound(audio)
+	heard, err := sound(audio)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func serve(options options, video, audio string, fps float64) error {
 	go func() { _ = web.Serve(listener) }()
 	say("serving", fields{"url": "http://" + listener.Addr().String() + "/whep"})
 	stop := make(chan struct{})
-	go hum(s.opus, packets, stop)
+	go hum(s.opus, heard, stop)
 	go show(s.h264, pictures, fps, &s.wishes, stop)
 	<-over
 	close(stop)

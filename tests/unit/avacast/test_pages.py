@@ -1,5 +1,7 @@
 """The built pages are served with lifetimes that fit them; nothing outside of their folder ever is."""
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -52,6 +54,27 @@ async def test_hashed_assets_are_kept_for_good(client: ClientSession) -> None:
     async with client.get("/assets/demo-1a2b.js") as answer:
         assert answer.status == 200
         assert "immutable" in answer.headers["Cache-Control"]
+
+
+async def test_pages_run_their_own_scripts_only_and_are_framed_by_nobody(
+    client: ClientSession, dist: Path
+) -> None:
+    script = "document.title = 'Talk'"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    for name, framed in (("console", False), ("camera", False), ("watch/demo", True)):
+        (dist / f"{name.partition('/')[0]}.html").write_text(
+            f"<script>{script}</script><script src=x.js></script>"
+        )
+        app = application("test")
+        add_pages(app, dist)
+        site = Site(app, "127.0.0.1", 0)
+        await site.start()
+        async with ClientSession(f"http://127.0.0.1:{site.port}") as http, http.get(f"/{name}") as answer:
+            told = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+        await site.close()
+        assert told["script-src"] == f"'self' 'sha256-{digest}'"
+        assert told["frame-ancestors"] == ("*" if framed else "'none'")
+        assert told["object-src"] == told["base-uri"] == "'none'"
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,9 @@ def test_a_short_secret_is_refused_at_start() -> None:
 def test_only_bearer_is_spoken() -> None:
     assert bearer(None) is None
     assert bearer("Bearer abc") == "abc"
-    with pytest.raises(Unauthorized):
-        bearer("Basic abc")
+    for other in ("Basic abc", "Bearer", "Bearer é", "Bearer \udcff", ""):
+        with pytest.raises(Unauthorized):
+            bearer(other)
 
 
 def test_the_admin_token_is_the_only_one_that_passes() -> None:

@@ -58,6 +58,31 @@ async def test_a_problem_has_code_detail_and_hint(client: ClientSession) -> None
     assert "GET /api/broadcasts" in document["hint"]
 
 
+async def test_other_sites_may_call_and_are_told_how(client: ClientSession) -> None:
+    asks = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
+    async with client.options("/echo", headers=asks) as answer:
+        assert answer.status == 200
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Access-Control-Allow-Methods"] == "POST"
+        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+    async with client.options("/nowhere", headers=asks) as answer:
+        assert answer.status == 404
+    async with client.options("/echo") as answer:
+        assert answer.status == 405, "no browser asks without saying what for"
+
+
+async def test_every_answer_has_its_security_headers(client: ClientSession) -> None:
+    for path in ("/missing", "/health", "/nowhere", "/busy"):
+        async with client.get(path) as answer:
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert answer.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+            assert "RateLimit" in answer.headers["Access-Control-Expose-Headers"]
+    async with client.get("/metrics") as answer:
+        assert "Content-Security-Policy" not in answer.headers, "it is no data of a script's"
+
+
 async def test_a_refusal_says_when_to_come_back(client: ClientSession) -> None:
     async with client.get("/busy") as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (503, "3")

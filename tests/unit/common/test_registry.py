@@ -207,3 +207,36 @@ async def test_a_hundred_at_once_get_the_places_that_there_are(
     taken = [one.at for one in found]
     assert (taken.count(0), taken.count(1), taken.count(None)) == (20, 30, 50)
     await other.close()
+
+
+async def test_a_viewer_s_word_brings_what_it_said_before_and_who_has_gone(registry: Registry) -> None:
+    first = await registry.report_viewer("demo", "v1", hls=True, document="one", ttl_ms=30_000)
+    assert (first.before, first.elapsed_s, first.gone) == (None, 0.0, [])
+    again = await registry.report_viewer("demo", "v1", hls=False, document="two", ttl_ms=30_000)
+    assert again.before == "one" and 0 <= again.elapsed_s < 20 and again.gone == []
+    await registry.report_viewer("demo", "v2", hls=True, document="left", ttl_ms=0, watched_ms=90_000)
+    assert [90 <= one < 110 for one in await registry.watching("demo")].count(True) == 1
+    word = await registry.report_viewer("demo", "v1", hls=True, document="three", ttl_ms=30_000)
+    assert [one.document for one in word.gone] == ["left"]
+    assert (await registry.report_viewer("demo", "v1", hls=True, document="four", ttl_ms=30_000)).gone == []
+    assert len(await registry.watching("demo")) == 1
+
+
+async def test_those_who_have_gone_come_out_once_over_all_orchestrators(
+    server: fakeredis.FakeServer, registry: Registry
+) -> None:
+    other = join(server)
+    for n in range(2400):
+        await registry.report_viewer("demo", f"v{n}", hls=n % 2 == 0, document=str(n), ttl_ms=30_000)
+    assert await registry.take_silent("demo", ttl_ms=30_000) == [], "nobody is silent yet"
+    found: list[str] = []
+    while gone := [
+        one
+        for each in (registry, other)
+        for one in await each.take_silent("demo", ttl_ms=30_000, everybody=True)
+    ]:
+        assert len(gone) <= 2000 and all(0 <= one.watched_s < 60 for one in gone)
+        found += [one.document for one in gone]
+    assert sorted(map(int, found)) == list(range(2400))
+    assert await registry.viewers("demo") == {} and await registry.watching("demo") == []
+    await other.close()

@@ -14,7 +14,9 @@ import pytest
 
 from common.auth import PathTokens
 
-INFRA = Path(__file__).parents[3] / "infra/cdn"
+ROOT = Path(__file__).parents[3]
+INFRA = ROOT / "infra/cdn"
+TEMPLATE = ROOT / "orchestrator/data/cloudfront.json"
 LONGEST_HOLD_S = 8
 """crates/edge/src/reply.rs: LONGEST_HOLD."""
 DIRECTIVES = ["_HLS_msn", "_HLS_part", "_HLS_skip"]
@@ -22,7 +24,7 @@ DIRECTIVES = ["_HLS_msn", "_HLS_part", "_HLS_skip"]
 
 def cloudfront() -> dict[str, Any]:
     """The properties of the template's resources by name."""
-    template = json.loads((INFRA / "cloudfront.json").read_text())
+    template = json.loads(TEMPLATE.read_text())
     return {name: one["Properties"] for name, one in template["Resources"].items()}
 
 
@@ -85,7 +87,7 @@ def test_cloudfront_waits_longer_than_a_reload_is_held_and_asks_through_one_shie
 
 
 def test_cloudfront_refers_only_to_what_it_declares() -> None:
-    text = (INFRA / "cloudfront.json").read_text()
+    text = TEMPLATE.read_text()
     template = json.loads(text)
     declared = set(template["Parameters"]) | set(template["Resources"])
     referred = set(re.findall(r'"Ref": "([^"]+)"', text)) | {
@@ -149,6 +151,6 @@ def test_nginx_and_varnish_wait_longer_than_a_reload_is_held() -> None:
 
 
 def test_every_configuration_knows_all_directives() -> None:
-    for name in ("nginx.conf", "varnish.vcl", "cloudfront.json"):
-        text = (INFRA / name).read_text()
+    for name in ("infra/cdn/nginx.conf", "infra/cdn/varnish.vcl", "orchestrator/data/cloudfront.json"):
+        text = (ROOT / name).read_text()
         assert set(re.findall(r"_HLS_[a-z]+", text)) == set(DIRECTIVES), name

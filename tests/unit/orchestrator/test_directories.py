@@ -8,6 +8,7 @@ from common.directory import Delivery, NodeReport, Role
 from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import State, Switch
 from orchestrator.directory import View, directory_of, packager_of, told
+from orchestrator.draining import Drain
 from orchestrator.nodes import Node
 
 
@@ -100,7 +101,7 @@ def test_one_packager_has_each_broadcast_and_few_move_when_one_leaves() -> None:
 
 
 def test_a_draining_packager_hands_over() -> None:
-    draining = node("p1", Role.PACKAGER, drain=True)
+    draining = node("p1", Role.PACKAGER, drain=Drain())
     assert packager_of("talk", [draining, PACKAGER]) is PACKAGER
     assert packager_of("talk", [draining]) is None
     assert directory_of(draining, view()).draining

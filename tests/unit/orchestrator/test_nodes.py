@@ -6,6 +6,7 @@ import pytest
 
 from common.directory import NodeReport, Role, StreamReport
 from common.errors import Conflict
+from orchestrator.draining import Drain
 from orchestrator.nodes import LEASE_S, Nodes, NodeState
 from orchestrator.placement import Request
 
@@ -118,11 +119,11 @@ def test_viewers_that_were_just_sent_count_before_the_node_reports_them() -> Non
 def test_drain_takes_a_node_out_and_can_be_undone() -> None:
     nodes = Nodes()
     nodes.heartbeat(report(), 100.0)
-    assert nodes.drain("r1", True, 100.0)
+    assert nodes.drain("r1", Drain(), 100.0)
     assert best(nodes) is None
     nodes.heartbeat(report(epoch=2), 101.0)
     assert best(nodes) is None, "a restart does not undo it"
-    assert nodes.drain("r1", False, 102.0)
+    assert nodes.drain("r1", None, 102.0)
     assert best(nodes) == "r1"
     assert not nodes.drain("nobody", True, 102.0)
 

@@ -48,3 +48,15 @@ def test_no_two_models_have_one_name() -> None:
     assert not [name for name in told if "__" in name], (
         "models of one name are told by their modules: rename one"
     )
+
+
+def test_the_statuses_of_codes_are_those_of_the_page_of_errors() -> None:
+    page = (Path(__file__).parents[3] / "docs/errors.md").read_text()
+    told = dict(re.findall(r"^\| `([a-z_0-9]+)` \| (\d{3}) \|", page, re.MULTILINE))
+    for path, methods in document(ROUTES)["paths"].items():
+        for method, operation in methods.items():
+            for status, answer in operation["responses"].items():
+                for code in re.findall(r"`([a-z0-9_]+)`", answer["description"]):
+                    assert told.get(code) == status, (
+                        f"{method} {path}: {code} is {told.get(code)} on the page, {status} here"
+                    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from common.dialogue import Speaker
+from common.dialogue import Said, Speaker
 from origin.dialogue.turns import MOST_HELD, MOST_WAITING, Kind, LineUnknown, Place, QueueFull, Turns
 
 
@@ -90,3 +90,15 @@ def test_a_line_said_now_cuts_what_is_spoken_and_keeps_what_waits() -> None:
     assert turns.stale(speaking) and turns.take() == urgent
     assert [t.number for t in turns.queue] == [t.number for t in waiting]
     assert not any(turns.stale(t) for t in turns.queue)
+
+
+def test_what_was_said_elsewhere_is_taken_over_until_something_is_said_here() -> None:
+    turns = Turns()
+    first = [Said(speaker=Speaker.VISITOR, text="I am Zoe.")]
+    more = [*first, Said(speaker=Speaker.AVATAR, text="Hello Zoe.")]
+    turns.recall(first)
+    turns.recall(more)
+    assert list(turns.history) == more
+    turns.asked(turns.add(Kind.ASK, "And you?"))
+    turns.recall(first)
+    assert [one.text for one in turns.history] == ["I am Zoe.", "Hello Zoe.", "And you?"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speech.chunks import Chunker
+from speech.chunks import chunks
 from speech.g2p import Token, pronouncer
 from speech.markup import MOST_PAUSES_MS, Markup, parts, plain
 from speech.normalise import pieces
@@ -65,12 +65,11 @@ def test_whatever_comes_is_read_the_same_in_any_pieces_and_pauses_are_bounded(
     text = "".join(pieces_of_text)
     if len(text) < 400:  # elements that are longer are not waited for
         assert read(text, step) == read(text, len(text) + 1)
-    chunker = Chunker()
-    chunks = [*chunker.push(text), *chunker.flush()]
-    paused = [part for chunk in chunks for part in parts(chunk) if isinstance(part, int)]
+    clauses = chunks(text)
+    paused = [part for clause in clauses for part in parts(clause) if isinstance(part, int)]
     assert sum(paused) <= MOST_PAUSES_MS
-    for chunk in chunks:
-        pronouncer().phrase(chunk)
+    for clause in clauses:
+        pronouncer().phrase(clause)
 
 
 def test_a_stressed_word_has_its_strong_form_and_the_main_stress() -> None:

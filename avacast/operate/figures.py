@@ -1,72 +1,15 @@
-"""What an orchestrator says, on the command line: a question over HTTP, a table or JSON as the answer."""
+"""Answers that need more than a table: what scaling wants and why, and costs."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from common.errors import Problem, Unavailable
 
-_ANSWER_S = 15.0
-
-
-def token_of(given: str, data: Path) -> str:
-    """The operators' token: as given, of the environment, or the one that the orchestrator keeps in its data folder."""
-    kept = data / "admin.token"
-    found = given or os.environ.get("AVACAST_ADMIN_TOKEN") or os.environ.get("ADMIN_TOKEN")
-    if not found and kept.is_file():
-        found = kept.read_text().strip()
-    if not found:
-        raise Problem(
-            "there is no admin token",
-            code="unauthorized",
-            hint=f"--token, AVACAST_ADMIN_TOKEN, or --data FOLDER of the orchestrator ({kept} is not there)",
-        )
-    return found
-
-
-def ask(server: str, path: str, token: str, query: dict[str, str] | None = None) -> dict[str, Any]:
-    """The JSON that an orchestrator answers. Raises what it answers, or Unavailable."""
-    if urlsplit(server).scheme not in ("http", "https"):
-        raise Problem(f"{server!r} is no http or https address", code="bad_request", hint="--server URL")
-    return asyncio.run(_ask(server.rstrip("/") + path, token, query or {}))
-
-
-async def _ask(url: str, token: str, query: dict[str, str]) -> dict[str, Any]:
-    limit = aiohttp.ClientTimeout(total=_ANSWER_S)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=limit) as http,
-            http.get(url, params=query, headers={"Authorization": f"Bearer {token}"}) as answer,
-        ):
-            told = await answer.json(content_type=None)
-            if answer.status >= 400:
-                raise Problem(
-                    str(told.get("detail", f"status {answer.status}")),
-                    status=answer.status,
-                    code=str(told.get("code", "bad_request")),
-                    hint=told.get("hint"),
-                )
-            return dict(told)
-    except (aiohttp.ClientError, TimeoutError, ValueError, AttributeError) as error:
-        raise Unavailable(
-            f"no orchestrator answers at {url}: {error or type(error).__name__}", hint="--server URL"
-        ) from None
-
-
-def show_scaling(told: dict[str, Any], console: Console, *, as_json: bool) -> None:
+def show_scaling(told: dict[str, Any], console: Console) -> None:
     """The pools: what they have, what they should have, and why."""
-    if as_json:
-        print(json.dumps(told, indent=2))
-        return
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("Pool", "Nodes", "Wanted", "Because", "Filled", "Expected", "CPU", "Group"):
         table.add_column(
@@ -89,11 +32,8 @@ def show_scaling(told: dict[str, Any], console: Console, *, as_json: bool) -> No
         console.print("[dim]Dry run: no group is told (AVACAST_SCALING_APPLY).[/dim]")
 
 
-def show_cost(told: dict[str, Any], console: Console, *, as_json: bool) -> None:
+def show_cost(told: dict[str, Any], console: Console) -> None:
     """The machines, the small bills, and broadcasts by their audience."""
-    if as_json:
-        print(json.dumps(told, indent=2))
-        return
     money, mix = told["currency"], told["mix"]
     for at, parts in enumerate(mix["hours"]):
         machines = ", ".join(

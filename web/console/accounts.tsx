@@ -1,0 +1,152 @@
+/** Accounts: API keys, what each may and when it was used; made, rotated and revoked. For operators. */
+
+import { useSignal } from "@preact/signals";
+import { type Key, listKeys, type MadeKey, revokeKey } from "../api/keys.ts";
+import { type Problem, problemFrom } from "../api/problem.ts";
+import { NewKeyDialog, RotateDialog, SecretDialog } from "./key_dialogs.tsx";
+import { Notice } from "./notice.tsx";
+import { usePolled } from "./polled.ts";
+import { admin } from "./session.ts";
+import { ago, until } from "./times.ts";
+
+const EVERY_MS = 5000;
+
+export function Accounts() {
+  return admin.value ? <Of token={admin.value} /> : null;
+}
+
+function Of({ token }: { token: string }) {
+  const { value, failed, round } = usePolled(listKeys, token, EVERY_MS);
+  const refused = useSignal<Problem | null>(null);
+  const making = useSignal(false);
+  const rotating = useSignal<Key | null>(null);
+  const made = useSignal<MadeKey | null>(null);
+  const revoke = async (key: Key): Promise<void> => {
+    try {
+      refused.value = null;
+      await revokeKey(key.id, token);
+    } catch (thrown) {
+      refused.value = problemFrom(thrown);
+    }
+    round.value++;
+  };
+  const show = (key: MadeKey): void => {
+    making.value = false;
+    rotating.value = null;
+    made.value = key;
+    round.value++;
+  };
+  const problem = refused.value ?? failed.value;
+  const keys = value.value;
+  return (
+    <section class="card" aria-labelledby="accounts">
+      <header>
+        <h2 id="accounts">Accounts</h2>
+        <button type="button" class="button small" onClick={() => (making.value = true)}>
+          New API key
+        </button>
+      </header>
+      {problem && <Notice problem={problem} />}
+      {keys === null ? (
+        <p class="nothing">Reading…</p>
+      ) : keys.length === 0 ? (
+        <div class="nothing">
+          <strong>No app has a key yet</strong>
+          <p>Give each app an API key with just what it needs, and keep the admin token to yourself.</p>
+        </div>
+      ) : (
+        <div class="scroll">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Name</th>
+                <th scope="col">May</th>
+                <th scope="col">Used</th>
+                <th scope="col">Valid</th>
+                <th scope="col">
+                  <span class="visually-hidden">Actions</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {keys.map((key) => (
+                <Row
+                  key={key.id}
+                  held={key}
+                  onRotate={() => (rotating.value = key)}
+                  onRevoke={() => void revoke(key)}
+                />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {making.value && <NewKeyDialog token={token} onMade={show} onClose={() => (making.value = false)} />}
+      {rotating.value && (
+        <RotateDialog
+          held={rotating.value}
+          token={token}
+          onMade={show}
+          onClose={() => (rotating.value = null)}
+        />
+      )}
+      {made.value && <SecretDialog made={made.value} onClose={() => (made.value = null)} />}
+    </section>
+  );
+}
+
+function Row({ held, onRotate, onRevoke }: { held: Key; onRotate(): void; onRevoke(): void }) {
+  const now = Date.now();
+  const old = held.old_until !== null && Date.parse(held.old_until) > now ? held.old_until : null;
+  const expired = held.expires_at !== null && Date.parse(held.expires_at) <= now;
+  return (
+    <tr data-key={held.id}>
+      <th scope="row">
+        {held.name}
+        <small>{held.id}</small>
+      </th>
+      <td>
+        <ul class="scopes">
+          {held.scopes.map((scope) => (
+            <li key={scope}>{scope}</li>
+          ))}
+        </ul>
+      </td>
+      <td>{ago(held.used_at, now)}</td>
+      <td>
+        {expired ? (
+          <span class="state bad">Expired</span>
+        ) : held.expires_at ? (
+          `for ${until(held.expires_at, now)}`
+        ) : (
+          "until revoked"
+        )}
+        {old && (
+          <small>
+            old secret for {until(old, now)},{" "}
+            {held.old_used_at ? `used ${ago(held.old_used_at, now)}` : "not used"}
+          </small>
+        )}
+      </td>
+      <td>
+        <div class="actions">
+          <button type="button" class="button small quiet" onClick={onRotate}>
+            Rotate
+          </button>
+          <button
+            type="button"
+            class="button small quiet"
+            onClick={() => {
+              if (
+                confirm(`Revoke the key of ${held.name} for good? Whoever uses it is refused within seconds.`)
+              )
+                onRevoke();
+            }}
+          >
+            Revoke
+          </button>
+        </div>
+      </td>
+    </tr>
+  );
+}
