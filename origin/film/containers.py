@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,20 @@ class Container:
     """Format of the parts."""
 
 
+@cache
+def _repeatable() -> str:
+    """What x264 must be told so that it repeats itself: its AVX-512 code for macroblock trees reads memory that nobody wrote.
+
+    Films of the same pictures then differ by what the process did before (docs/decisions.md). Without it the bytes are the same as of
+    AVX2 and the speed too; only processors that would run it are named what they have.
+    """
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split())
+    except OSError:  # no Linux: x264 chooses
+        return ""
+    return ":asm=SSE2,SSE3,SSSE3,SSE4.2,AVX,AVX2,FMA3,BMI1,BMI2" if {"avx512f", "avx2", "bmi2"} <= flags else ""
+
+
 def container_for(out: Path, *, alpha: bool) -> Container:
     """The kind of file that a name ends with. Raises FilmError when there is none, or it cannot be transparent."""
     kind = out.suffix.lower()
@@ -73,7 +88,7 @@ def container_for(out: Path, *, alpha: bool) -> Container:
             "profile": "high",
             "crf": "18",
             "bf": "0",
-            "x264-params": f"keyint={GOP_FRAMES}:threads=1:{_COLOURS}",
+            "x264-params": f"keyint={GOP_FRAMES}:threads=1:{_COLOURS}{_repeatable()}",
         }
         return Container("mp4", "libx264", "yuv420p", "aac", options, 128_000, {"movflags": "+faststart"})
     if kind == ".mp4":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +57,35 @@ def test_the_same_order_gives_the_same_bytes_with_more_threads_too(
 ) -> None:
     make(ORDER, tmp_path / "again.mp4", threads=2)
     assert (tmp_path / "again.mp4").read_bytes() == whole[1]
+
+
+_ENCODED = """
+import sys
+from pathlib import Path
+import numpy as np
+from origin.film.containers import PictureWriter, container_for
+out = Path(sys.argv[1])
+writer = PictureWriter(container_for(out, alpha=False), out, 854, 480)
+rows = np.indices((720, 854)).sum(0)
+for number in range(12):
+    writer.write((rows * 3 + (rows // 7 + number) ** 2 % 90).astype(np.uint8), None)
+writer.close()
+"""
+
+
+def test_a_film_does_not_depend_on_what_was_in_memory_before(tmp_path: Path) -> None:
+    """glibc fills fresh memory with what MALLOC_PERTURB_ says, as a process that did other work before finds it filled."""
+    films = []
+    for number, filled in enumerate(("0", "1", "3")):
+        out = tmp_path / f"{number}.mp4"
+        subprocess.run(
+            [sys.executable, "-c", _ENCODED, str(out)],
+            env={**os.environ, "MALLOC_PERTURB_": filled},
+            check=True,
+            timeout=60,
+        )
+        films.append(out.read_bytes())
+    assert len(films[0]) > 3000 and films[0] == films[1] == films[2]
 
 
 def test_an_interrupted_film_goes_on_and_is_the_same_to_the_byte(
