@@ -2,11 +2,11 @@
 
 import { useSignal } from "@preact/signals";
 import { type Key, listKeys, type MadeKey, revokeKey } from "../api/keys.ts";
-import { type Problem, problemFrom } from "../api/problem.ts";
 import { NewKeyDialog, RotateDialog, SecretDialog } from "./key_dialogs.tsx";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
+import { Table } from "./table.tsx";
 import { ago, until } from "./times.ts";
 
 const EVERY_MS = 5000;
@@ -16,27 +16,16 @@ export function Accounts() {
 }
 
 function Of({ token }: { token: string }) {
-  const { value, failed, round } = usePolled(listKeys, token, EVERY_MS);
-  const refused = useSignal<Problem | null>(null);
+  const { value, problem, round, act } = usePolled(listKeys, token, EVERY_MS);
   const making = useSignal(false);
   const rotating = useSignal<Key | null>(null);
   const made = useSignal<MadeKey | null>(null);
-  const revoke = async (key: Key): Promise<void> => {
-    try {
-      refused.value = null;
-      await revokeKey(key.id, token);
-    } catch (thrown) {
-      refused.value = problemFrom(thrown);
-    }
-    round.value++;
-  };
   const show = (key: MadeKey): void => {
     making.value = false;
     rotating.value = null;
     made.value = key;
     round.value++;
   };
-  const problem = refused.value ?? failed.value;
   const keys = value.value;
   return (
     <section class="card" aria-labelledby="accounts">
@@ -47,40 +36,25 @@ function Of({ token }: { token: string }) {
         </button>
       </header>
       {problem && <Notice problem={problem} />}
-      {keys === null ? (
-        <p class="nothing">Reading…</p>
-      ) : keys.length === 0 ? (
-        <div class="nothing">
-          <strong>No app has a key yet</strong>
-          <p>Give each app an API key with just what it needs, and keep the admin token to yourself.</p>
-        </div>
-      ) : (
-        <div class="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">May</th>
-                <th scope="col">Used</th>
-                <th scope="col">Valid</th>
-                <th scope="col">
-                  <span class="visually-hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {keys.map((key) => (
-                <Row
-                  key={key.id}
-                  held={key}
-                  onRotate={() => (rotating.value = key)}
-                  onRevoke={() => void revoke(key)}
-                />
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <Table
+        rows={keys}
+        columns={["Name", "May", "Used", "Valid", { actions: "Actions" }]}
+        empty={
+          <>
+            <strong>No app has a key yet</strong>
+            <p>Give each app an API key with just what it needs, and keep the admin token to yourself.</p>
+          </>
+        }
+      >
+        {(key) => (
+          <Row
+            key={key.id}
+            held={key}
+            onRotate={() => (rotating.value = key)}
+            onRevoke={() => void act(() => revokeKey(key.id, token))}
+          />
+        )}
+      </Table>
       {making.value && <NewKeyDialog token={token} onMade={show} onClose={() => (making.value = false)} />}
       {rotating.value && (
         <RotateDialog

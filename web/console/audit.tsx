@@ -4,6 +4,7 @@ import { type AuditEntry, listAudit } from "../api/sessions.ts";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
+import { Table } from "./table.tsx";
 
 const EVERY_MS = 5000;
 const SHOWN = 50;
@@ -29,53 +30,41 @@ function Of({ token }: { token: string }) {
         <h2 id="audit">Audit log</h2>
       </header>
       {failed.value && <Notice problem={failed.value} />}
-      {entries === null ? (
-        <p class="nothing">Reading…</p>
-      ) : entries.length === 0 ? (
-        <div class="nothing">
-          <strong>Nothing was changed yet</strong>
-          <p>
-            What operators, API keys and publishers do appears here, and stays for 90 days unless you set
-            otherwise.
-          </p>
-        </div>
-      ) : (
-        <div class="scroll audit">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">When</th>
-                <th scope="col">Who</th>
-                <th scope="col">What</th>
-                <th scope="col">Outcome</th>
-                <th scope="col">From</th>
-              </tr>
-            </thead>
-            <tbody>
-              {entries.map((entry) => (
-                <tr key={entry.id}>
-                  <td>
-                    <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
-                  </td>
-                  <td>
-                    {ACTORS[entry.actor] ?? entry.key_name}
-                    {entry.key_id && <small>{entry.key_id}</small>}
-                  </td>
-                  <td>
-                    {VERBS[entry.method] ?? entry.method} <code>{entry.path.replace(/^\/api\//, "")}</code>
-                  </td>
-                  <td>
-                    <span class={entry.status < 400 ? "state good" : "state bad"}>
-                      {entry.status < 400 ? "Done" : `Refused (${entry.status})`}
-                    </span>
-                  </td>
-                  <td>{entry.address || "–"}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <Table
+        rows={entries}
+        columns={["When", "Who", "What", "Outcome", "From"]}
+        empty={
+          <>
+            <strong>Nothing was changed yet</strong>
+            <p>
+              What operators, API keys and publishers do appears here, and stays for 90 days unless you set
+              otherwise.
+            </p>
+          </>
+        }
+        class="audit"
+      >
+        {(entry) => (
+          <tr key={entry.id}>
+            <td>
+              <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
+            </td>
+            <td>
+              {ACTORS[entry.actor] ?? entry.key_name}
+              {entry.key_id && <small>{entry.key_id}</small>}
+            </td>
+            <td>
+              {VERBS[entry.method] ?? entry.method} <code>{entry.path.replace(/^\/api\//, "")}</code>
+            </td>
+            <td>
+              <span class={entry.status < 400 ? "state good" : "state bad"}>
+                {entry.status < 400 ? "Done" : `Refused (${entry.status})`}
+              </span>
+            </td>
+            <td>{entry.address || "–"}</td>
+          </tr>
+        )}
+      </Table>
     </section>
   );
 }

@@ -4,7 +4,6 @@ import { type Signal, useSignal } from "@preact/signals";
 import { useCallback } from "preact/hooks";
 import { type Broadcast, say } from "../api/broadcasts.ts";
 import * as api from "../api/desk.ts";
-import { type Problem, problemFrom } from "../api/problem.ts";
 import { Dialog } from "./dialogs.tsx";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
@@ -22,29 +21,14 @@ interface Props {
 export function Desk({ broadcast, token, onClose }: Props) {
   const id = broadcast.id;
   const read = useCallback((token: string, signal: AbortSignal) => api.readDesk(id, token, signal), [id]);
-  const { value: desk, failed, round } = usePolled(read, token, EVERY_MS);
-  const refused = useSignal<Problem | null>(null);
-  const problem = refused.value ?? failed.value;
-
-  const act = async (work: Promise<unknown>): Promise<boolean> => {
-    refused.value = null;
-    try {
-      await work;
-      round.value++;
-      return true;
-    } catch (thrown) {
-      refused.value = problemFrom(thrown);
-      return false;
-    }
-  };
-
+  const { value: desk, problem, act } = usePolled(read, token, EVERY_MS);
   const now = desk.value;
   return (
     <Dialog title={`Desk of ${broadcast.title || id}`} wide onClose={onClose}>
       {problem && <Notice problem={problem} />}
       <Speak
-        onSay={(text, at) => act(say(id, text, { now: at, token }))}
-        onSilence={() => act(api.silence(id, token))}
+        onSay={(text, at) => act(() => say(id, text, { now: at, token }))}
+        onSilence={() => act(() => api.silence(id, token))}
       />
       {now === null ? (
         <p class="nothing">Reading…</p>
@@ -60,7 +44,7 @@ export function Desk({ broadcast, token, onClose }: Props) {
             title="Next"
             none="Nothing waits."
             lines={now.waiting}
-            onDrop={(line) => act(api.drop(id, line.number, token))}
+            onDrop={(line) => act(() => api.drop(id, line.number, token))}
           />
           <section aria-label="Questions">
             <header>
@@ -69,7 +53,7 @@ export function Desk({ broadcast, token, onClose }: Props) {
                 <input
                   type="checkbox"
                   checked={now.moderated}
-                  onChange={(event) => void act(api.moderate(id, event.currentTarget.checked, token))}
+                  onChange={(event) => void act(() => api.moderate(id, event.currentTarget.checked, token))}
                 />
                 Visitors’ questions wait for me
               </label>
@@ -78,14 +62,14 @@ export function Desk({ broadcast, token, onClose }: Props) {
               title=""
               none={now.moderated ? "No question yet." : "Visitors’ questions are answered as they come."}
               lines={now.held}
-              onApprove={(line) => act(api.approve(id, line.number, token))}
-              onDrop={(line) => act(api.drop(id, line.number, token))}
+              onApprove={(line) => act(() => api.approve(id, line.number, token))}
+              onDrop={(line) => act(() => api.drop(id, line.number, token))}
             />
           </section>
           <Script
             desk={now}
-            onPlay={(cues) => act(api.play(id, cues, token))}
-            onStop={() => act(api.stop(id, token))}
+            onPlay={(cues) => act(() => api.play(id, cues, token))}
+            onStop={() => act(() => api.stop(id, token))}
           />
         </>
       )}

@@ -9,6 +9,18 @@ import { Notice } from "./notice.tsx";
 import { type NodeRow, overview, refresh } from "./overview.ts";
 import { admin } from "./session.ts";
 import { stateOf } from "./spots.ts";
+import { type Column, Table } from "./table.tsx";
+
+const COLUMNS: Column[] = [
+  "Node",
+  "Role",
+  "Region",
+  "State",
+  { number: "Serves" },
+  { number: "Sends" },
+  { number: "CPU" },
+  { number: "Heard" },
+];
 
 const ROLES = { origin: "Origin", relay: "Relay", packager: "Packager" };
 
@@ -33,75 +45,46 @@ export function Nodes({ map }: { map: ComponentChildren }) {
       </header>
       {failed.value && <Notice problem={failed.value} />}
       {map}
-      {now === null ? (
-        <p class="nothing">Reading…</p>
-      ) : now.nodes.length === 0 ? (
-        <div class="nothing">
-          <strong>No node has registered</strong>
-          <p>Start one with “avacast origin” or “avacast relay”; it appears here within seconds.</p>
-        </div>
-      ) : (
-        <div class="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Node</th>
-                <th scope="col">Role</th>
-                <th scope="col">Region</th>
-                <th scope="col">State</th>
-                <th scope="col" class="number">
-                  Serves
-                </th>
-                <th scope="col" class="number">
-                  Sends
-                </th>
-                <th scope="col" class="number">
-                  CPU
-                </th>
-                <th scope="col" class="number">
-                  Heard
-                </th>
-                {admin.value && (
-                  <th scope="col">
-                    <span class="visually-hidden">Actions</span>
-                  </th>
+      <Table
+        rows={now?.nodes ?? null}
+        columns={admin.value ? [...COLUMNS, { actions: "Actions" }] : COLUMNS}
+        empty={
+          <>
+            <strong>No node has registered</strong>
+            <p>Start one with “avacast origin” or “avacast relay”; it appears here within seconds.</p>
+          </>
+        }
+      >
+        {(row) => (
+          <tr key={row.id} data-node={row.id}>
+            <th scope="row">{row.id}</th>
+            <td>{ROLES[row.role] ?? row.role}</td>
+            <td>{row.region}</td>
+            <td>
+              <State row={row} />
+              {row.node?.drain && <Progress drain={row.node.drain} />}
+            </td>
+            <td class="number">{row.transports}</td>
+            <td class="number">{bitrateText(row.egress_bps)}</td>
+            <td class="number">{Math.round(row.cpu_ratio * 100)} %</td>
+            <td class="number">{row.age_s < 1 ? "now" : `${Math.round(row.age_s)} s ago`}</td>
+            {admin.value && (
+              <td>
+                {row.node && (
+                  <button
+                    type="button"
+                    class="button small quiet"
+                    disabled={row.node.drain?.cause === "process"}
+                    onClick={() => void drain(row)}
+                  >
+                    {row.node.draining ? "Take back" : "Drain"}
+                  </button>
                 )}
-              </tr>
-            </thead>
-            <tbody>
-              {now.nodes.map((row) => (
-                <tr key={row.id} data-node={row.id}>
-                  <th scope="row">{row.id}</th>
-                  <td>{ROLES[row.role] ?? row.role}</td>
-                  <td>{row.region}</td>
-                  <td>
-                    <State row={row} />
-                    {row.node?.drain && <Progress drain={row.node.drain} />}
-                  </td>
-                  <td class="number">{row.transports}</td>
-                  <td class="number">{bitrateText(row.egress_bps)}</td>
-                  <td class="number">{Math.round(row.cpu_ratio * 100)} %</td>
-                  <td class="number">{row.age_s < 1 ? "now" : `${Math.round(row.age_s)} s ago`}</td>
-                  {admin.value && (
-                    <td>
-                      {row.node && (
-                        <button
-                          type="button"
-                          class="button small quiet"
-                          disabled={row.node.drain?.cause === "process"}
-                          onClick={() => void drain(row)}
-                        >
-                          {row.node.draining ? "Take back" : "Drain"}
-                        </button>
-                      )}
-                    </td>
-                  )}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+              </td>
+            )}
+          </tr>
+        )}
+      </Table>
     </section>
   );
 }

@@ -1,4 +1,4 @@
-/** What operators see read again and again, one reading at a time, while a part of the console is shown. */
+/** What operators see read again and again, one reading at a time, while a part of the console is shown; and what they do there. */
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -8,8 +8,12 @@ export interface Polled<T> {
   /** Null until the first answer. */
   value: Signal<T | null>;
   failed: Signal<Problem | null>;
+  /** Why the last order was refused, or else why nothing could be read. */
+  problem: Problem | null;
   /** Raised to read at once. */
   round: Signal<number>;
+  /** Gives an order and reads at once what came of it. Whether it was taken. */
+  act(order: () => Promise<unknown>): Promise<boolean>;
 }
 
 /** `settleMs`: how long a reading waits after `read` has become another one, which may happen at each key. */
@@ -21,6 +25,7 @@ export function usePolled<T>(
 ): Polled<T> {
   const value = useSignal<T | null>(null);
   const failed = useSignal<Problem | null>(null);
+  const refused = useSignal<Problem | null>(null);
   const round = useSignal(0);
   const now = round.value;
   // biome-ignore lint/correctness/useExhaustiveDependencies: `now` is what asks for another reading
@@ -41,5 +46,15 @@ export function usePolled<T>(
       window.clearTimeout(timer);
     };
   }, [read, token, everyMs, settleMs, now]);
-  return { value, failed, round };
+  const act = async (order: () => Promise<unknown>): Promise<boolean> => {
+    refused.value = null;
+    try {
+      await order();
+    } catch (thrown) {
+      refused.value = problemFrom(thrown);
+    }
+    round.value++;
+    return refused.value === null;
+  };
+  return { value, failed, problem: refused.value ?? failed.value, round, act };
 }

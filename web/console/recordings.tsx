@@ -11,6 +11,7 @@ import { durationText, sizeText } from "../player/stats.ts";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
+import { Table } from "./table.tsx";
 
 const EVERY_MS = 5000;
 const MOST = 25;
@@ -47,59 +48,50 @@ function Of({ token }: { token: string }) {
         <h2 id="recordings">Recordings</h2>
       </header>
       {failed.value && <Notice problem={failed.value} />}
-      <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Broadcast</th>
-              <th scope="col">Began</th>
-              <th scope="col">State</th>
-              <th scope="col" class="number">
-                Duration
-              </th>
-              <th scope="col" class="number">
-                Size
-              </th>
-              <th scope="col">
-                <span class="visually-hidden">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {rows.map((one) => (
-              <tr key={one.id} data-recording={one.id}>
-                <th scope="row">
-                  <span class="recorded">
-                    {one.poster ? <img src={one.poster} alt="" loading="lazy" /> : <span class="blank" />}
-                    {one.broadcast}
-                  </span>
-                </th>
-                <td>{dateText(one)}</td>
-                <td>
-                  <State one={one} />
-                </td>
-                <td class="number">{durationText(one.duration_s)}</td>
-                <td class="number">{sizeText(one.size_bytes + one.film_bytes)}</td>
-                <td class="actions">
-                  <button type="button" class="button small" onClick={() => (playing.value = one)}>
-                    Play
-                  </button>
-                  {one.film && (
-                    <a class="button small" href={`${one.film}?download`} download>
-                      MP4
-                    </a>
-                  )}
-                  {one.state !== "recording" && (
-                    <button type="button" class="button small quiet" onClick={() => void remove(one)}>
-                      Delete
-                    </button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        rows={rows}
+        columns={[
+          "Broadcast",
+          "Began",
+          "State",
+          { number: "Duration" },
+          { number: "Size" },
+          { actions: "Actions" },
+        ]}
+        empty="Nothing is recorded."
+      >
+        {(one) => (
+          <tr key={one.id} data-recording={one.id}>
+            <th scope="row">
+              <span class="recorded">
+                {one.poster ? <img src={one.poster} alt="" loading="lazy" /> : <span class="blank" />}
+                {one.broadcast}
+              </span>
+            </th>
+            <td>{dateText(one)}</td>
+            <td>
+              <State one={one} />
+            </td>
+            <td class="number">{durationText(one.duration_s)}</td>
+            <td class="number">{sizeText(one.size_bytes + one.film_bytes)}</td>
+            <td class="actions">
+              <button type="button" class="button small" onClick={() => (playing.value = one)}>
+                Play
+              </button>
+              {one.film && (
+                <a class="button small" href={`${one.film}?download`} download>
+                  MP4
+                </a>
+              )}
+              {one.state !== "recording" && (
+                <button type="button" class="button small quiet" onClick={() => void remove(one)}>
+                  Delete
+                </button>
+              )}
+            </td>
+          </tr>
+        )}
+      </Table>
       {page.value?.next && <p class="nothing">And older ones: GET /api/recordings lists all.</p>}
       {page.value && page.value.unreachable.length > 0 && (
         <p class="nothing">Not answering: {page.value.unreachable.join(", ")}.</p>

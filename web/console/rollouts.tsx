@@ -1,7 +1,6 @@
 /** Rollouts: which part of the users has a new version, how that fares, and what takes it back. For operators. */
 
 import { useSignal } from "@preact/signals";
-import { type Problem, problemFrom } from "../api/problem.ts";
 import {
   createRollout,
   listRollouts,
@@ -43,18 +42,7 @@ export function Rollouts() {
 }
 
 function Of({ token }: { token: string }) {
-  const { value, failed, round } = usePolled(listRollouts, token, EVERY_MS);
-  const refused = useSignal<Problem | null>(null);
-  const act = async (work: () => Promise<unknown>): Promise<void> => {
-    try {
-      refused.value = null;
-      await work();
-    } catch (thrown) {
-      refused.value = problemFrom(thrown);
-    }
-    round.value++;
-  };
-  const problem = refused.value ?? failed.value;
+  const { value, problem, act } = usePolled(listRollouts, token, EVERY_MS);
   const rollouts = value.value;
   return (
     <section class="card rollouts" aria-labelledby="rollouts">

@@ -9,6 +9,7 @@ import { Dialog } from "./dialogs.tsx";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
+import { Table } from "./table.tsx";
 
 const EVERY_MS = 5000;
 const DELIVERIES_MS = 1500;
@@ -18,20 +19,9 @@ export function Webhooks() {
 }
 
 function Of({ token }: { token: string }) {
-  const { value, failed, round } = usePolled(api.listWebhooks, token, EVERY_MS);
-  const refused = useSignal<Problem | null>(null);
+  const { value, problem, round, act } = usePolled(api.listWebhooks, token, EVERY_MS);
   const making = useSignal(false);
   const opened = useSignal<string | null>(null);
-  const act = async (work: Promise<unknown>): Promise<void> => {
-    refused.value = null;
-    try {
-      await work;
-    } catch (thrown) {
-      refused.value = problemFrom(thrown);
-    }
-    round.value++;
-  };
-  const problem = refused.value ?? failed.value;
   const hooks = value.value;
   const open = hooks?.find((one) => one.id === opened.value);
   return (
@@ -43,73 +33,56 @@ function Of({ token }: { token: string }) {
         </button>
       </header>
       {problem && <Notice problem={problem} />}
-      {hooks === null ? (
-        <p class="nothing">Reading…</p>
-      ) : hooks.length === 0 ? (
-        <div class="nothing">
-          <strong>Nobody is told what happens</strong>
-          <p>
-            A webhook sends your server a signed message when a broadcast is live, a node is lost and so on.
-          </p>
-        </div>
-      ) : (
-        <div class="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Address</th>
-                <th scope="col">Events</th>
-                <th scope="col">State</th>
-                <th scope="col" class="number">
-                  Waiting
-                </th>
-                <th scope="col">
-                  <span class="visually-hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {hooks.map((one) => (
-                <tr key={one.id} data-webhook={one.id}>
-                  <th scope="row" class="address">
-                    {one.url}
-                    <small>{one.description || one.id}</small>
-                  </th>
-                  <td title={one.events.join(", ")}>{one.events.length === 0 ? "all" : one.events.length}</td>
-                  <td>
-                    <State hook={one} />
-                  </td>
-                  <td class="number">{one.waiting}</td>
-                  <td>
-                    <div class="actions">
-                      <button type="button" class="button small" onClick={() => (opened.value = one.id)}>
-                        Deliveries
-                      </button>
-                      <button
-                        type="button"
-                        class="button small quiet"
-                        onClick={() => void act(api.changeWebhook(one.id, { enabled: !one.enabled }, token))}
-                      >
-                        {one.enabled ? "Turn off" : "Turn on"}
-                      </button>
-                      <button
-                        type="button"
-                        class="button small quiet"
-                        onClick={() => {
-                          if (confirm(`Remove the webhook to ${one.url}? What was sent to it is forgotten.`))
-                            void act(api.deleteWebhook(one.id, token));
-                        }}
-                      >
-                        Remove
-                      </button>
-                    </div>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <Table
+        rows={hooks}
+        columns={["Address", "Events", "State", { number: "Waiting" }, { actions: "Actions" }]}
+        empty={
+          <>
+            <strong>Nobody is told what happens</strong>
+            <p>
+              A webhook sends your server a signed message when a broadcast is live, a node is lost and so on.
+            </p>
+          </>
+        }
+      >
+        {(one) => (
+          <tr key={one.id} data-webhook={one.id}>
+            <th scope="row" class="address">
+              {one.url}
+              <small>{one.description || one.id}</small>
+            </th>
+            <td title={one.events.join(", ")}>{one.events.length === 0 ? "all" : one.events.length}</td>
+            <td>
+              <State hook={one} />
+            </td>
+            <td class="number">{one.waiting}</td>
+            <td>
+              <div class="actions">
+                <button type="button" class="button small" onClick={() => (opened.value = one.id)}>
+                  Deliveries
+                </button>
+                <button
+                  type="button"
+                  class="button small quiet"
+                  onClick={() => void act(() => api.changeWebhook(one.id, { enabled: !one.enabled }, token))}
+                >
+                  {one.enabled ? "Turn off" : "Turn on"}
+                </button>
+                <button
+                  type="button"
+                  class="button small quiet"
+                  onClick={() => {
+                    if (confirm(`Remove the webhook to ${one.url}? What was sent to it is forgotten.`))
+                      void act(() => api.deleteWebhook(one.id, token));
+                  }}
+                >
+                  Remove
+                </button>
+              </div>
+            </td>
+          </tr>
+        )}
+      </Table>
       {making.value && (
         <NewWebhook
           token={token}
@@ -250,19 +223,8 @@ function Deliveries({ hook, token, onClose }: { hook: Webhook; token: string; on
     (token: string, signal: AbortSignal) => api.listDeliveries(id, token, signal),
     [id],
   );
-  const { value, failed, round } = usePolled(read, token, DELIVERIES_MS);
-  const refused = useSignal<Problem | null>(null);
+  const { value, problem, act } = usePolled(read, token, DELIVERIES_MS);
   const secret = useSignal<string | null>(null);
-  const act = async (work: () => Promise<unknown>): Promise<void> => {
-    refused.value = null;
-    try {
-      await work();
-    } catch (thrown) {
-      refused.value = problemFrom(thrown);
-    }
-    round.value++;
-  };
-  const problem = refused.value ?? failed.value;
   const rows = value.value;
   if (secret.value !== null) return <Secret secret={secret.value} onClose={() => (secret.value = null)} />;
   return (
@@ -291,58 +253,41 @@ function Deliveries({ hook, token, onClose }: { hook: Webhook; token: string; on
           Send a test
         </button>
       </div>
-      {rows === null ? (
-        <p class="nothing">Reading…</p>
-      ) : rows.length === 0 ? (
-        <p class="nothing">Nothing was sent yet.</p>
-      ) : (
-        <div class="scroll deliveries">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Event</th>
-                <th scope="col">State</th>
-                <th scope="col" class="number">
-                  Tries
-                </th>
-                <th scope="col">
-                  <span class="visually-hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((one) => (
-                <tr key={one.id} data-delivery={one.id}>
-                  <th scope="row">
-                    <details>
-                      <summary>{one.type}</summary>
-                      <pre>{JSON.stringify(one.body, null, 2)}</pre>
-                    </details>
-                    <small>
-                      <time dateTime={one.at}>{new Date(one.at).toLocaleString()}</time>
-                    </small>
-                  </th>
-                  <td>
-                    <Outcome delivery={one} />
-                  </td>
-                  <td class="number">{one.attempts}</td>
-                  <td>
-                    <button
-                      type="button"
-                      class="button small quiet"
-                      disabled={!hook.enabled || (one.state === "waiting" && one.attempts === 0)}
-                      onClick={() => void act(() => api.redeliver(id, one.id, token))}
-                      aria-label={`Send ${one.type} again`}
-                    >
-                      Send again
-                    </button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <Table
+        rows={rows}
+        columns={["Event", "State", { number: "Tries" }, { actions: "Actions" }]}
+        empty={"Nothing was sent yet."}
+        class="deliveries"
+      >
+        {(one) => (
+          <tr key={one.id} data-delivery={one.id}>
+            <th scope="row">
+              <details>
+                <summary>{one.type}</summary>
+                <pre>{JSON.stringify(one.body, null, 2)}</pre>
+              </details>
+              <small>
+                <time dateTime={one.at}>{new Date(one.at).toLocaleString()}</time>
+              </small>
+            </th>
+            <td>
+              <Outcome delivery={one} />
+            </td>
+            <td class="number">{one.attempts}</td>
+            <td>
+              <button
+                type="button"
+                class="button small quiet"
+                disabled={!hook.enabled || (one.state === "waiting" && one.attempts === 0)}
+                onClick={() => void act(() => api.redeliver(id, one.id, token))}
+                aria-label={`Send ${one.type} again`}
+              >
+                Send again
+              </button>
+            </td>
+          </tr>
+        )}
+      </Table>
       <div class="buttons">
         <button type="button" class="button small" onClick={onClose}>
           Close
