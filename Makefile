@@ -83,11 +83,16 @@ test-rust: $(STAMPS)/tools-build
 test-web: $(STAMPS)/web
 	@cd web && npm run --silent test
 
+# Unit tests on every core; stories one at a time, for they measure what people would see.
+UNITS := $(PY) -m pytest tests/unit -n auto --dist loadfile
+
 test: build $(STAMPS)/test-packages $(STAMPS)/tools-test test-rust test-web
-	@$(PY) -m pytest
+	@$(UNITS) -q
+	@$(PY) -m pytest --ignore tests/unit
 
 test-quick: build $(STAMPS)/test-packages test-rust test-web
-	@$(PY) -m pytest tests/unit tests/integration -m "not slow and not browser"
+	@$(UNITS) -q -m "not slow"
+	@$(PY) -m pytest tests/integration -m "not slow"
 
 lint: build $(STAMPS)/test-packages
 	@ruff format --check .
