@@ -81,6 +81,12 @@ class EventType(Word):
     NODE_RESUMED = "node.resumed"
     NODE_LOST = "node.lost"
     RECORDING_READY = "recording.ready"
+    ROLLOUT_BEGUN = "rollout.begun"
+    ROLLOUT_WIDENED = "rollout.widened"
+    ROLLOUT_PAUSED = "rollout.paused"
+    ROLLOUT_RESUMED = "rollout.resumed"
+    ROLLOUT_ROLLED_BACK = "rollout.rolled_back"
+    ROLLOUT_FINISHED = "rollout.finished"
     WEBHOOK_TEST = "webhook.test"
 
 
@@ -1143,6 +1149,20 @@ class RolloutEvent(BaseModel):
     """By version, at that time."""
 
 
+class RolloutFacts(BaseModel):
+    """Of rollout.*: a pool gets a new version. One that begins again has the same id and the next `attempt`."""
+
+    rollout: str
+    role: Role
+    stable: str
+    candidate: str
+    attempt: int
+    percent: int
+    """Of the users that get `candidate` from now on."""
+    reason: str
+    """What an operator said, or which limit was broken; else empty."""
+
+
 class RolloutLimits(BaseModel):
     """What takes a version back. Defaults are requirement P7's."""
 
@@ -1448,7 +1468,7 @@ class WebhookEvent(BaseModel):
     type: EventType
     timestamp: dt.datetime
     """When it happened."""
-    data: BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | TestFacts
+    data: BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | RolloutFacts | TestFacts
 
 
 class WebhookList(BaseModel):
