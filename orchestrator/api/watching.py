@@ -197,6 +197,7 @@ async def _report(request: web.Request) -> web.Response:
     address = at.address(request)
     await at.limits.hit("report", address=address)
     report = await read_model(request, ViewerReport)
+    at.require_seen(request, report.broadcast)
     broadcast = at.hub.broadcasts.require(report.broadcast)
     at.require_watch(request, broadcast)
     place = at.geo.place(address)

@@ -660,6 +660,8 @@ class Key(BaseModel):
     """Its prefix: what its secret begins with."""
     name: str
     scopes: list[Scope]
+    only: list[str] | None = None
+    """Names, or their beginnings with *, of the broadcasts that it is limited to."""
     created_at: dt.datetime
     expires_at: dt.datetime | None
     used_at: dt.datetime | None
@@ -716,6 +718,8 @@ class MadeKey(BaseModel):
     """Its prefix: what its secret begins with."""
     name: str
     scopes: list[Scope]
+    only: list[str] | None = None
+    """Names, or their beginnings with *, of the broadcasts that it is limited to."""
     created_at: dt.datetime
     expires_at: dt.datetime | None
     used_at: dt.datetime | None
@@ -832,7 +836,7 @@ class NodeSfu(BaseModel):
     age_s: float
     """Seconds since its last heartbeat."""
     stats: dict[str, Any]
-    """Its own figures, as its /api/sfu/stats has them."""
+    """Its own figures, as its /api/sfu/stats has them; `pulls` for operators."""
 
 
 class NodeStream(BaseModel):
