@@ -51,6 +51,11 @@ def place(broadcast: str, id: str, started_s: float) -> str:
     return f"{CATALOGUE}{9_999_999_999 - int(started_s):010d}.{broadcast}.{id}.json"
 
 
+def second_of(place: str) -> str:
+    """A place without the names in it: before all of its second."""
+    return place.partition(".")[0] + "."
+
+
 class RecordingList(BaseModel):
     """Recordings, the newest first; `next` is where the next page begins."""
 

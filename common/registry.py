@@ -134,22 +134,33 @@ return gone
 
 
 # Places at nodes: the first of KEYS that has room is booked. A booking counts until it ends (by then the node's report shows the
-# viewer, or it never came); whoever asks again gives up the place that it had at these nodes.
+# viewer, or it never came); whoever asks again gives up the place that it had at these nodes. The last of KEYS, when it is one more, lists
+# the bookings of an address, oldest first: beyond its most the oldest end. What has ended by itself is older than what has not.
 _RESERVE = (
     _NOW
     + """
-local taken, counts = 0, {}
-for i, key in ipairs(KEYS) do
+local taken, counts, nodes = 0, {}, #ARGV - 3
+local own = KEYS[nodes + 1]
+for i = 1, nodes do
+  local key = KEYS[i]
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
   redis.call('ZREM', key, ARGV[1])
-  local booked = redis.call('ZCARD', key)
-  if taken == 0 and booked < tonumber(ARGV[2 + i]) then
+  if own then redis.call('LREM', own, 0, key .. ' ' .. ARGV[1]) end
+  if taken == 0 and redis.call('ZCARD', key) < tonumber(ARGV[3 + i]) then
     redis.call('ZADD', key, now + ARGV[2], ARGV[1])
     redis.call('PEXPIRE', key, ARGV[2])
-    taken, booked = i, booked + 1
+    taken = i
   end
-  counts[i] = booked
 end
+if own and taken > 0 then
+  redis.call('RPUSH', own, KEYS[taken] .. ' ' .. ARGV[1])
+  redis.call('PEXPIRE', own, ARGV[2])
+  while redis.call('LLEN', own) > tonumber(ARGV[3]) do
+    local key, viewer = string.match(redis.call('LPOP', own), '^(.*) (%S+)$')
+    redis.call('ZREM', key, viewer)
+  end
+end
+for i = 1, nodes do counts[i] = redis.call('ZCARD', KEYS[i]) end
 return {taken, unpack(counts)}
 """
 )
@@ -327,13 +338,17 @@ class Registry:
         keys = [self._live("leases"), self._live("epochs"), self._live("nodes")]
         await self._call(self._release_node(keys, [node, _padded(epoch)]))
 
-    async def reserve(self, viewer: str, rooms: Iterable[tuple[str, int]], *, ttl_ms: int) -> Reservation:
+    async def reserve(
+        self, viewer: str, rooms: Iterable[tuple[str, int]], *, ttl_ms: int, address: str = "", most: int = 1
+    ) -> Reservation:
         """Books a place at the first node that has one, atomically over all orchestrators. `rooms`: node, and its places beyond the
-        viewers that it reported; at most 8."""
+        viewers that it reported; at most 8. Of an `address` there are at most `most` (1 or more) bookings: the oldest make room."""
         asked = list(rooms)[:8]
         keys = [self._live(f"booked:{node}") for node, _ in asked]
+        if address:
+            keys.append(self._live(f"bookings:{address}"))
         taken, *booked = await self._call(
-            self._reserve(keys, [viewer, ttl_ms, *(max(0, room) for _, room in asked)])
+            self._reserve(keys, [viewer, ttl_ms, max(1, most), *(max(0, room) for _, room in asked)])
         )
         return Reservation(int(taken) - 1 if int(taken) else None, tuple(int(one) for one in booked))
 

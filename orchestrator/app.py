@@ -191,6 +191,7 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
             days=config.webhook_days,
         )
         hub.broadcasts.told, held.told = hooks.broadcast, hooks.session
+        deploying.rollouts.told = hooks.rollout
         opening.push_async_callback(hooks.close)
         await hooks.start()
         app = application("orchestrator", lambda: _facts(hub))

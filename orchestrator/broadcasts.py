@@ -155,7 +155,7 @@ class Broadcasts:
         async with self._writing:
             try:
                 async with self._database.session() as session:
-                    row = await session.get(BroadcastRow, name)
+                    row = await session.get(BroadcastRow, name, with_for_update=True)
                     if row is not None and row.ended_at is None:
                         raise _taken(name)
                     row = _filled(row or BroadcastRow(id=name), new)

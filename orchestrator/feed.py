@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -64,8 +64,14 @@ class Feed:
             queue.put_nowait(None)
 
 
-async def stream(request: web.Request, feed: Feed, broadcast: str | None, first: Event) -> web.StreamResponse:
-    """Answers with `first` and then what the feed has, a comment each 15 s, until the reader or the feed ends."""
+async def stream(
+    request: web.Request,
+    feed: Feed,
+    broadcast: str | None,
+    first: Event,
+    wants: Callable[[Event], bool] = lambda _event: True,
+) -> web.StreamResponse:
+    """Answers with `first` and then what the feed has and this reader `wants`, a comment each 15 s, until the reader or the feed ends."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "text/event-stream",
@@ -86,5 +92,6 @@ async def stream(request: web.Request, feed: Feed, broadcast: str | None, first:
                 continue
             if event is None:
                 return response
-            await response.write(event.encode())
+            if wants(event):
+                await response.write(event.encode())
     return response

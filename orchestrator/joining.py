@@ -7,7 +7,8 @@ By WebRTC: the origin while the relays are off, else the relay that placement ra
 has no room, and a node that fails its probes is better than none.
 
 A place is booked before the viewer is told: the best three go to the registry in one call, which books the first that has room, so
-that orchestrators that see the same best node do not fill it twice over; who loses the race for all three is ranked again.
+that orchestrators that see the same best node do not fill it twice over; who loses the race for all three is ranked again. An address
+has few places booked at once (`bookings_of_address`): one that asks and never comes must not keep others out.
 """
 
 from __future__ import annotations
@@ -45,6 +46,16 @@ _CANDIDATES = 3
 """Nodes that are asked for at once."""
 
 
+ADDRESS_BOOKINGS = 64
+ADDRESS_SHARE = 4
+
+
+def bookings_of_address(free: int) -> int:
+    """How many places one address may have booked at once, of so many that are free at the nodes which it asks for: a quarter, up to 64.
+    Whose booking ends early may come all the same, since the node takes whom it has room for."""
+    return max(1, min(ADDRESS_BOOKINGS, free // ADDRESS_SHARE))
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a viewer says of itself: where it is, the node that it had (`affinity`), nodes that just failed it, round trips in ms."""
@@ -55,6 +66,8 @@ class Asked:
     rtts: tuple[tuple[str, float], ...] = ()
     user: str = ""
     """Whose bucket counts while a new version is rolled out; the viewer's own when empty."""
+    address: str = ""
+    """What its bookings are counted by; empty: by nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +107,12 @@ async def webrtc_node(hub: Hub, broadcast: Broadcast, viewer: str, asked: Asked)
         nodes = rank(hub, broadcast, replace(asked, exclude=asked.exclude | lost))
         if not nodes:
             break
-        booked = await _book(hub, viewer, nodes)
+        booked = await _book(hub, viewer, asked.address, nodes)
         if booked is not None:
             return booked
         lost |= {one.id for one in nodes}
     node = _last_resort(hub, broadcast, asked, lost)
-    if node is not None:
-        hub.nodes.placed(node.id, time.monotonic())
-    return node
+    return None if node is None else await _book(hub, viewer, asked.address, [node])
 
 
 def rank(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:
@@ -119,22 +130,22 @@ def rank(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:
         return [one for one in found if one is not None]
 
 
-async def _book(hub: Hub, viewer: str, nodes: list[Node]) -> Node | None:
+async def _book(hub: Hub, viewer: str, address: str, nodes: list[Node]) -> Node | None:
     """A place at the first of the nodes that has one. While the registry is away this orchestrator's own view must do."""
     rooms = [(one.id, one.capacity(time.monotonic()) - one.viewers) for one in nodes]
+    most = bookings_of_address(sum(max(0, room) for _, room in rooms))
     taken: Node | None = nodes[0]
     try:
-        reservation = await hub.registry.reserve(viewer or new_id("v"), rooms, ttl_ms=int(BOOKING_S * 1000))
+        reservation = await hub.registry.reserve(
+            viewer or new_id("v"), rooms, ttl_ms=int(BOOKING_S * 1000), address=address, most=most
+        )
     except RegistryDown:
         reservation = None
     now = time.monotonic()
     if reservation is not None:
         taken = None if reservation.at is None else nodes[reservation.at]
-        for index, (node, count) in enumerate(zip(nodes, reservation.booked, strict=False)):
-            if index == reservation.at:
-                hub.nodes.placed(node.id, now, booked=count)
-            else:
-                hub.nodes.booked(node.id, count, now)
+        for node, count in zip(nodes, reservation.booked, strict=False):
+            hub.nodes.booked(node.id, count, now)
     elif taken is not None:
         hub.nodes.placed(taken.id, now)
     return taken

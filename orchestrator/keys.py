@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Index, Integer, String, func, select, update
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import Index, Integer, String, Text, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.database import Base, Database, DatabaseDown, Instant
@@ -40,6 +41,7 @@ _USED_EVERY_S = 30.0
 _TEXT = re.compile(r"(avk_[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _NEVER = "0" * 64
 """No digest is this one."""
+MOST_NAMES = 50
 
 
 class Scope(StrEnum):
@@ -59,6 +61,12 @@ class Scope(StrEnum):
     """Everything, keys and the audit log too."""
 
 
+_UNBOUND = frozenset({Scope.NODE, Scope.ADMIN})
+"""Scopes of the whole cluster: what they open cannot be limited to names."""
+
+NamePattern = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}\*?$")]
+
+
 class NewKey(BaseModel):
     """A key to be made."""
 
@@ -68,6 +76,12 @@ class NewKey(BaseModel):
         min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", description="Whose it is, for you."
     )
     scopes: list[Scope] = Field(min_length=1, max_length=len(Scope), description="What it allows.")
+    only: list[NamePattern] | None = Field(
+        None,
+        min_length=1,
+        max_length=MOST_NAMES,
+        description="Broadcasts that it is limited to, by name or beginning (shop-*); it has the sessions it makes.",
+    )
     expires_in_s: int | None = Field(
         None, ge=60, le=10 * 366 * 86_400, description="Seconds that it is valid; null: until it is revoked."
     )
@@ -81,6 +95,15 @@ class NewKey(BaseModel):
         None, ge=1, le=1_000_000, description="Its own limit in the place of AVACAST_ACCOUNT_SESSIONS."
     )
 
+    @model_validator(mode="after")
+    def _sound(self) -> NewKey:
+        whole = _UNBOUND.intersection(self.scopes)
+        if self.only is not None and whole:
+            raise ValueError(
+                f"only: not with the scope {', '.join(sorted(whole))}, which is of the whole cluster"
+            )
+        return self
+
 
 class Key(BaseModel):
     """A key as kept: never its secret."""
@@ -90,6 +113,9 @@ class Key(BaseModel):
     id: str = Field(description="Its prefix: what its secret begins with.")
     name: str
     scopes: tuple[Scope, ...]
+    only: tuple[str, ...] | None = Field(
+        None, description="Names, or their beginnings with *, of the broadcasts that it is limited to."
+    )
     created_at: dt.datetime
     expires_at: dt.datetime | None
     used_at: dt.datetime | None = Field(description="Its last request, to half a minute.")
@@ -104,6 +130,12 @@ class Key(BaseModel):
         """Whether its holder may do this."""
         return scope in self.scopes or Scope.ADMIN in self.scopes
 
+    def covers(self, name: str) -> bool:
+        """Whether a broadcast of this name is among those that it is limited to."""
+        return self.only is None or any(
+            name.startswith(one[:-1]) if one.endswith("*") else name == one for one in self.only
+        )
+
 
 class KeyRow(Base):
     """The table. Of a key that was revoked its name and times stay."""
@@ -114,6 +146,7 @@ class KeyRow(Base):
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
     scopes: Mapped[str] = mapped_column(String(200))
+    only_names: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(String(64))
     old_digest: Mapped[str] = mapped_column(String(64))
     old_until: Mapped[dt.datetime | None] = mapped_column(Instant)
@@ -267,6 +300,7 @@ class Keys:
             id=prefix,
             name=new.name,
             scopes=",".join(one for one in Scope if one in new.scopes),
+            only_names=None if new.only is None else ",".join(sorted(set(new.only))),
             digest=_digest(secret),
             old_digest="",
             created_at=now,
@@ -345,9 +379,10 @@ def _same(token: str, digest: str) -> bool:
 
 
 def _held(row: KeyRow) -> _Held:
-    facts = {name: getattr(row, name) for name in Key.model_fields if name != "scopes"}
-    known = [one for one in row.scopes.split(",") if one in set(Scope)]
-    return _Held(Key(scopes=tuple(Scope(one) for one in known), **facts), row.digest, row.old_digest)
+    facts = {name: getattr(row, name) for name in Key.model_fields if name not in ("scopes", "only")}
+    scopes = tuple(Scope(one) for one in row.scopes.split(",") if one in set(Scope))
+    only = None if row.only_names is None else tuple(row.only_names.split(","))
+    return _Held(Key(scopes=scopes, only=only, **facts), row.digest, row.old_digest)
 
 
 def unknown(key: str) -> NotFound:

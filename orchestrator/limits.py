@@ -85,7 +85,7 @@ class Limits:
 
     async def hit(self, name: str, *who: str, address: Address | None) -> None:
         """Counts one of an address. Raises TooMany with the limit and when to come again. Without Redis nobody is refused."""
-        item, key = self._items[name], (*who, _block(address))
+        item, key = self._items[name], (*who, block(address))
         try:
             if await self._window.hit(item, name, *key):
                 return
@@ -127,7 +127,7 @@ def _too_many(count: Count, item: RateLimitItem, whose: str) -> TooMany:
     )
 
 
-def _block(address: Address | None) -> str:
+def block(address: Address | None) -> str:
     """The address; of IPv6 the first 64 bits, which one customer has to itself."""
     if address is None:
         return "unknown"

@@ -61,7 +61,7 @@ class Node:
     drain: Drain | None = None
     """Ops want it drained."""
     placed: list[int] = field(default_factory=lambda: [0, 0])
-    """Viewers sent to it that its reports may not show yet: since the last heartbeat, and before that."""
+    """Viewers sent to it without a booking that its reports may not show yet: since the last heartbeat, and before that."""
     booked: int = 0
     """Viewers that all orchestrators sent to it lately, as the registry said,"""
     booked_until: float = float("-inf")
@@ -85,7 +85,7 @@ class Node:
         return self.drain is not None or self.report.draining
 
     def pending(self, now: float) -> int:
-        """Viewers on the way to it: those of this orchestrator, or of all when the registry said so a moment ago."""
+        """Viewers on the way to it: those that were booked at the registry a moment ago, or sent without it by this orchestrator."""
         return max(sum(self.placed), self.booked if now < self.booked_until else 0)
 
     def state(self, now: float) -> NodeState | None:
@@ -192,16 +192,15 @@ class Nodes:
         self._put(node, now)
         return True
 
-    def placed(self, node_id: str, now: float, *, booked: int = 0) -> None:
-        """A viewer was sent to the node: it counts until the reports show it. `booked`: how many from all orchestrators."""
+    def placed(self, node_id: str, now: float) -> None:
+        """A viewer was sent to the node without a booking: it counts until the reports show it."""
         node = self._nodes.get(node_id)
         if node is not None:
             node.placed[0] += 1
-            node.booked, node.booked_until = booked, now + BOOKING_S
             self._put(node, now)
 
     def booked(self, node_id: str, booked: int, now: float) -> None:
-        """So many viewers are on the way to a node that another was preferred to."""
+        """So many viewers are on the way to a node, from all orchestrators."""
         node = self._nodes.get(node_id)
         if node is None:
             return

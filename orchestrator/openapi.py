@@ -264,6 +264,8 @@ def _problems(route: Route) -> dict[str, Any]:
         statuses.setdefault("422", []).append("`idempotency_key_reused`")
     if "admin" in _TOKENS[route.access]:
         statuses.setdefault("403", []).append("`scope_missing`")
+        if _NAMED.search(route.path):
+            statuses["403"].append("`key_limited`")
         statuses.setdefault("429", []).append("`request_limit`")
     for code in (*route.problems, *([f"{route.limit}_limit"] if route.limit else [])):
         statuses.setdefault(_STATUSES.get(code, "409"), []).append(f"`{code}`")
@@ -278,6 +280,9 @@ def _problems(route: Route) -> dict[str, Any]:
         for status, told in sorted(statuses.items())
     }
 
+
+_NAMED = re.compile(r"\{(broadcast|session)\}|^/api/(broadcasts|v1/viewers)\b")
+"""Paths, or bodies at them, that name a broadcast or a session."""
 
 _STATUSES = {
     "no_node": "503",

@@ -98,7 +98,7 @@ def describe(at: Context, request: web.Request, broadcast: Broadcast) -> Broadca
 async def _list(request: web.Request) -> web.Response:
     at, page = context(request), read_query(request, Page)
     all_of_them = at.is_admin(request)
-    shown = (one for one in at.hub.broadcasts if one.public or all_of_them)
+    shown = (one for one in at.hub.broadcasts if (one.public or all_of_them) and at.sees(request, one.id))
     found, after = page_of(shown, page, lambda one: one.id)
     told = BroadcastList(broadcasts=[describe(at, request, one) for one in found], next=after)
     return json_page(request, told, after)
@@ -106,7 +106,9 @@ async def _list(request: web.Request) -> web.Response:
 
 async def _create(request: web.Request) -> web.Response:
     at = context(request)
-    broadcast = await at.hub.create(await read_model(request, NewBroadcast))
+    new = await read_model(request, NewBroadcast)
+    at.require_seen(request, new.id or "")
+    broadcast = await at.hub.create(new)
     token = at.tokens.issue(Audience.PUBLISHER, broadcast.id, ttl_s=PUBLISHER_TOKEN_S)
     facts = describe(at, request, broadcast).model_dump()
     location = f"{at.base(request)}/api/broadcasts/{broadcast.id}"

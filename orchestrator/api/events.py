@@ -23,7 +23,16 @@ async def of_broadcast(request: web.Request) -> web.StreamResponse:
 async def _all(request: web.Request) -> web.StreamResponse:
     at = context(request)
     first = feed.Event("hello", None, {"orchestrator": at.hub.id, "version": at.hub.version})
-    return await feed.stream(request, at.hub.feed, None, first)
+    key = at.caller(request).key
+    if key is None or key.only is None:
+        return await feed.stream(request, at.hub.feed, None, first)
+    return await feed.stream(
+        request,
+        at.hub.feed,
+        None,
+        first,
+        wants=lambda event: event.broadcast is not None and at.sees(request, event.broadcast),
+    )
 
 
 ROUTES = (

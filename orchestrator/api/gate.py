@@ -1,7 +1,7 @@
-"""The gate before every route: finds out who calls, holds API keys to their scopes and limits, and tells them what is left.
+"""The gate before every route: finds out who calls, holds API keys to their scopes, names and limits, and tells them what is left.
 
 Authorization ──► admin token ─► operator: everything, no limit
-              ├─► avk_...     ─► key: its limits, then the scope that the route needs
+              ├─► avk_...     ─► key: its limits, then the scope that the route needs and the names that it covers
               └─► anything    ─► the handler asks for the token that it needs
 """
 
@@ -19,6 +19,8 @@ from orchestrator.keys import Key, is_key
 from orchestrator.limits import Count, headers
 
 _REFUSED = counter("avacast_key_refusals_total", "Requests that API keys were refused", ("code",))
+_NAMED = frozenset({"broadcast", "session"})
+"""What paths call a broadcast or a session."""
 _COUNTS = web.RequestKey("counts", list[Count])
 
 
@@ -42,12 +44,15 @@ def known(route: Route, handler: Handler) -> Handler:
 
 
 def admitted(route: Route, handler: Handler) -> Handler:
-    """`handler`, where it is the operators' for them and for keys with its scope only. Raises Unauthorized, Forbidden."""
-    if route.access is not Access.ADMIN:
-        return handler
+    """`handler`, where it is the operators' for them and for keys with its scope only, and where the path names a broadcast or session
+    not for keys that are limited to others. Raises Unauthorized, Forbidden."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        context(request).require_admin(request)
+        at = context(request)
+        if route.access is Access.ADMIN:
+            at.require_admin(request)
+        for kind in _NAMED & request.match_info.keys():
+            at.require_seen(request, request.match_info[kind])
         return await handler(request)
 
     return handle

@@ -14,7 +14,7 @@ from common.errors import BadRequest, Conflict, Forbidden, NotFound
 from common.http import read_model
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.paging import NodePage, json_page, page_of
-from orchestrator.api.route import Access, Query, Route, context, json, read_query
+from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
 from orchestrator.api.watching import Rtts, parse_rtts
 from orchestrator.draining import DRAIN_S, Drain, DrainCause, DrainPhase, phase
 from orchestrator.geo import client_address
@@ -146,9 +146,9 @@ def _drained(hub: Hub, node: Node) -> DrainView | None:
     )
 
 
-def view(hub: Hub, node: Node, now: float) -> NodeView:
-    """The node as the API tells it."""
-    report = node.report
+def _view(at: Context, request: web.Request, node: Node) -> NodeView:
+    """The node as this caller may see it."""
+    hub, report, now = at.hub, node.report, time.monotonic()
     return NodeView(
         id=report.id,
         role=report.role,
@@ -168,7 +168,7 @@ def view(hub: Hub, node: Node, now: float) -> NodeView:
         cpu_ratio=round(report.cpu_ratio, 3),
         memory_bytes=report.memory_bytes,
         performance=round(node.performance, 3),
-        streams=[one.stream for one in report.streams],
+        streams=[one.stream for one in report.streams if at.sees(request, one.stream)],
         heartbeat_age_s=round(now - node.heard_at, 3),
         lease_s=round(node.leased_until - now, 3),
     )
@@ -191,14 +191,14 @@ async def _heartbeat(request: web.Request) -> web.Response:
 
 async def _list(request: web.Request) -> web.Response:
     at, page = context(request), read_query(request, NodePage)
-    now = time.monotonic()
     found, after = page_of(at.hub.nodes, page, lambda one: one.id)
-    return json_page(request, NodeList(nodes=[view(at.hub, node, now) for node in found], next=after), after)
+    told = NodeList(nodes=[_view(at, request, node) for node in found], next=after)
+    return json_page(request, told, after)
 
 
 async def _read(request: web.Request) -> web.Response:
     at = context(request)
-    return json(view(at.hub, _node(request), time.monotonic()))
+    return json(_view(at, request, _node(request)))
 
 
 async def _drain(request: web.Request) -> web.Response:
@@ -209,7 +209,7 @@ async def _drain(request: web.Request) -> web.Response:
     since_ms = node.drain.since_ms if node.drain is not None else now_ms
     deadline_ms = now_ms + round(asked.deadline_s * 1000)
     await at.hub.drain(node.id, Drain(why=asked.why, since_ms=since_ms, deadline_ms=deadline_ms))
-    return json(view(at.hub, node, time.monotonic()))
+    return json(_view(at, request, node))
 
 
 async def _undrain(request: web.Request) -> web.Response:
@@ -222,7 +222,7 @@ async def _undrain(request: web.Request) -> web.Response:
             hint="start it again: it registers and takes viewers",
         )
     await at.hub.drain(node.id, None)
-    return json(view(at.hub, node, time.monotonic()))
+    return json(_view(at, request, node))
 
 
 async def _placement(request: web.Request) -> web.Response:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from common.directory import Role
 from common.errors import NotFound, Problem
-from common.recordings import RecordingList, RecordingView, place_of
+from common.recordings import RecordingList, RecordingView, place_of, second_of
 from orchestrator.api.paging import Page, json_page
 from orchestrator.api.route import Access, Context, Route, context, read_query
 from orchestrator.keys import Scope
@@ -18,6 +18,8 @@ from orchestrator.nodes import Node
 TAG = "Recordings"
 _MOST_PACKAGERS = 64
 """Most packagers that are asked for one page."""
+_ROUNDS = 20
+"""Pages that are looked through for a key that is limited to some broadcasts: the first with one of theirs is told."""
 
 
 class RecordingQuery(Page):
@@ -41,19 +43,28 @@ async def _list(request: web.Request) -> web.Response:
     at = context(request)
     query = read_query(request, RecordingQuery)
     nodes = at.hub.nodes.of_role(Role.PACKAGER)[:_MOST_PACKAGERS]
-    pages = await asyncio.gather(*(at.outreach.recordings(node, query.limit, query.after) for node in nodes))
-    found: dict[str, RecordingView] = {}
-    more = False
-    for node, page in zip(nodes, pages, strict=True):
-        for one in page.recordings if page else ():
-            place = place_of(one)
-            if place not in found or _freshness(one) > _freshness(found[place]):
-                found[place] = _reached(at, request, node, one)
-        more = more or bool(page and page.next)
-    places = sorted(found)[: query.limit]
-    after = places[-1] if places and (more or len(found) > len(places)) else None
+    after: str | None = query.after
+    for _ in range(_ROUNDS):
+        pages = await asyncio.gather(
+            *(at.outreach.recordings(node, query.limit, after or "") for node in nodes)
+        )
+        found: dict[str, RecordingView] = {}
+        more = False
+        for node, page in zip(nodes, pages, strict=True):
+            for one in page.recordings if page else ():
+                place = place_of(one)
+                if place not in found or _freshness(one) > _freshness(found[place]):
+                    found[place] = _reached(at, request, node, one)
+            more = more or bool(page and page.next)
+        places = sorted(found)[: query.limit]
+        after = places[-1] if places and (more or len(found) > len(places)) else None
+        shown = [place for place in places if at.sees(request, found[place].broadcast)]
+        if shown or after is None:
+            break
+    if after is not None and after not in shown:
+        after = shown[-1] if shown else second_of(after)
     told = RecordingPage(
-        recordings=[found[place] for place in places],
+        recordings=[found[place] for place in shown],
         next=after,
         unreachable=[node.id for node, page in zip(nodes, pages, strict=True) if page is None],
     )

@@ -188,6 +188,26 @@ class Context:
         caller: Caller = request.get(CALLER, _NOBODY)
         return caller
 
+    def sees(self, request: web.Request, name: str) -> bool:
+        """Whether a broadcast or session may be told to the caller at all: a key may be limited to some, and to those that it made."""
+        key = self.caller(request).key
+        if key is None or key.covers(name):
+            return True
+        session = self.sessions.find(name)
+        return session is not None and session.account == key.id
+
+    def require_seen(self, request: web.Request, name: str) -> None:
+        """Raises Forbidden for a key that is limited to others, whether this one exists or not."""
+        key = self.caller(request).key
+        if key is None or key.only is None or self.sees(request, name):
+            return
+        raise Forbidden(
+            f"the API key {key.id} ({key.name}) is limited to {', '.join(key.only)}: {name[:64]!r} is not among them",
+            code="key_limited",
+            hint="choose a name that it covers, or ask for a key that covers this one",
+            members={"only": list(key.only)},
+        )
+
     def require_admin(self, request: web.Request) -> None:
         """Raises Unauthorized or Forbidden unless the caller is an operator, or has a key with the route's scope."""
         if not self.caller(request).operates():

@@ -154,7 +154,7 @@ async def _begun(at: Context, session: str) -> None:
 
 async def _list(request: web.Request) -> web.Response:
     at, page = context(request), read_query(request, Page)
-    found, after = page_of(at.sessions, page, lambda one: one.id)
+    found, after = page_of((one for one in at.sessions if at.sees(request, one.id)), page, lambda one: one.id)
     told = SessionList(sessions=[_describe(at, request, one) for one in found], next=after)
     return json_page(request, told, after)
 

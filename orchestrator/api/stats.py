@@ -12,7 +12,7 @@ from common.directory import Role, StreamReport
 from common.registry import RegistryDown
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.paging import NodePage, json_page, page_of
-from orchestrator.api.route import Access, Route, context, json, read_query
+from orchestrator.api.route import Access, Context, Route, context, json, read_query
 from orchestrator.delivery import Stage
 from orchestrator.geo import region_place
 from orchestrator.viewers import Reported, summary
@@ -68,7 +68,9 @@ class NodeSfu(BaseModel):
     egress_bps: int
     cpu_ratio: float
     age_s: float = Field(description="Seconds since its last heartbeat.")
-    stats: dict[str, Any] = Field(description="Its own figures, as its /api/sfu/stats has them.")
+    stats: dict[str, Any] = Field(
+        description="Its own figures, as its /api/sfu/stats has them; `pulls` for operators."
+    )
 
 
 class SfuStats(BaseModel):
@@ -88,6 +90,20 @@ class SfuStats(BaseModel):
 def _place(region: str) -> tuple[float, float] | None:
     place = region_place(region)
     return (place.latitude, place.longitude) if place else None
+
+
+def _stats(at: Context, request: web.Request, stats: dict[str, Any]) -> dict[str, Any]:
+    """A node's own figures, without the pulls, which name streams, of what this caller may not know of."""
+    pulls = stats.get("pulls")
+    if not isinstance(pulls, list):
+        return stats
+    shown = pulls if at.is_admin(request) else []
+    return {
+        **stats,
+        "pulls": [
+            one for one in shown if isinstance(one, dict) and at.sees(request, str(one.get("stream", "")))
+        ],
+    }
 
 
 async def _broadcast(request: web.Request) -> web.Response:
@@ -150,7 +166,7 @@ async def _sfu(request: web.Request) -> web.Response:
             egress_bps=sum(one.egress_bps for one in node.report.streams),
             cpu_ratio=node.report.cpu_ratio,
             age_s=round(now - node.heard_at, 3),
-            stats=node.report.stats,
+            stats=_stats(at, request, node.report.stats),
         )
         for node in at.hub.nodes
     ]

@@ -22,6 +22,7 @@ from orchestrator.api.route import Access, Context, Query, Route, context, json,
 from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import Stage
 from orchestrator.joining import Asked, Plan, join, scouts, webrtc_node
+from orchestrator.limits import block
 from orchestrator.nodes import Node
 from orchestrator.placement import MAX_RTT_MS, MAX_RTTS
 from orchestrator.viewers import ViewerReport, ViewerRole
@@ -148,7 +149,9 @@ async def _ask(request: web.Request) -> web.Response:
     at.require_watch(request, broadcast)
     viewer = asked.viewer or new_id("v")
     exclude = frozenset(asked.exclude.split(",")[:_MAX_EXCLUDED]) - {""}
-    said = Asked(at.place(request), asked.node, exclude, parse_rtts(asked.rtt))
+    said = Asked(
+        at.place(request), asked.node, exclude, parse_rtts(asked.rtt), address=block(at.address(request))
+    )
     way = await join(at.hub, broadcast, asked.role, viewer, said)
     return json(
         _play(at, request, broadcast, viewer, asked.role, way, scouts(at.hub, broadcast, said)),
@@ -158,7 +161,8 @@ async def _ask(request: web.Request) -> web.Response:
 async def _redirect_viewer(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
-    said = Asked(at.place(request), user=request.query.get("viewer", "")[:64] or new_id("v"))
+    user = request.query.get("viewer", "")[:64] or new_id("v")
+    said = Asked(at.place(request), user=user, address=block(at.address(request)))
     node = (await join(at.hub, broadcast, ViewerRole.INTERACTIVE, "", said)).node
     if node is None:  # join() has said no already; this is for the reader of types
         raise Unavailable("no node takes viewers", code="no_node", retry_after_s=2)
@@ -197,6 +201,7 @@ async def _report(request: web.Request) -> web.Response:
     address = at.address(request)
     await at.limits.hit("report", address=address)
     report = await read_model(request, ViewerReport)
+    at.require_seen(request, report.broadcast)
     broadcast = at.hub.broadcasts.require(report.broadcast)
     at.require_watch(request, broadcast)
     place = at.geo.place(address)
@@ -235,7 +240,8 @@ async def _next(
         report.node is None
         or (current is not None and not current.draining and not hub.moves.unwanted(current))
     )
-    node = None if stays else await webrtc_node(hub, broadcast, viewer, Asked(at.place(request), user=viewer))
+    said = Asked(at.place(request), user=viewer, address=block(at.address(request)))
+    node = None if stays else await webrtc_node(hub, broadcast, viewer, said)
     if node is None and report.delivery is Delivery.HLS:
         return Plan(Delivery.HLS, None, hls_url)
     return Plan(mode, node, hls_url)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sqlalchemy import CursorResult, ForeignKey, Index, Integer, String, Text, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.database import Base, Database, Instant
@@ -25,15 +28,20 @@ _WHY = 500
 
 
 class RolloutRow(Base):
-    """The table. `revision` grows with each write: who writes on an older one is refused."""
+    """The table. `revision` grows with each write: who writes on an older one is refused. `under_way` is the role of one that runs or is
+    paused: of a pool there is one such."""
 
     __tablename__ = "rollouts"
-    __table_args__ = (Index("rollouts_made", "role", "created_at"),)
+    __table_args__ = (
+        Index("rollouts_made", "role", "created_at"),
+        Index("rollouts_under_way", "under_way", unique=True),
+    )
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[dt.datetime] = mapped_column(Instant)
     revision: Mapped[int] = mapped_column(Integer)
+    under_way: Mapped[str | None] = mapped_column(String(16))
     document: Mapped[str] = mapped_column(Text)
 
 
@@ -72,6 +80,8 @@ class Rollouts:
     """All rollouts. Reads never touch SQL but for `history`; `refresh` takes over what other orchestrators wrote."""
 
     def __init__(self, database: Database) -> None:
+        self.told: Callable[[AsyncSession, Happened, Rollout], Awaitable[None]] | None = None
+        """Hears of what happens to one, in the transaction that writes it."""
         self._database = database
         self._all: dict[str, Rollout] = {}
         self._current: dict[Role, Rollout] = {}
@@ -106,41 +116,35 @@ class Rollouts:
         """Makes one. Raises Conflict while another of its pool is under way, DatabaseDown."""
         async with self._writing:
             async with self._database.session() as session:
-                query = select(RolloutRow).where(RolloutRow.role == new.role)
-                latest = await session.scalar(query.order_by(RolloutRow.created_at.desc()).limit(1))
-                if latest is not None and _known(latest).state in ACTIVE:
-                    raise Conflict(
-                        f"the rollout {latest.id!r} of {new.role} nodes is under way",
-                        code="rollout_running",
-                        hint="roll it back, or wait until it is done",
-                    )
                 session.add(
                     RolloutRow(
                         id=new.id,
                         role=new.role,
                         created_at=new.created_at,
                         revision=0,
+                        under_way=_under_way(new),
                         document=_document(new),
                     )
                 )
-                await session.flush()
-                session.add(_event(new, Happened.BEGUN, by))
+                with _alone(new.role):
+                    await session.flush()
+                await self._tell(session, new, Happened.BEGUN, by)
             self._keep({new.id: new, **self._all})
         return new
 
     async def save(
         self, one: Rollout, happened: Happened | None, by: str, *, duty: Duty | None = None
     ) -> Rollout:
-        """Writes what became of one. Raises Conflict when somebody else has written since it was read, StaleEpoch, DatabaseDown."""
+        """Writes what became of one. Raises Conflict when somebody else was quicker, StaleEpoch, DatabaseDown."""
         saved = one.model_copy(update={"revision": one.revision + 1})
         async with self._writing:
             async with self._database.session() as session:
                 if duty is not None:
                     await fences.hold(session, duty)
                 mine = update(RolloutRow).where(RolloutRow.id == one.id, RolloutRow.revision == one.revision)
-                written = await session.execute(
-                    mine.values(revision=saved.revision, document=_document(saved))
-                )
+                facts = {"under_way": _under_way(saved), "document": _document(saved)}
+                with _alone(one.role):
+                    written = await session.execute(mine.values(revision=saved.revision, **facts))
                 assert isinstance(written, CursorResult), "an UPDATE has no other result"
                 if not written.rowcount:
                     raise Conflict(
@@ -149,7 +153,7 @@ class Rollouts:
                         retry_after_s=1,
                     )
                 if happened is not None:
-                    session.add(_event(saved, happened, by))
+                    await self._tell(session, saved, happened, by)
             self._keep({**self._all, one.id: saved})
         return saved
 
@@ -171,12 +175,34 @@ class Rollouts:
             for row in rows
         ]
 
+    async def _tell(self, session: AsyncSession, one: Rollout, happened: Happened, by: str) -> None:
+        session.add(_event(one, happened, by))
+        if self.told is not None:
+            await self.told(session, happened, one)
+
     def _keep(self, found: dict[str, Rollout]) -> None:
         self._all = found
         current: dict[Role, Rollout] = {}
         for one in found.values():
             current.setdefault(one.role, one)
         self._current = current
+
+
+@contextmanager
+def _alone(role: Role) -> Iterator[None]:
+    """A write that must leave one rollout under way. Raises Conflict."""
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict(
+            f"a rollout of {role} nodes is under way",
+            code="rollout_running",
+            hint="GET /api/rollouts has it: roll it back, or wait until it is done",
+        ) from None
+
+
+def _under_way(one: Rollout) -> str | None:
+    return one.role if one.state in ACTIVE else None
 
 
 def _document(one: Rollout) -> str:

@@ -203,11 +203,8 @@ class Simulation:
             began = time.thread_time()
             reservation = self._bookings.reserve(str(viewer), rooms, BOOKING_S, self.now)
             self._in_registry_s += time.thread_time() - began
-            for index, (one, count) in enumerate(zip(found, reservation.booked, strict=True)):
-                if index == reservation.at:
-                    hub.placed(one.id, self.now, booked=count)
-                else:
-                    hub.booked(one.id, count, self.now)
+            for one, count in zip(found, reservation.booked, strict=True):
+                hub.booked(one.id, count, self.now)
             if reservation.at is not None:
                 return self._by_id[found[reservation.at].id]
             self.outcome.lost_races += 1

@@ -30,6 +30,12 @@ class EventType(enum.StrEnum):
     NODE_RESUMED = "node.resumed"
     NODE_LOST = "node.lost"
     RECORDING_READY = "recording.ready"
+    ROLLOUT_BEGUN = "rollout.begun"
+    ROLLOUT_WIDENED = "rollout.widened"
+    ROLLOUT_PAUSED = "rollout.paused"
+    ROLLOUT_RESUMED = "rollout.resumed"
+    ROLLOUT_ROLLED_BACK = "rollout.rolled_back"
+    ROLLOUT_FINISHED = "rollout.finished"
     TEST = "webhook.test"
 
 
@@ -87,6 +93,18 @@ class RecordingFacts(BaseModel):
     film: str | None
 
 
+class RolloutFacts(BaseModel):
+    """Of rollout.*: a pool gets a new version. One that begins again has the same id and the next `attempt`."""
+
+    rollout: str
+    role: Role
+    stable: str
+    candidate: str
+    attempt: int
+    percent: int = Field(description="Of the users that get `candidate` from now on.")
+    reason: str = Field(description="What an operator said, or which limit was broken; else empty.")
+
+
 class TestFacts(BaseModel):
     """Of webhook.test, which an operator asked for."""
 
@@ -95,7 +113,7 @@ class TestFacts(BaseModel):
     webhook: str
 
 
-Facts = BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | TestFacts
+Facts = BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | RolloutFacts | TestFacts
 
 
 class WebhookEvent(BaseModel):
@@ -126,6 +144,17 @@ FACTS: dict[EventType, type[BaseModel]] = {
         NodeFacts,
     ),
     EventType.RECORDING_READY: RecordingFacts,
+    **dict.fromkeys(
+        (
+            EventType.ROLLOUT_BEGUN,
+            EventType.ROLLOUT_WIDENED,
+            EventType.ROLLOUT_PAUSED,
+            EventType.ROLLOUT_RESUMED,
+            EventType.ROLLOUT_ROLLED_BACK,
+            EventType.ROLLOUT_FINISHED,
+        ),
+        RolloutFacts,
+    ),
     EventType.TEST: TestFacts,
 }
 """What the `data` of each kind is."""

@@ -21,6 +21,7 @@ from orchestrator.broadcasts import Broadcast, Change
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
 from orchestrator.outreach import Outreach
+from orchestrator.rollout.plan import Happened, Rollout
 from orchestrator.sessions import Session, SessionRow, Sessions
 from orchestrator.webhooks import outbox
 from orchestrator.webhooks.courier import Courier
@@ -30,6 +31,7 @@ from orchestrator.webhooks.events import (
     EventType,
     Happening,
     RecordingFacts,
+    RolloutFacts,
     SessionFacts,
 )
 from orchestrator.webhooks.outbox import EndpointRow
@@ -42,12 +44,21 @@ LOOK_S = 1.0
 RECORDINGS_S = 10.0
 SWEEP_S = 3600.0
 _PATIENCE_S = 2.0
+_OF_ROLLOUTS = {
+    Happened.BEGUN: EventType.ROLLOUT_BEGUN,
+    Happened.AGAIN: EventType.ROLLOUT_BEGUN,
+    Happened.PHASE: EventType.ROLLOUT_WIDENED,
+    Happened.PAUSED: EventType.ROLLOUT_PAUSED,
+    Happened.RESUMED: EventType.ROLLOUT_RESUMED,
+    Happened.ROLLED_BACK: EventType.ROLLOUT_ROLLED_BACK,
+    Happened.DONE: EventType.ROLLOUT_FINISHED,
+}
 _PAGES = 5
 """Of a hundred recordings each: one that ends behind so many newer ones is not noticed."""
 
 
 class Webhooks:
-    """All of it. Broadcasts and sessions write through `broadcast` and `session`, the API works on `endpoints`."""
+    """All of it. Broadcasts, sessions and rollouts write through `broadcast`, `session` and `rollout`, the API works on `endpoints`."""
 
     def __init__(
         self,
@@ -113,6 +124,19 @@ class Webhooks:
         facts = SessionFacts(session=one.id, user=one.user, created_at=one.created_at)
         type = EventType.SESSION_STARTED if change is Change.MADE else EventType.SESSION_ENDED
         await outbox.write(session, [Happening(type, facts, dt.datetime.now(dt.UTC))])
+
+    async def rollout(self, session: AsyncSession, happened: Happened, one: Rollout) -> None:
+        """Something happened to a rollout in this transaction."""
+        facts = RolloutFacts(
+            rollout=one.id,
+            role=one.role,
+            stable=one.stable,
+            candidate=one.candidate,
+            attempt=one.attempt,
+            percent=one.percent,
+            reason=one.reason,
+        )
+        await outbox.write(session, [Happening(_OF_ROLLOUTS[happened], facts, dt.datetime.now(dt.UTC))])
 
     # on duty ----------------------------------------------------------------------------------------------------------
 

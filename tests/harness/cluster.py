@@ -27,7 +27,7 @@ from common.dialogue import Dialogue, DialogueQuery, Dialogues
 from common.directory import Directory, Line, NodeReport, Role, StreamReport
 from common.errors import NotFound
 from common.http import Site, application, read_model
-from common.recordings import RecordingList, RecordingView
+from common.recordings import RecordingList, RecordingView, place_of
 from orchestrator.app import Orchestrator, start
 
 SECRET = "a secret of the tests, thirty-two characters"
@@ -214,7 +214,14 @@ class Node:
 
     async def _recordings(self, request: web.Request) -> web.Response:
         self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
-        return web.json_response(RecordingList(recordings=self.recordings).model_dump(mode="json"))
+        after, limit = request.query.get("after", ""), int(request.query.get("limit", 100))
+        found = {place_of(one): one for one in self.recordings}
+        places = sorted(place for place in found if place > after)
+        page = RecordingList(
+            recordings=[found[place] for place in places[:limit]],
+            next=places[limit - 1] if len(places) > limit else None,
+        )
+        return web.json_response(page.model_dump(mode="json"))
 
     async def _desk(self, request: web.Request) -> web.Response:
         self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)

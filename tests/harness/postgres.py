@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from itertools import count
 from pathlib import Path
 
 from avacast.process import free_port
@@ -21,6 +22,7 @@ class Postgres:
         self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
         if self._as_user:
             shutil.chown(self._folder, "postgres")
+        self._made = count(1)
         self.port = free_port()
         self.url = f"postgresql://tester@127.0.0.1:{self.port}/postgres"
         self._run("initdb", "-D", str(self._folder / "data"), "-U", "tester", "-A", "trust", "--no-sync")
@@ -34,6 +36,12 @@ class Postgres:
         options = f"-p {self.port} -h 127.0.0.1 -k {self._folder} -F"
         log = str(self._folder / "log")
         self._run("pg_ctl", "start", "-w", "-D", str(self._folder / "data"), "-o", options, "-l", log)
+
+    def fresh(self) -> str:
+        """The URL of a new, empty database of this server."""
+        name = f"fresh_{next(self._made)}"
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "tester", name)
+        return f"{self.url.rsplit('/', 1)[0]}/{name}"
 
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-m", "immediate", "-D", str(self._folder / "data"))

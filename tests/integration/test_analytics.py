@@ -45,8 +45,12 @@ async def figures(hub: Running, query: str = "") -> dict[str, Any]:
     return told
 
 
-async def test_what_players_say_becomes_figures_and_no_row_for_anybody(tmp_path: Path) -> None:
-    async with orchestrator(tmp_path, geoip_db=DATABASE, trusted_proxies=["127.0.0.0/8"]) as hub:
+async def test_what_players_say_becomes_figures_and_no_row_for_anybody(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with orchestrator(
+        tmp_path, database_url=database_url, geoip_db=DATABASE, trusted_proxies=["127.0.0.0/8"]
+    ) as hub:
         await make(hub)
         await tell(hub, "ann", startup_ms=400, watched_s=0, latency_ms=180, bitrate_bps=1_500_000)
         await tell(hub, "ben", PHONE, startup_ms=800, watched_s=0, delivery="hls", latency_ms=2400, freezes=1)
@@ -77,8 +81,10 @@ async def test_what_players_say_becomes_figures_and_no_row_for_anybody(tmp_path:
         assert not any(word in str(bodies) for word in ("ann", "ben", "cyd", "iPhone", "Firefox", "127.0"))
 
 
-async def test_who_watches_is_counted_by_region_and_delivery(tmp_path: Path, cluster: Nodes) -> None:
-    async with orchestrator(tmp_path) as hub:
+async def test_who_watches_is_counted_by_region_and_delivery(
+    tmp_path: Path, cluster: Nodes, database_url: str
+) -> None:
+    async with orchestrator(tmp_path, database_url=database_url) as hub:
         await make(hub)
         origin = await cluster.start("o1", Role.ORIGIN, hub, region="eu-west-1")
         relay = await cluster.start("r1", Role.RELAY, hub, region="us-east-1")
@@ -107,8 +113,10 @@ async def test_who_watches_is_counted_by_region_and_delivery(tmp_path: Path, clu
         assert point["egress_bps"] > point["ingest_bps"] > 0
 
 
-async def test_who_falls_silent_has_left_though_nobody_is_left_to_tell(tmp_path: Path) -> None:
-    async with orchestrator(tmp_path) as hub:
+async def test_who_falls_silent_has_left_though_nobody_is_left_to_tell(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with orchestrator(tmp_path, database_url=database_url) as hub:
         await make(hub)
         registry = hub.role.hub.registry
         word = await registry.report_viewer(
@@ -125,9 +133,9 @@ async def test_who_falls_silent_has_left_though_nobody_is_left_to_tell(tmp_path:
         )
 
 
-async def test_two_orchestrators_count_each_viewer_once(tmp_path: Path) -> None:
+async def test_two_orchestrators_count_each_viewer_once(tmp_path: Path, database_url: str) -> None:
     with redis() as server:
-        settings: dict[str, Any] = {"redis_url": server.url}
+        settings: dict[str, Any] = {"redis_url": server.url, "database_url": database_url}
         async with orchestrator(tmp_path, **settings) as one, orchestrator(tmp_path, **settings) as two:
             await make(one)
             while two.role.hub.broadcasts.find("town") is None:
@@ -144,20 +152,24 @@ async def test_two_orchestrators_count_each_viewer_once(tmp_path: Path) -> None:
             assert told["quality"]["startup_ms"]["count"] == 4
 
 
-async def test_figures_outlive_their_orchestrator_and_watchers_are_met_again(tmp_path: Path) -> None:
-    async with orchestrator(tmp_path) as first:
+async def test_figures_outlive_their_orchestrator_and_watchers_are_met_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with orchestrator(tmp_path, database_url=database_url) as first:
         await make(first)
         await tell(first, "ann", watched_s=0)
         await tell(first, "ben", watched_s=0)
-    async with orchestrator(tmp_path) as second:
+    async with orchestrator(tmp_path, database_url=database_url) as second:
         assert (await figures(second))["joins"] == 2
         await tell(second, "ann", watched_s=45)
         told = await figures(second)
         assert (told["joins"], told["returns"], told["leaves"]) == (2, 1, 2)
 
 
-async def test_minutes_become_hours_after_two_days_and_are_forgotten_in_the_end(tmp_path: Path) -> None:
-    async with orchestrator(tmp_path, analytics_days=30) as hub:
+async def test_minutes_become_hours_after_two_days_and_are_forgotten_in_the_end(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with orchestrator(tmp_path, database_url=database_url, analytics_days=30) as hub:
         await make(hub)
         ledger, duty = recorder(hub).ledger, hub.role.hub.duty
         assert duty is not None
@@ -185,8 +197,8 @@ async def test_minutes_become_hours_after_two_days_and_are_forgotten_in_the_end(
         assert hour.tally.joins == 125, "an orchestrator that was away is added"
 
 
-async def test_the_table_and_who_may_see_it(tmp_path: Path) -> None:
-    async with orchestrator(tmp_path) as hub:
+async def test_the_table_and_who_may_see_it(tmp_path: Path, database_url: str) -> None:
+    async with orchestrator(tmp_path, database_url=database_url) as hub:
         made = await make(hub)
         await tell(hub, "ann", watched_s=0, startup_ms=100)
         publisher = {"Authorization": f"Bearer {made['token']}"}
@@ -203,8 +215,8 @@ async def test_the_table_and_who_may_see_it(tmp_path: Path) -> None:
         assert (await hub.call("GET", "/api/broadcasts/none/analytics", headers=admin()))[0] == 404
 
 
-async def test_more_points_than_an_answer_has_are_refused(tmp_path: Path) -> None:
-    async with orchestrator(tmp_path) as hub:
+async def test_more_points_than_an_answer_has_are_refused(tmp_path: Path, database_url: str) -> None:
+    async with orchestrator(tmp_path, database_url=database_url) as hub:
         await make(hub)
         broadcasts = hub.role.hub.broadcasts
         made = broadcasts.require("town")

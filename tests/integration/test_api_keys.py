@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from common.auth import Audience
 from common.directory import Role
+from common.recordings import RecordingView
 from orchestrator.app import ROUTES
 from orchestrator.keys import Scope
 from tests.harness.cluster import Nodes, Redis, Running, admin, orchestrator, token
+from tests.integration.test_drain import performing
 
 LOOSE = {"request_limit": "100000/minute", "make_limit": "100000/minute"}
 
@@ -231,6 +234,117 @@ async def test_an_account_has_so_many_sessions_at_once(tmp_path: Path, cluster: 
         assert (await session(admin(), "ops"))[0] == (201)
         await hub.ok("DELETE", f"/api/sessions/{made['id']}", headers=mine)
         assert (await session(mine, "max"))[0] == 201
+
+
+# whose ----------------------------------------------------------------------------------------------------------------
+
+
+def recorded(broadcast: str, number: int) -> RecordingView:
+    started = dt.datetime(2026, 3, 1, tzinfo=dt.UTC) - dt.timedelta(minutes=number)
+    return RecordingView(
+        id=f"r{number:03d}",
+        broadcast=broadcast,
+        started=started.isoformat(),
+        state="finished",
+        duration_s=60,
+        size_bytes=1000,
+        private=False,
+        play=f"/hls/{broadcast}/rec/r{number:03d}/index.m3u8",
+    )
+
+
+async def test_no_route_shows_a_limited_key_what_is_not_its_own(tmp_path: Path, cluster: Nodes) -> None:
+    async with orchestrator(tmp_path, account_sessions=5, **LOOSE) as hub:
+        origin = await cluster.start("o1", Role.ORIGIN, hub, avatar=True)
+        packager = await cluster.start("p1", Role.PACKAGER, hub)
+        scopes = [scope for scope in Scope if scope not in (Scope.ADMIN, Scope.NODE)]
+        _, wide = await key(hub, *scopes)
+        _, mine = await key(hub, *scopes, only=["shop-*"])
+        async with performing(origin):
+            theirs = (await hub.ok("POST", "/api/sessions", json={"user": "zoe"}, headers=wide))["id"]
+            own = (await hub.ok("POST", "/api/sessions", json={"user": "zoe"}, headers=mine))["id"]
+        for name in ("shop-1", "townhall"):
+            body = {"id": name, "public": True, "avatar": "ava"}
+            await hub.ok("POST", "/api/broadcasts", json=body, headers=admin())
+            origin.stream(name)
+            packager.recordings = [*packager.recordings, recorded(name, len(packager.recordings))]
+        pulls = [{"stream": "townhall"}, {"stream": "shop-1"}]
+        origin.report = origin.report.model_copy(update={"stats": {"pulls": pulls}})
+        await origin.beat()
+        hidden, known = ("townhall", theirs), ("shop-1", own)
+
+        def told(text: Any) -> tuple[bool, bool]:
+            return any(one in str(text) for one in hidden), any(one in str(text) for one in known)
+
+        seen_by = {"all": 0, "mine": 0}
+        for route in ROUTES:
+            if route.method == "OPTIONS":
+                continue
+            named = [one for one in ("broadcast", "session") if f"{{{one}}}" in route.path]
+            facts = {"broadcast": "townhall", "session": theirs, "node": "o1", "viewer": "v1", "id": "r001"}
+            path = re.sub(r"\{(\w+)\}", lambda found, facts=facts: facts.get(found[1], "1"), route.path)
+            if named:
+                answer = await said(hub, route.method, path, headers=mine)
+                assert answer in {(403, "key_limited"), (403, "scope_missing")}, route
+                nowhere = re.sub("townhall|" + theirs, "nowhere", path)
+                assert answer == await said(hub, route.method, nowhere, headers=mine), "it cannot even ask"
+            elif route.method == "GET" and route.answer != "text/event-stream":
+                everything, _ = told((await hub.call("GET", path, headers=wide))[1])
+                other, its_own = told((await hub.call("GET", path, headers=mine))[1])
+                assert not other, route
+                seen_by["all"] += everything
+                seen_by["mine"] += its_own
+        assert seen_by["all"] == seen_by["mine"] >= 5, "broadcasts, sessions, recordings, nodes, SFUs"
+
+        assert not any(told((await hub.ok("GET", "/api/sfu/stats"))["nodes"])), "strangers see no names"
+
+        # What bodies name.
+        for method, path, body in (
+            ("POST", "/api/broadcasts", {"id": "townhall-2"}),
+            ("POST", "/api/broadcasts", {"title": "No name of its own"}),
+            ("POST", "/api/v1/viewers/v1", {"broadcast": "townhall", "delivery": "webrtc"}),
+        ):
+            assert await said(hub, method, path, json=body, headers=mine) == (403, "key_limited"), body
+        status, body, _ = await hub.call("DELETE", "/api/broadcasts/townhall", headers=mine)
+        assert (status, body["only"]) == (403, ["shop-*"])
+        assert "shop-*" in body["detail"] and body["hint"]
+
+        # What is its own goes on as ever.
+        assert (await said(hub, "POST", "/api/broadcasts", json={"id": "shop-2"}, headers=mine))[0] == 201
+        assert (await said(hub, "PATCH", "/api/broadcasts/shop-1", json={"title": "S"}, headers=mine))[
+            0
+        ] == 200
+        assert (await said(hub, "GET", f"/api/sessions/{own}", headers=mine))[0] == 200
+        assert (await said(hub, "DELETE", f"/api/sessions/{own}", headers=mine))[0] == 204
+
+
+async def test_events_leave_out_what_a_key_is_not_for(hub: Running) -> None:
+    _, mine = await key(hub, "read", only=["shop-*"])
+    async with hub.http.get("/api/events", headers=mine) as stream:
+        assert (await stream.content.readline()) == b"event: hello\n"
+        for name in ("townhall", "shop-1"):
+            await hub.ok("POST", "/api/broadcasts", json={"id": name}, headers=admin())
+        came = b""
+        while b"shop-1" not in came:
+            came += await stream.content.readline()
+        assert b"townhall" not in came
+
+
+async def test_recordings_of_others_are_passed_over_and_their_names_are_in_no_cursor(
+    hub: Running, cluster: Nodes
+) -> None:
+    packager = await cluster.start("p1", Role.PACKAGER, hub)
+    packager.recordings = [
+        recorded("shop-1" if number in (3, 47) else "townhall", number) for number in range(60)
+    ]
+    _, mine = await key(hub, "read", only=["shop-*"])
+    found, after = [], ""
+    while after is not None:
+        page = await hub.ok("GET", "/api/recordings", params={"limit": 2, "after": after}, headers=mine)
+        assert "townhall" not in str(page)
+        found += [one["id"] for one in page["recordings"]]
+        after = page["next"]
+    assert found == ["r003", "r047"]
 
 
 # who did it -----------------------------------------------------------------------------------------------------------

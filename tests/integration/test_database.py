@@ -6,7 +6,6 @@ import asyncio
 import datetime as dt
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,34 +23,19 @@ from tests.harness.cluster import admin, orchestrator
 from tests.harness.postgres import Postgres
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    running = Postgres()
-    running.start()
-    yield running
-    running.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
-    return str(request.getfixturevalue("server").url)
-
-
-async def test_migrations_make_what_the_models_say_and_run_once(url: str, tmp_path: Path) -> None:
+async def test_migrations_make_what_the_models_say_and_run_once(database_url: str, tmp_path: Path) -> None:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), Base.metadata))
 
     for _ in range(2):
-        database = await Database.open(url, tmp_path)
+        database = await Database.open(database_url, tmp_path)
         async with database.session() as session:
             assert await (await session.connection()).run_sync(differences) == []
         await database.close()
 
 
-async def test_broadcasts_are_kept_with_their_moment_in_utc(url: str, tmp_path: Path) -> None:
-    database = await Database.open(url, tmp_path)
+async def test_broadcasts_are_kept_with_their_moment_in_utc(database_url: str, tmp_path: Path) -> None:
+    database = await Database.open(database_url, tmp_path)
     first, second = Broadcasts(database), Broadcasts(database)
     made = await first.create(NewBroadcast(title="Zwölf Boxkämpfer 🥊", public=True))
     assert await second.refresh()
@@ -65,9 +49,9 @@ async def test_broadcasts_are_kept_with_their_moment_in_utc(url: str, tmp_path: 
 
 
 async def test_a_rollout_is_kept_with_its_history_and_of_two_writers_one_is_refused(
-    url: str, tmp_path: Path
+    database_url: str, tmp_path: Path
 ) -> None:
-    database = await Database.open(url, tmp_path)
+    database = await Database.open(database_url, tmp_path)
     first, second = Rollouts(database), Rollouts(database)
     now = dt.datetime.now(dt.UTC)
     new = plan.begun(plan.NewRollout(stable="1.0", candidate="2.0"), f"ro_{tmp_path.name}", now)
@@ -87,13 +71,10 @@ async def test_a_rollout_is_kept_with_its_history_and_of_two_writers_one_is_refu
     await database.close()
 
 
-async def test_several_orchestrators_may_start_on_an_empty_database(server: Postgres, tmp_path: Path) -> None:
-    empty = f"{server.url.rsplit('/', 1)[0]}/empty"
-    database = await Database.open(server.url, tmp_path)
-    engine = database._engine.execution_options(isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        await connection.exec_driver_sql("CREATE DATABASE empty")
-    await database.close()
+async def test_several_orchestrators_may_start_on_an_empty_database(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    empty = postgres.fresh()
     opened = await asyncio.gather(*(Database.open(empty, tmp_path) for _ in range(4)))
     await asyncio.gather(*(one.close() for one in opened))
 
@@ -113,11 +94,11 @@ async def test_a_database_that_is_not_there_is_said_to_be_down(tmp_path: Path) -
 
 @pytest.mark.slow
 async def test_while_sql_is_gone_what_is_there_goes_on_and_nothing_new_is_made(
-    server: Postgres, tmp_path: Path
+    postgres: Postgres, tmp_path: Path
 ) -> None:
-    async with orchestrator(tmp_path, database_url=server.url) as hub:
+    async with orchestrator(tmp_path, database_url=postgres.url) as hub:
         await hub.ok("POST", "/api/broadcasts", json={"id": "stays", "public": True}, headers=admin())
-        server.stop()
+        postgres.stop()
         began = time.monotonic()
         await hub.ok("GET", "/api/broadcasts/stays")
         assert (await hub.ok("GET", "/api/broadcasts"))["broadcasts"]
@@ -125,7 +106,7 @@ async def test_while_sql_is_gone_what_is_there_goes_on_and_nothing_new_is_made(
         status, body, headers = await hub.call("POST", "/api/broadcasts", json={"id": "new"}, headers=admin())
         assert (status, body["code"]) == (503, "database_unavailable")
         assert headers["Retry-After"]
-        server.start()
+        postgres.start()
         began = time.monotonic()
         while (await hub.call("POST", "/api/broadcasts", json={"id": "new"}, headers=admin()))[0] != 201:
             assert time.monotonic() - began < 30

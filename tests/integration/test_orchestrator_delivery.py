@@ -163,6 +163,32 @@ async def test_a_threshold_of_0_sends_everybody_to_relays(tmp_path: Path, cluste
 
 
 @pytest.mark.slow
+async def test_an_address_that_asks_and_never_comes_keeps_nobody_out(tmp_path: Path, cluster: Nodes) -> None:
+    async with orchestrator(
+        tmp_path, trusted_proxies=["127.0.0.0/8"], relay_activation_threshold=1000
+    ) as hub:
+        await hub.ok("POST", "/api/broadcasts", json={"id": "demo", "public": True}, headers=admin())
+        origin = await cluster.start("o1", Role.ORIGIN, hub, capacity=12)
+        origin.stream()
+        await origin.beat()
+
+        async def ask(address: str, query: str = "") -> int:
+            headers = {"X-Forwarded-For": address}
+            return (await hub.call("GET", f"/api/broadcasts/demo/play{query}", headers=headers))[0]
+
+        for number in range(200):
+            addresses = ("192.0.2.7", f"2001:db8::{number:x}")  # one customer has all of that /64
+            for address in addresses:
+                assert await ask(address) == 200
+                assert await ask(address, "?exclude=o1") == 200, (
+                    "who is behind a shared address comes in as well"
+                )
+            if number == 100:
+                await origin.beat()
+        found = [await ask(f"198.51.100.{number}") for number in range(7)]
+        assert found == [200] * 6 + [503], "3 and 3 places are booked of 12, others have the rest"
+
+
 async def test_a_full_origin_overflows_to_relays_and_a_dead_relay_is_replaced(
     tmp_path: Path, cluster: Nodes
 ) -> None:
@@ -369,6 +395,7 @@ async def test_two_orchestrators_never_sell_a_place_twice(tmp_path: Path, cluste
             "redis_url": server.url,
             "relay_activation_threshold": 0,
             "database_url": f"sqlite:///{tmp_path}/shared.db",
+            "trusted_proxies": ["127.0.0.0/8"],
         }
         async with (
             orchestrator(tmp_path / "1", **shared) as one,
@@ -387,9 +414,10 @@ async def test_two_orchestrators_never_sell_a_place_twice(tmp_path: Path, cluste
                         "GET",
                         f"{DEMO}/play",
                         params={"role": "interactive", "viewer": f"v{at}{name}", **exclude},
+                        headers={"X-Forwarded-For": f"192.0.2.{at + base}"},
                     )
                     for at in range(10)
-                    for name, hub in (("x", one), ("y", two))
+                    for name, base, hub in (("x", 1, one), ("y", 101, two))
                 )
             )
             taken = Counter(body["node"] for status, body, _ in answers if status == 200)

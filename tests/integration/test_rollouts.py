@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from common.dialogue import Dialogue, Said, Speaker
 from common.directory import Health, Role
 from orchestrator.api.route import CONTEXT
 from orchestrator.rollout.plan import bucket
 from orchestrator.rollout.service import Deploying
-from tests.harness.cluster import Node, Nodes, Redis, Running, admin, eventually, orchestrator, redis
+from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator, redis
 from tests.integration.test_drain import performing
 
 SAID = [Said(speaker=Speaker.VISITOR, text="I am Zoe."), Said(speaker=Speaker.AVATAR, text="Hello Zoe.")]
 ALL = "/api/rollouts"
 EARLY = next(f"u{at}" for at in range(1000) if bucket(f"u{at}") < 10)
 LATE = next(f"u{at}" for at in range(1000) if bucket(f"u{at}") >= 50)
+
+
+@pytest.fixture
+async def hub(tmp_path: Path, database_url: str) -> AsyncIterator[Running]:
+    """An orchestrator on each kind of database."""
+    async with orchestrator(tmp_path, database_url=database_url) as running:
+        yield running
 
 
 def deploying(hub: Running) -> Deploying:
@@ -200,26 +212,28 @@ async def test_a_broken_plan_is_refused(hub: Running) -> None:
         assert (status, told["code"]) == (422, "invalid_body"), body
 
 
-async def test_two_orchestrators_go_by_the_same_rollout_and_it_outlives_them(
-    tmp_path: Path, cluster: Nodes
-) -> None:
+@asynccontextmanager
+async def two(tmp_path: Path, database_url: str) -> AsyncIterator[tuple[Running, Running]]:
+    """Two orchestrators of one cluster."""
     with redis() as server:
-        await shared(server, tmp_path, cluster)
+        settings = {"redis_url": server.url, "database_url": database_url}
+        async with orchestrator(tmp_path, **settings) as first, orchestrator(tmp_path, **settings) as second:
+            yield first, second
 
 
-async def shared(server: Redis, tmp_path: Path, cluster: Nodes) -> None:
-    settings = {"redis_url": server.url}
-    async with orchestrator(tmp_path, **settings) as first:
-        async with orchestrator(tmp_path, **settings) as second:
-            made = await rollout(first)
-            await deploying(second).rollouts.refresh()
-            assert deploying(second).wanted_version(Role.ORIGIN, EARLY) == "2.0"
-            await second.ok("POST", f"{ALL}/{made['id']}/pause", headers=admin())
-            status, told, _ = await first.call("POST", f"{ALL}/{made['id']}/pause", headers=admin())
-            assert (status, told["code"]) in {(409, "rollout_changed"), (409, "rollout_state")}
-            await deploying(first).rollouts.refresh()
-            await first.ok("POST", f"{ALL}/{made['id']}/rollback", headers=admin())
-    async with orchestrator(tmp_path, **settings) as third:
+async def test_two_orchestrators_go_by_the_same_rollout_and_it_outlives_them(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with two(tmp_path, database_url) as (first, second):
+        made = await rollout(first)
+        await deploying(second).rollouts.refresh()
+        assert deploying(second).wanted_version(Role.ORIGIN, EARLY) == "2.0"
+        await second.ok("POST", f"{ALL}/{made['id']}/pause", headers=admin())
+        status, told, _ = await first.call("POST", f"{ALL}/{made['id']}/pause", headers=admin())
+        assert (status, told["code"]) in {(409, "rollout_changed"), (409, "rollout_state")}
+        await deploying(first).rollouts.refresh()
+        await first.ok("POST", f"{ALL}/{made['id']}/rollback", headers=admin())
+    async with orchestrator(tmp_path, database_url=database_url) as third:
         assert (await read(third, made))["state"] == "rolled_back"
         assert deploying(third).wanted_version(Role.ORIGIN, EARLY) == "1.0"
         assert [one["happened"] for one in (await read(third, made))["history"]] == [
@@ -227,3 +241,50 @@ async def shared(server: Redis, tmp_path: Path, cluster: Nodes) -> None:
             "paused",
             "rolled_back",
         ]
+
+
+async def test_of_two_orchestrators_that_act_on_one_pool_at_the_same_time_one_wins(
+    tmp_path: Path, database_url: str
+) -> None:
+    async with two(tmp_path, database_url) as both:
+        for round in range(5):
+            first, second = both if round % 2 else both[::-1]
+
+            async def race(*asked: tuple[Running, str, dict[str, Any]]) -> dict[str, Any]:
+                """All at once; what the winner was told. The others get a 409 that says why."""
+                answers = await asyncio.gather(
+                    *(hub.call("POST", path, json=body, headers=admin()) for hub, path, body in asked)
+                )
+                won = [body for status, body, _ in answers if status < 400]
+                lost = [(status, body["code"]) for status, body, _ in answers if status >= 400]
+                assert len(won) == 1, lost
+                assert all(status == 409 for status, _ in lost), lost
+                assert {code for _, code in lost} <= {"rollout_running", "rollout_changed", "rollout_state"}
+                for hub in both:
+                    await deploying(hub).rollouts.refresh()
+                winner: dict[str, Any] = won[0]
+                return winner
+
+            made = await race(
+                (first, ALL, {"stable": "1.0", "candidate": f"2.{round}"}),
+                (second, ALL, {"stable": "1.0", "candidate": f"3.{round}"}),
+            )
+            one = f"{ALL}/{made['id']}"
+            told = await race(
+                (first, f"{one}/pause", {"why": "the first"}),
+                (second, f"{one}/rollback", {"why": "the second"}),
+            )
+            for hub in both:
+                seen = await read(hub, made)
+                assert (seen["state"], seen["reason"]) == (told["state"], told["reason"]), "no write is lost"
+                assert [happened["happened"] for happened in seen["history"]] == ["begun", told["state"]]
+            if told["state"] == "paused":
+                await first.ok("POST", f"{one}/rollback", headers=admin())
+                await deploying(second).rollouts.refresh()
+            again = await race(
+                (first, f"{one}/again", {}), (second, ALL, {"stable": "1.0", "candidate": f"4.{round}"})
+            )
+            await first.ok("POST", f"{ALL}/{again['id']}/rollback", headers=admin())
+            await deploying(second).rollouts.refresh()
+            listed = (await second.ok("GET", ALL, headers=admin()))["rollouts"]
+            assert not [found for found in listed if found["state"] in ("running", "paused")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from common.directory import Role
+from common.directory import Health, Role
 from common.recordings import RecordingView
 from orchestrator.api.route import CONTEXT
 from orchestrator.webhooks.schedule import GIVE_UP_S
@@ -29,8 +30,8 @@ def looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Running]:
-    async with orchestrator(tmp_path, webhook_private=True) as running:
+async def hub(tmp_path: Path, database_url: str) -> AsyncIterator[Running]:
+    async with orchestrator(tmp_path, webhook_private=True, database_url=database_url) as running:
         yield running
 
 
@@ -174,6 +175,56 @@ async def test_a_finished_recording_is_told_once(hub: Running, inbox: Receiver) 
         told = {one.event["data"]["recording"]: one.event["data"] for one in inbox.came}
         assert told["now"]["play"] == f"{packager.report.url}/hls/town/rec/now/index.m3u8"
         assert told["hidden"]["play"] is None and told["hidden"]["private"]
+
+
+async def test_a_rollout_is_told_from_its_begin_to_its_end(
+    hub: Running, inbox: Receiver, cluster: Nodes
+) -> None:
+    await hook(hub, inbox.url)
+    origin = await cluster.start("o2", Role.ORIGIN, hub, avatar=True, version="2.0")
+    rollouts = hub.role.app[CONTEXT].rollouts
+    later = dt.timedelta()
+    rollouts.now = lambda: dt.datetime.now(dt.UTC) + later
+    requests = itertools.count(100, 100)
+
+    async def looked_at(*, errors: int = 0) -> None:
+        health = Health(requests=next(requests), errors=errors)
+        origin.report = origin.report.model_copy(update={"health": health})
+        await origin.beat()
+        await rollouts.look()
+
+    body = {
+        "stable": "1.0",
+        "candidate": "2.0",
+        "phases": [{"percent": 10, "days": 1}, {"percent": 100, "days": 1}],
+        "limits": {"least_requests": 20},
+    }
+    made = await hub.ok("POST", "/api/rollouts", json=body, headers=admin())
+    one = f"/api/rollouts/{made['id']}"
+    await hub.ok("POST", f"{one}/pause", json={"why": "a holiday"}, headers=admin())
+    await hub.ok("POST", f"{one}/resume", headers=admin())
+    await looked_at()
+    await looked_at(errors=60)
+    await hub.ok("POST", f"{one}/again", headers=admin())
+    for _ in range(2):
+        later += dt.timedelta(days=2)
+        await looked_at(errors=60)
+        await looked_at(errors=60)
+    await inbox.until(lambda: "rollout.finished" in inbox.types())
+    told = [came.event for came in inbox.came if came.event["type"].startswith("rollout.")]
+    assert [(event["type"], event["data"]["percent"], event["data"]["attempt"]) for event in told] == [
+        ("rollout.begun", 10, 1),
+        ("rollout.paused", 10, 1),
+        ("rollout.resumed", 10, 1),
+        ("rollout.rolled_back", 0, 1),
+        ("rollout.begun", 10, 2),
+        ("rollout.widened", 100, 2),
+        ("rollout.finished", 100, 2),
+    ]
+    assert told[1]["data"]["reason"] == "a holiday"
+    assert told[3]["data"]["reason"].startswith("errors: 60.0% of 100")
+    always = {"rollout": made["id"], "role": "origin", "stable": "1.0", "candidate": "2.0"}
+    assert all(always.items() <= event["data"].items() for event in told)
 
 
 async def test_what_fails_is_tried_again_until_it_is_taken(hub: Running, inbox: Receiver) -> None:
@@ -336,8 +387,11 @@ async def test_what_webhooks_are_made_of_is_checked(hub: Running, inbox: Receive
     assert [one["id"] for one in listed["webhooks"]] == [other["id"]]
 
 
-async def test_what_waits_outlives_its_orchestrator(tmp_path: Path, inbox: Receiver) -> None:
-    async with orchestrator(tmp_path, webhook_private=True) as first:
+async def test_what_waits_outlives_its_orchestrator(
+    tmp_path: Path, inbox: Receiver, database_url: str
+) -> None:
+    settings: dict[str, Any] = {"webhook_private": True, "database_url": database_url}
+    async with orchestrator(tmp_path, **settings) as first:
         made = await hook(first, "http://127.0.0.1:9/nobody-there", "broadcast.created", "broadcast.ended")
         await first.ok("POST", "/api/broadcasts", json={"id": "town"}, headers=admin())
         (failed,) = await settled(first, made, "waiting")
@@ -345,7 +399,7 @@ async def test_what_waits_outlives_its_orchestrator(tmp_path: Path, inbox: Recei
         await first.ok(
             "PATCH", f"/api/webhooks/{made['id']}", json={"url": f"{inbox.url}/hooks"}, headers=admin()
         )
-    async with orchestrator(tmp_path, webhook_private=True) as second:
+    async with orchestrator(tmp_path, **settings) as second:
         service(second).courier.now = lambda: dt.datetime.now(dt.UTC) + dt.timedelta(seconds=10)
         await inbox.until(lambda: inbox.came)
         await second.ok("DELETE", "/api/broadcasts/town", headers=admin())
@@ -356,10 +410,14 @@ async def test_what_waits_outlives_its_orchestrator(tmp_path: Path, inbox: Recei
 
 @pytest.mark.slow
 async def test_two_orchestrators_tell_once_and_the_second_goes_on(
-    tmp_path: Path, inbox: Receiver, cluster: Nodes
+    tmp_path: Path, inbox: Receiver, cluster: Nodes, database_url: str
 ) -> None:
     with redis() as server:
-        settings: dict[str, Any] = {"redis_url": server.url, "webhook_private": True}
+        settings: dict[str, Any] = {
+            "redis_url": server.url,
+            "webhook_private": True,
+            "database_url": database_url,
+        }
         async with orchestrator(tmp_path, **settings) as one, orchestrator(tmp_path, **settings) as two:
             await hook(two, inbox.url)
             await two.ok("POST", "/api/broadcasts", json={"id": "town"}, headers=admin())

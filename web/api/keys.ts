@@ -9,6 +9,8 @@ export interface Key {
   id: string;
   name: string;
   scopes: Scope[];
+  /** Names of broadcasts that it is limited to, or with * how they begin; null: all. */
+  only: string[] | null;
   created_at: string;
   expires_at: string | null;
   used_at: string | null;
@@ -29,6 +31,7 @@ export interface MadeKey extends Key {
 export interface NewKey {
   name: string;
   scopes: Scope[];
+  only: string[] | null;
   expires_in_s: number | null;
   requests_per_minute: number | null;
   makes_per_minute: number | null;

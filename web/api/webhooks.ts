@@ -36,6 +36,14 @@ export const EVENTS: Record<string, readonly string[]> = {
   Sessions: ["session.started", "session.moved", "session.ended"],
   Nodes: ["node.joined", "node.draining", "node.resumed", "node.lost"],
   Recordings: ["recording.ready"],
+  Rollouts: [
+    "rollout.begun",
+    "rollout.widened",
+    "rollout.paused",
+    "rollout.resumed",
+    "rollout.rolled_back",
+    "rollout.finished",
+  ],
 };
 
 const path = (id: string, verb = ""): string => `/api/webhooks/${encodeURIComponent(id)}${verb}`;

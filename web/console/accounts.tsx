@@ -85,6 +85,7 @@ function Row({ held, onRotate, onRevoke }: { held: Key; onRotate(): void; onRevo
             <li key={scope}>{scope}</li>
           ))}
         </ul>
+        {held.only && <small>only {held.only.join(", ")}</small>}
       </td>
       <td>{ago(held.used_at, now)}</td>
       <td>

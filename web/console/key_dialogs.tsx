@@ -41,6 +41,7 @@ interface Making {
 export function NewKeyDialog({ token, onMade, onClose }: Making) {
   const name = useSignal("");
   const scopes = useSignal<Scope[]>([]);
+  const only = useSignal("");
   const life = useSignal(0);
   const sessions = useSignal("");
   const makes = useSignal("");
@@ -54,6 +55,7 @@ export function NewKeyDialog({ token, onMade, onClose }: Making) {
       const wanted = {
         name: name.value.trim(),
         scopes: scopes.value,
+        only: names(only.value),
         expires_in_s: LIVES[life.value]?.[1] ?? null,
         sessions: count(sessions.value),
         makes_per_minute: count(makes.value),
@@ -100,6 +102,18 @@ export function NewKeyDialog({ token, onMade, onClose }: Making) {
             </label>
           ))}
         </fieldset>
+        <label class="field">
+          Only these broadcasts
+          <input
+            name="only"
+            autocomplete="off"
+            spellcheck={false}
+            placeholder="shop-* town-hall"
+            value={only}
+            onInput={(event) => (only.value = event.currentTarget.value)}
+          />
+          <small>shop-*: all that begin so. Of sessions it has those that it makes. Empty: all.</small>
+        </label>
         <label class="field">
           Valid
           <select
@@ -153,6 +167,11 @@ function Limit({ name, title, value }: { name: string; title: string; value: Sig
     </label>
   );
 }
+
+const names = (text: string): string[] | null => {
+  const found = text.split(/[\s,]+/).filter((one) => one !== "");
+  return found.length > 0 ? found : null;
+};
 
 const count = (text: string): number | null => (text.trim() === "" ? null : Number(text));
 

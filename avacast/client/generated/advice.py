@@ -50,6 +50,7 @@ ADVICE: dict[str, str] = {
     "invalid_query": "correct it",
     "key_expired": "use the new secret, or make another key",
     "key_invalid": "`GET /api/keys` lists those that are valid",
+    "key_limited": "choose a name that it covers, or a key that covers this one ([accounts.md](accounts.md))",
     "key_unknown": "`GET /api/keys` lists them",
     "keys_full": "revoke those that are not used",
     "language_unknown": "take one that `hint` names",

@@ -56,8 +56,8 @@ class Broadcasts(Group):
         `moderated`: Questions to the avatar wait on the host's desk until they are approved.
         `webrtc_only`: Never HLS, whatever the audience: so it is neither cached by a CDN nor recorded.
         `POST /api/broadcasts`, with a token: admin or key.
-        Refusals of its own: scope_missing, request_under_way, broadcast_exists, idempotency_key_reused, request_limit,
-        make_limit.
+        Refusals of its own: scope_missing, key_limited, request_under_way, broadcast_exists, idempotency_key_reused,
+        request_limit, make_limit.
         """
         return self._json(
             "broadcasts_create",
@@ -77,7 +77,7 @@ class Broadcasts(Group):
         """A broadcast and how it is now.
 
         `GET /api/broadcasts/{broadcast}`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._json("broadcasts_read", models.BroadcastState, broadcast=broadcast)
 
@@ -92,7 +92,7 @@ class Broadcasts(Group):
         """Change its title, who may talk to its avatar, whether a host moderates.
 
         `PATCH /api/broadcasts/{broadcast}`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._json(
             "broadcasts_change",
@@ -107,7 +107,7 @@ class Broadcasts(Group):
         """End a broadcast for good.
 
         `DELETE /api/broadcasts/{broadcast}`, with a token: admin or key.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         self._nothing("broadcasts_end", broadcast=broadcast)
 
@@ -124,7 +124,7 @@ class Broadcasts(Group):
         `audience`: What it allows.
         `ttl_s`: Seconds that it is valid.
         `POST /api/broadcasts/{broadcast}/tokens`, with a token: admin or key.
-        Refusals of its own: scope_missing, request_under_way, idempotency_key_reused, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_under_way, idempotency_key_reused, request_limit.
         """
         return self._json(
             "broadcasts_create_token",
@@ -153,7 +153,7 @@ class Broadcasts(Group):
         `node`: The node that it had: it gets it again while that can take it.
         `rtt`: Round trips that the player measured: NODE:MS, comma separated.
         `GET /api/broadcasts/{broadcast}/play`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, request_limit, no_node.
+        Refusals of its own: scope_missing, key_limited, request_limit, no_node.
         """
         return self._json(
             "broadcasts_play",
@@ -173,8 +173,8 @@ class Broadcasts(Group):
 
         `now`: Said at once: it ends the line that is being spoken, what waits comes after it.
         `POST /api/broadcasts/{broadcast}/say`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, moderated, request_under_way, no_avatar, idempotency_key_reused, request_limit,
-        talk_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, moderated, request_under_way, no_avatar, idempotency_key_reused,
+        request_limit, talk_limit, no_node, origin_unreachable.
         """
         return self._json(
             "broadcasts_say",
@@ -189,8 +189,8 @@ class Broadcasts(Group):
         """The avatar answers, aloud.
 
         `POST /api/broadcasts/{broadcast}/ask`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, request_under_way, no_avatar, idempotency_key_reused, request_limit, talk_limit,
-        no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, request_under_way, no_avatar, idempotency_key_reused, request_limit,
+        talk_limit, no_node, origin_unreachable.
         """
         return self._json(
             "broadcasts_ask", models.Taken, broadcast=broadcast, text=text, idempotency_key=idempotency_key
@@ -200,7 +200,8 @@ class Broadcasts(Group):
         """The avatar stops talking.
 
         `POST /api/broadcasts/{broadcast}/interrupt`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, moderated, no_avatar, request_limit, talk_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, moderated, no_avatar, request_limit, talk_limit, no_node,
+        origin_unreachable.
         """
         return self._json("broadcasts_interrupt", models.Taken, broadcast=broadcast)
 
@@ -209,7 +210,7 @@ class Broadcasts(Group):
 
         `viewer`: The id from the answer of /play; made when missing.
         `POST /api/broadcasts/{broadcast}/ears`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, no_avatar, request_limit, talk_limit, no_node.
+        Refusals of its own: scope_missing, key_limited, no_avatar, request_limit, talk_limit, no_node.
         """
         return self._json("broadcasts_ears", models.EarGrant, broadcast=broadcast, viewer=viewer)
 
@@ -217,7 +218,7 @@ class Broadcasts(Group):
         """What the avatar says, what waits, and the script.
 
         `GET /api/broadcasts/{broadcast}/desk`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, no_avatar, request_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, no_avatar, request_limit, no_node, origin_unreachable.
         """
         return self._json("broadcasts_desk", models.Desk, broadcast=broadcast)
 
@@ -225,7 +226,8 @@ class Broadcasts(Group):
         """A held question is answered in its turn.
 
         `POST /api/broadcasts/{broadcast}/desk/lines/{line}/approve`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, line_unknown, no_avatar, request_limit, avatar_busy, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, line_unknown, no_avatar, request_limit, avatar_busy, no_node,
+        origin_unreachable.
         """
         return self._json("broadcasts_approve_line", models.Desk, broadcast=broadcast, line=line)
 
@@ -233,7 +235,7 @@ class Broadcasts(Group):
         """A line or a question that waits is dropped.
 
         `DELETE /api/broadcasts/{broadcast}/desk/lines/{line}`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, line_unknown, no_avatar, request_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, line_unknown, no_avatar, request_limit, no_node, origin_unreachable.
         """
         return self._json("broadcasts_drop_line", models.Desk, broadcast=broadcast, line=line)
 
@@ -241,7 +243,7 @@ class Broadcasts(Group):
         """A script is played: its lines at their times, questions between them.
 
         `PUT /api/broadcasts/{broadcast}/desk/script`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, no_avatar, request_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, no_avatar, request_limit, no_node, origin_unreachable.
         """
         return self._json("broadcasts_play_script", models.Desk, broadcast=broadcast, cues=cues)
 
@@ -249,7 +251,7 @@ class Broadcasts(Group):
         """The script ends; the line that is being spoken does not.
 
         `DELETE /api/broadcasts/{broadcast}/desk/script`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, no_avatar, request_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, no_avatar, request_limit, no_node, origin_unreachable.
         """
         return self._json("broadcasts_stop_script", models.Desk, broadcast=broadcast)
 
@@ -257,7 +259,7 @@ class Broadcasts(Group):
         """How it is delivered, and why.
 
         `GET /api/broadcasts/{broadcast}/delivery`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._json("broadcasts_delivery", models.DeliveryState, broadcast=broadcast)
 
@@ -265,7 +267,7 @@ class Broadcasts(Group):
         """Passive viewers go to HLS through the CDN, and stay there.
 
         `POST /api/broadcasts/{broadcast}/activate-cdn`, with a token: admin or key.
-        Refusals of its own: scope_missing, hls_disabled, request_limit.
+        Refusals of its own: scope_missing, key_limited, hls_disabled, request_limit.
         """
         return self._json("broadcasts_activate_cdn", models.DeliveryState, broadcast=broadcast)
 
@@ -273,7 +275,7 @@ class Broadcasts(Group):
         """All viewers go back to WebRTC, and stay there.
 
         `POST /api/broadcasts/{broadcast}/deactivate-cdn`, with a token: admin or key.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._json("broadcasts_deactivate_cdn", models.DeliveryState, broadcast=broadcast)
 
@@ -281,7 +283,7 @@ class Broadcasts(Group):
         """The audience decides again.
 
         `POST /api/broadcasts/{broadcast}/automatic-cdn`, with a token: admin or key.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._json("broadcasts_automatic_cdn", models.DeliveryState, broadcast=broadcast)
 
@@ -289,7 +291,7 @@ class Broadcasts(Group):
         """Viewers by delivery and region, latency.
 
         `GET /api/broadcasts/{broadcast}/stats`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._json("broadcasts_stats", models.BroadcastStats, broadcast=broadcast)
 
@@ -307,7 +309,7 @@ class Broadcasts(Group):
         `to`: ISO 8601 with a zone; its end, or now, when missing.
         `step`: Seconds; at least an hour for what is older than two days.
         `GET /api/broadcasts/{broadcast}/analytics`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, too_many_points, request_limit.
+        Refusals of its own: scope_missing, key_limited, too_many_points, request_limit.
         """
         return self._json(
             "broadcasts_analytics", models.Analytics, broadcast=broadcast, from_=from_, to=to, step=step
@@ -327,7 +329,7 @@ class Broadcasts(Group):
         `to`: ISO 8601 with a zone; its end, or now, when missing.
         `step`: Seconds; at least an hour for what is older than two days.
         `GET /api/broadcasts/{broadcast}/analytics.csv`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, too_many_points, request_limit.
+        Refusals of its own: scope_missing, key_limited, too_many_points, request_limit.
         """
         return self._text("broadcasts_analytics_csv", broadcast=broadcast, from_=from_, to=to, step=step)
 
@@ -335,7 +337,7 @@ class Broadcasts(Group):
         """What happens to a broadcast (server-sent events).
 
         `GET /api/broadcasts/{broadcast}/events`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._events("broadcasts_events", broadcast=broadcast)
 
@@ -355,7 +357,7 @@ class Broadcasts(Group):
         `rtt`: Round trips that the player measured: NODE:MS, comma separated.
         `viewer`: Whose bucket counts while a version is rolled out.
         `GET /api/broadcasts/{broadcast}/placement`, with a token: admin or key.
-        Refusals of its own: scope_missing, request_limit.
+        Refusals of its own: scope_missing, key_limited, request_limit.
         """
         return self._json(
             "broadcasts_placement",
@@ -393,7 +395,7 @@ class Viewers(Group):
         `startup_ms`: From the wish to watch to the first picture.
         `watched_s`: Since the first picture.
         `POST /api/v1/viewers/{viewer}`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, invalid_id, request_limit, report_limit.
+        Refusals of its own: scope_missing, key_limited, invalid_id, request_limit, report_limit.
         """
         return self._json(
             "viewers_report",
@@ -439,7 +441,7 @@ class Whip(Group):
 
         `offer`: The session description (SDP).
         `POST /whip/{broadcast}`, with a token: admin or key or publisher.
-        Refusals of its own: scope_missing, request_limit, no_node.
+        Refusals of its own: scope_missing, key_limited, request_limit, no_node.
         """
         return self._location("whip_publish", broadcast=broadcast, offer=offer)
 
@@ -501,7 +503,7 @@ class Sessions(Group):
         """A session and how it is now.
 
         `GET /api/sessions/{session}`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, session_over, request_limit.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit.
         """
         return self._json("sessions_read", models.SessionState, session=session)
 
@@ -509,7 +511,7 @@ class Sessions(Group):
         """End a session; what was said is deleted.
 
         `DELETE /api/sessions/{session}`, with a token: admin or key.
-        Refusals of its own: scope_missing, session_over, request_limit.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit.
         """
         self._nothing("sessions_end", session=session)
 
@@ -517,7 +519,7 @@ class Sessions(Group):
         """What was said, as far as it was heard.
 
         `GET /api/sessions/{session}/history`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, session_over, request_limit.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit.
         """
         return self._json("sessions_history", models.History, session=session)
 
@@ -526,7 +528,7 @@ class Sessions(Group):
 
         `now`: Said at once: it ends the line that is being spoken, what waits comes after it.
         `POST /api/sessions/{session}/say`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, session_over, request_limit, talk_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit, talk_limit, no_node, origin_unreachable.
         """
         return self._json("sessions_say", models.Taken, session=session, text=text, now=now)
 
@@ -534,7 +536,7 @@ class Sessions(Group):
         """The avatar answers, aloud.
 
         `POST /api/sessions/{session}/ask`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, session_over, request_limit, talk_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit, talk_limit, no_node, origin_unreachable.
         """
         return self._json("sessions_ask", models.Taken, session=session, text=text)
 
@@ -542,7 +544,7 @@ class Sessions(Group):
         """The avatar stops talking.
 
         `POST /api/sessions/{session}/interrupt`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, session_over, request_limit, talk_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit, talk_limit, no_node, origin_unreachable.
         """
         return self._json("sessions_interrupt", models.Taken, session=session)
 
@@ -551,7 +553,7 @@ class Sessions(Group):
 
         `viewer`: The id from the answer of /play; made when missing.
         `POST /api/sessions/{session}/ears`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, session_over, request_limit, talk_limit, no_node, origin_unreachable.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit, talk_limit, no_node, origin_unreachable.
         """
         return self._json("sessions_ears", models.EarGrant, session=session, viewer=viewer)
 
@@ -559,7 +561,7 @@ class Sessions(Group):
         """What happens to a session (server-sent events).
 
         `GET /api/sessions/{session}/events`, with a token: admin or key or publisher or viewer.
-        Refusals of its own: scope_missing, session_over, request_limit.
+        Refusals of its own: scope_missing, key_limited, session_over, request_limit.
         """
         return self._events("sessions_events", session=session)
 
@@ -909,6 +911,7 @@ class Keys(Group):
         name: str,
         scopes: Sequence[models.Scope],
         *,
+        only: Sequence[str] | None = None,
         expires_in_s: int | None = None,
         requests_per_minute: int | None = None,
         makes_per_minute: int | None = None,
@@ -918,6 +921,7 @@ class Keys(Group):
 
         `name`: Whose it is, for you.
         `scopes`: What it allows.
+        `only`: Broadcasts that it is limited to, by name or beginning (shop-*); it has the sessions it makes.
         `expires_in_s`: Seconds that it is valid; null: until it is revoked.
         `requests_per_minute`: Its own limit in the place of AVACAST_REQUEST_LIMIT.
         `makes_per_minute`: Its own limit in the place of AVACAST_MAKE_LIMIT.
@@ -930,6 +934,7 @@ class Keys(Group):
             models.MadeKey,
             name=name,
             scopes=scopes,
+            only=only,
             expires_in_s=expires_in_s,
             requests_per_minute=requests_per_minute,
             makes_per_minute=makes_per_minute,
@@ -1091,7 +1096,8 @@ class Recordings(Group):
         """Delete a recording, wherever it is.
 
         `DELETE /api/recordings/{broadcast}/{id}`, with a token: admin or key.
-        Refusals of its own: scope_missing, recording_unknown, recording_running, request_limit, packager_unreachable.
+        Refusals of its own: scope_missing, key_limited, recording_unknown, recording_running, request_limit,
+        packager_unreachable.
         """
         self._nothing("recordings_delete", broadcast=broadcast, id=id)
 

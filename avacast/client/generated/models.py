@@ -81,6 +81,12 @@ class EventType(Word):
     NODE_RESUMED = "node.resumed"
     NODE_LOST = "node.lost"
     RECORDING_READY = "recording.ready"
+    ROLLOUT_BEGUN = "rollout.begun"
+    ROLLOUT_WIDENED = "rollout.widened"
+    ROLLOUT_PAUSED = "rollout.paused"
+    ROLLOUT_RESUMED = "rollout.resumed"
+    ROLLOUT_ROLLED_BACK = "rollout.rolled_back"
+    ROLLOUT_FINISHED = "rollout.finished"
     WEBHOOK_TEST = "webhook.test"
 
 
@@ -654,6 +660,8 @@ class Key(BaseModel):
     """Its prefix: what its secret begins with."""
     name: str
     scopes: list[Scope]
+    only: list[str] | None = None
+    """Names, or their beginnings with *, of the broadcasts that it is limited to."""
     created_at: dt.datetime
     expires_at: dt.datetime | None
     used_at: dt.datetime | None
@@ -710,6 +718,8 @@ class MadeKey(BaseModel):
     """Its prefix: what its secret begins with."""
     name: str
     scopes: list[Scope]
+    only: list[str] | None = None
+    """Names, or their beginnings with *, of the broadcasts that it is limited to."""
     created_at: dt.datetime
     expires_at: dt.datetime | None
     used_at: dt.datetime | None
@@ -826,7 +836,7 @@ class NodeSfu(BaseModel):
     age_s: float
     """Seconds since its last heartbeat."""
     stats: dict[str, Any]
-    """Its own figures, as its /api/sfu/stats has them."""
+    """Its own figures, as its /api/sfu/stats has them; `pulls` for operators."""
 
 
 class NodeStream(BaseModel):
@@ -1143,6 +1153,20 @@ class RolloutEvent(BaseModel):
     """By version, at that time."""
 
 
+class RolloutFacts(BaseModel):
+    """Of rollout.*: a pool gets a new version. One that begins again has the same id and the next `attempt`."""
+
+    rollout: str
+    role: Role
+    stable: str
+    candidate: str
+    attempt: int
+    percent: int
+    """Of the users that get `candidate` from now on."""
+    reason: str
+    """What an operator said, or which limit was broken; else empty."""
+
+
 class RolloutLimits(BaseModel):
     """What takes a version back. Defaults are requirement P7's."""
 
@@ -1448,7 +1472,7 @@ class WebhookEvent(BaseModel):
     type: EventType
     timestamp: dt.datetime
     """When it happened."""
-    data: BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | TestFacts
+    data: BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | RolloutFacts | TestFacts
 
 
 class WebhookList(BaseModel):

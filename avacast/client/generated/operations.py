@@ -94,6 +94,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "request_under_way",
                 "broadcast_exists",
                 "idempotency_key_reused",
@@ -117,7 +118,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="broadcasts_change",
@@ -138,7 +139,7 @@ OPERATIONS: dict[str, Operation] = {
                 Parameter(name="moderated", where=Where.BODY, kind=Kind.FLAG),
             ),
             tokens=("admin", "key", "publisher"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="broadcasts_end",
@@ -156,7 +157,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="broadcasts_create_token",
@@ -190,7 +191,13 @@ OPERATIONS: dict[str, Operation] = {
             ),
             once=True,
             tokens=("admin", "key"),
-            codes=("scope_missing", "request_under_way", "idempotency_key_reused", "request_limit"),
+            codes=(
+                "scope_missing",
+                "key_limited",
+                "request_under_way",
+                "idempotency_key_reused",
+                "request_limit",
+            ),
         ),
         Operation(
             id="broadcasts_play",
@@ -240,7 +247,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "request_limit", "no_node"),
+            codes=("scope_missing", "key_limited", "request_limit", "no_node"),
         ),
         Operation(
             id="viewers_report",
@@ -298,7 +305,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "invalid_id", "request_limit", "report_limit"),
+            codes=("scope_missing", "key_limited", "invalid_id", "request_limit", "report_limit"),
         ),
         Operation(
             id="whep_watch",
@@ -363,7 +370,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher"),
-            codes=("scope_missing", "request_limit", "no_node"),
+            codes=("scope_missing", "key_limited", "request_limit", "no_node"),
         ),
         Operation(
             id="whip_options",
@@ -408,6 +415,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher", "viewer"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "moderated",
                 "request_under_way",
                 "no_avatar",
@@ -438,6 +446,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher", "viewer"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "request_under_way",
                 "no_avatar",
                 "idempotency_key_reused",
@@ -465,6 +474,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher", "viewer"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "moderated",
                 "no_avatar",
                 "request_limit",
@@ -495,7 +505,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "no_avatar", "request_limit", "talk_limit", "no_node"),
+            codes=("scope_missing", "key_limited", "no_avatar", "request_limit", "talk_limit", "no_node"),
         ),
         Operation(
             id="broadcasts_desk",
@@ -513,7 +523,14 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher"),
-            codes=("scope_missing", "no_avatar", "request_limit", "no_node", "origin_unreachable"),
+            codes=(
+                "scope_missing",
+                "key_limited",
+                "no_avatar",
+                "request_limit",
+                "no_node",
+                "origin_unreachable",
+            ),
         ),
         Operation(
             id="broadcasts_approve_line",
@@ -540,6 +557,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "line_unknown",
                 "no_avatar",
                 "request_limit",
@@ -573,6 +591,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "line_unknown",
                 "no_avatar",
                 "request_limit",
@@ -597,7 +616,14 @@ OPERATIONS: dict[str, Operation] = {
                 Parameter(name="cues", where=Where.BODY, kind=Kind.JSON, required=True),
             ),
             tokens=("admin", "key", "publisher"),
-            codes=("scope_missing", "no_avatar", "request_limit", "no_node", "origin_unreachable"),
+            codes=(
+                "scope_missing",
+                "key_limited",
+                "no_avatar",
+                "request_limit",
+                "no_node",
+                "origin_unreachable",
+            ),
         ),
         Operation(
             id="broadcasts_stop_script",
@@ -615,7 +641,14 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher"),
-            codes=("scope_missing", "no_avatar", "request_limit", "no_node", "origin_unreachable"),
+            codes=(
+                "scope_missing",
+                "key_limited",
+                "no_avatar",
+                "request_limit",
+                "no_node",
+                "origin_unreachable",
+            ),
         ),
         Operation(
             id="sessions_create",
@@ -696,7 +729,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "session_over", "request_limit"),
+            codes=("scope_missing", "key_limited", "session_over", "request_limit"),
         ),
         Operation(
             id="sessions_end",
@@ -714,7 +747,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key"),
-            codes=("scope_missing", "session_over", "request_limit"),
+            codes=("scope_missing", "key_limited", "session_over", "request_limit"),
         ),
         Operation(
             id="sessions_history",
@@ -732,7 +765,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "session_over", "request_limit"),
+            codes=("scope_missing", "key_limited", "session_over", "request_limit"),
         ),
         Operation(
             id="sessions_say",
@@ -760,6 +793,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher", "viewer"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "session_over",
                 "request_limit",
                 "talk_limit",
@@ -786,6 +820,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher", "viewer"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "session_over",
                 "request_limit",
                 "talk_limit",
@@ -811,6 +846,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher", "viewer"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "session_over",
                 "request_limit",
                 "talk_limit",
@@ -842,6 +878,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key", "publisher", "viewer"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "session_over",
                 "request_limit",
                 "talk_limit",
@@ -865,7 +902,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "session_over", "request_limit"),
+            codes=("scope_missing", "key_limited", "session_over", "request_limit"),
         ),
         Operation(
             id="broadcasts_delivery",
@@ -883,7 +920,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="broadcasts_activate_cdn",
@@ -901,7 +938,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key"),
-            codes=("scope_missing", "hls_disabled", "request_limit"),
+            codes=("scope_missing", "key_limited", "hls_disabled", "request_limit"),
         ),
         Operation(
             id="broadcasts_deactivate_cdn",
@@ -919,7 +956,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="broadcasts_automatic_cdn",
@@ -937,7 +974,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="cdn_read",
@@ -964,7 +1001,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="sfu_stats",
@@ -1040,7 +1077,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher"),
-            codes=("scope_missing", "too_many_points", "request_limit"),
+            codes=("scope_missing", "key_limited", "too_many_points", "request_limit"),
         ),
         Operation(
             id="broadcasts_analytics_csv",
@@ -1076,7 +1113,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher"),
-            codes=("scope_missing", "too_many_points", "request_limit"),
+            codes=("scope_missing", "key_limited", "too_many_points", "request_limit"),
         ),
         Operation(
             id="broadcasts_events",
@@ -1094,7 +1131,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key", "publisher", "viewer"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="events_follow",
@@ -1292,7 +1329,7 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key"),
-            codes=("scope_missing", "request_limit"),
+            codes=("scope_missing", "key_limited", "request_limit"),
         ),
         Operation(
             id="rollouts_list",
@@ -1525,6 +1562,12 @@ OPERATIONS: dict[str, Operation] = {
                 ),
                 Parameter(
                     name="scopes", where=Where.BODY, kind=Kind.JSON, required=True, text="What it allows."
+                ),
+                Parameter(
+                    name="only",
+                    where=Where.BODY,
+                    kind=Kind.JSON,
+                    text="Broadcasts that it is limited to, by name or beginning (shop-*); it has the sessions it makes.",
                 ),
                 Parameter(
                     name="expires_in_s",
@@ -1795,6 +1838,7 @@ OPERATIONS: dict[str, Operation] = {
             tokens=("admin", "key"),
             codes=(
                 "scope_missing",
+                "key_limited",
                 "recording_unknown",
                 "recording_running",
                 "request_limit",

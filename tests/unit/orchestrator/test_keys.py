@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 from sqlalchemy import text
 
 from common.database import Database, DatabaseDown
 from common.errors import Conflict, NotFound, Unauthorized
 from orchestrator import keys as module
 from orchestrator.app import ROUTES
-from orchestrator.keys import Keys, NewKey, Scope
+from orchestrator.keys import Key, Keys, NewKey, Scope
 
 
 @pytest.fixture
@@ -46,6 +49,34 @@ async def code(keys: Keys, secret: str) -> str:
     with pytest.raises(Unauthorized) as refused:
         await keys.check(secret)
     return refused.value.code
+
+
+async def test_a_key_is_limited_to_names_for_good(database: Database) -> None:
+    keys = Keys(database, shared=False)
+    made, secret = await keys.create(new(only=["town", "shop-*", "shop-*"]))
+    await keys.rotate(made.id, 60)
+    await keys.refresh()
+    assert (await keys.check(secret)).only == ("shop-*", "town")
+    assert (await keys.create(new()))[0].covers("anything")
+
+
+@given(st.from_regex(r"[a-z0-9][a-z0-9_-]{0,8}", fullmatch=True), st.text("abc0-_*", max_size=10))
+def test_a_limit_covers_its_names_and_beginnings_and_no_other(name: str, other: str) -> None:
+    def covers(limit: str) -> bool:
+        held = Key.model_construct(only=(limit,))
+        return held.covers(other)
+
+    assert covers(name) == (other == name)
+    assert covers(f"{name}*") == (other[: len(name)] == name)
+
+
+def test_limits_that_say_nothing_or_too_much_are_refused() -> None:
+    for only in ([], ["*"], [""], ["a*b"], ["a,b"], ["A"], ["../x"], ["x" * 66], ["a"] * 51):
+        with pytest.raises(ValidationError):
+            new(only=only)
+    for scope in (Scope.NODE, Scope.ADMIN):
+        with pytest.raises(ValidationError, match="whole cluster"):
+            new(Scope.READ, scope, only=["town"])
 
 
 async def test_a_secret_is_known_by_its_hash_alone(database: Database) -> None:
