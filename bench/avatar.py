@@ -1,4 +1,5 @@
-"""How many avatars this machine carries: `make bench-avatar ARGS="--sessions 4 --seconds 20"`, `--most` searches the limit.
+"""How many avatars this machine carries: `make bench-avatar ARGS="--sessions 4 --seconds 20"`, `--most` searches the limit; with
+`--face ava-net`, what it is worth that sessions of a package share its net, and that the net draws them in batches.
 
 Real stages in one process: performer, renderer, x264, Opus, into an output that notes when each packet comes. Their speech is made
 beforehand and pushed clause by clause as fast as a voice with `VOICE_RATIO` seconds of work per second of speech would, so that the
@@ -8,12 +9,15 @@ figures are the stages' own. First each part alone in one thread, then all toget
 from __future__ import annotations
 
 import argparse
+import gc
 import heapq
 import itertools
 import os
+import shutil
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,9 +26,13 @@ import numpy as np
 
 from origin.avatar import Animator, Presence
 from origin.batch import Crew
+from origin.batch.crew import LATE_NS
+from origin.batch.shared import Sizes
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES
 from origin.encoder import AudioEncoder, VideoEncoder
-from origin.faces import open_renderer
+from origin.faces import Face, open_package, open_renderer
+from origin.neural.patch import PatchFace
+from origin.packages import library
 from origin.stage import Renderer, Stage
 from speech.chunks import chunks
 from speech.piper import Piper
@@ -182,15 +190,13 @@ def parts(renderer: Renderer, lines: Sequence[Sequence[Speech]]) -> float:
 class House:
     """So many stages, opened once and used for the runs. Renderers are kept, as they take seconds to make."""
 
-    def __init__(self, person: str, tier: str) -> None:
-        self._person, self._tier = person, tier
-        self.renderers: list[Renderer] = []
+    def __init__(self, opened: Callable[[], Renderer | Face]) -> None:
+        self._opened = opened
+        self.renderers: list[Renderer | Face] = []
 
-    def renderer(self, index: int) -> Renderer:
+    def renderer(self, index: int) -> Renderer | Face:
         while len(self.renderers) <= index:
-            self.renderers.append(
-                open_renderer(self._person, tier="full" if self._tier == "full" else "light")
-            )
+            self.renderers.append(self._opened())
         return self.renderers[index]
 
     def run(
@@ -335,6 +341,95 @@ def most(house: House, lines: Sequence[Sequence[Speech]], duty: float, seconds: 
     return good
 
 
+def shared(face: str, seconds: float, duty: float) -> None:
+    """A package's sessions: in batches against one by one (the same stages, in turn, twice), and one net for all against one each."""
+    folder = library.find(face, None)
+    if folder is None:
+        raise SystemExit(f"there is no package {face!r} here: avacast avatar list")
+    shared_mb = _memory(folder, 4, own=False)
+    own_mb = _memory(folder, 4, own=True)
+    line(
+        "memory of each of 4 sessions that share a net",
+        shared_mb,
+        "MB",
+        f"own nets, {own_mb:.0f} MB",
+        shared_mb / own_mb,
+    )
+    house = House(lambda: open_package(folder))
+    first = house.renderer(0)
+    if not isinstance(first, PatchFace):
+        raise SystemExit(f"{face} has no net that sessions share")
+    artist = first.net
+    measured = artist.sizes
+    told = f"{measured.cost_s * 1000:.1f} ms a frame in a batch of {measured.most}"
+    print(
+        f"  measured when it was opened: {told}, by itself {'in batches' if measured.most > 1 else 'one by one'}"
+    )
+    wished: Mapping[str, Sizes] = {
+        "one by one": Sizes({artist.models.batch or 1: 1.0}),
+        "in batches": measured if measured.most > 1 else _always(artist.models.batch),
+    }
+    lines = speak()
+    house.run(1, 1.0, lines, duty, watched=True)
+    for sessions in (1, 4, 8):
+        found: dict[str, list[Figures]] = {name: [] for name in wished}
+        for name in (*wished, *reversed(wished)):
+            artist.sizes = wished[name]
+            found[name].append(house.run(sessions, seconds, lines, duty, watched=True))
+        _compare(f"{sessions} of {face}", found["in batches"], found["one by one"])
+    artist.sizes = measured
+
+
+def _always(fixed: int | None) -> Sizes:
+    """Sizes as if batches cost next to nothing more, so that they are drawn wherever they can be."""
+    return Sizes({fixed: 1e-3} if fixed else {size: 1e-3 + size * 1e-5 for size in (1, 2, 4, 8)})
+
+
+def _compare(what: str, batched: Sequence[Figures], single: Sequence[Figures]) -> None:
+    def told(name: str, unit: str, figure: Callable[[Sequence[Figures]], float]) -> None:
+        ours, theirs = figure(batched), figure(single)
+        line(
+            f"{what}, in batches: {name}",
+            ours,
+            unit,
+            f"one by one, {theirs:.3g}",
+            ours / theirs if theirs else 1.0,
+        )
+
+    told(
+        "frames a CPU second",
+        "1/s",
+        lambda runs: sum(r.sent for r in runs) / sum(r.cores * r.took_s for r in runs),
+    )
+    told(
+        "picture after its sound p95", "ms", lambda runs: percentile([b for r in runs for b in r.behind], 95)
+    )
+    told(
+        "frames late or left out",
+        "%",
+        lambda runs: 100 * sum(map(_missed, runs)) / max(1, sum(r.sent + r.left_out for r in runs)),
+    )
+
+
+def _missed(run: Figures) -> int:
+    return run.left_out + sum(ms * 1e6 > LATE_NS for ms in run.behind)
+
+
+def _memory(folder: Path, sessions: int, *, own: bool) -> float:
+    """MB that each of so many faces takes; `own`: each has a copy of the package, and so a net and a loop of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        folders = [Path(place) / str(k) for k in range(sessions)] if own else [folder] * sessions
+        for copy in folders if own else ():
+            shutil.copytree(folder, copy)
+        gc.collect()
+        before_mb = resident_mb()
+        faces = [open_package(one) for one in folders]
+        taken_mb = (resident_mb() - before_mb) / len(faces)
+        faces.clear()
+        gc.collect()
+        return taken_mb
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -343,6 +438,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--duty", type=float, default=0.8, help="share of the time in which each talks")
     parser.add_argument("--person", default="ava")
+    parser.add_argument(
+        "--face", help="a package: its net shared and in batches against alone, 1, 4 and 8 sessions"
+    )
     parser.add_argument("--tier", choices=("light", "full"), default="light")
     parser.add_argument(
         "--most", action="store_true", help="search the most sessions that this machine carries"
@@ -350,9 +448,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.sessions < 1 or options.seconds <= 0 or not 0 < options.duty <= 1:
         parser.error("--sessions from 1, --seconds above 0, --duty above 0 to 1")
-    house = House(options.person, options.tier)
+    if options.face:
+        shared(options.face, options.seconds, options.duty)
+        return
+    house = House(lambda: open_renderer(options.person, tier=options.tier))
     lines = speak()
-    alone_ms = parts(house.renderer(0), lines)
+    first = house.renderer(0)
+    assert not isinstance(first, Face), "a shipped person is drawn by a renderer"
+    alone_ms = parts(first, lines)
     for k in range(options.sessions):
         house.renderer(k)
     n = options.sessions

@@ -37,7 +37,7 @@ from origin.dialogue.persona import shipped as personas
 from origin.dialogue.scripted import ScriptedBrain
 from origin.dialogue.turns import LineUnknown, QueueFull
 from origin.encoder import VideoEncoder, VideoSettings
-from origin.faces import Face, FaceError, Moment, open_face
+from origin.faces import DeviceFull, Face, FaceError, Moment, open_face
 from origin.gpu_memory import note_gpu_memory
 from origin.packages.library import FOLDER as PACKAGES
 from origin.performer import Caption
@@ -125,6 +125,8 @@ class Avatars:
         self._voice: Voice | None = None
         self._first_renderer: tuple[str, Renderer | Face] | None = None
         self._booth = Booth()
+        self._costs_s: dict[str, float] = {}
+        """Package -> CPU seconds that a frame of it took here, drawn and encoded: nets cost from one frame of Ava to a hundred."""
         self._face_thread = ThreadPoolExecutor(1, "face")
         self._tasks: list[asyncio.Task[None]] = []
         self._problems: dict[str, str] = {}
@@ -305,15 +307,20 @@ class Avatars:
             packages=self._config.data / PACKAGES,
             progress=lambda what, share: self._report(f"{what} {share:.0%}"),
         )
-        if self.crew.budget.cost_s is None:
-            self.crew.budget.measured(trial(renderer, self._video))
+        if self.crew.budget.cost_s is None or isinstance(renderer, Face):
+            cost_s = trial(renderer, self._video)
+            if isinstance(renderer, Face):
+                self._costs_s[face] = cost_s
+            if self.crew.budget.cost_s is None:
+                self.crew.budget.measured(cost_s)
         return renderer
 
-    def _admit(self, broadcast: str) -> None:
-        """Raises AvatarsFull when this node does not carry one more."""
-        if self.crew.room() > 0:
+    def _admit(self, broadcast: str, face: str) -> None:
+        """Raises AvatarsFull when this node does not carry one more, by what its face is predicted to cost."""
+        cost_s = self._costs_s.get(face)
+        if self.crew.room(cost_s) > 0:
             return
-        live, cost_ms = len(self._avatars), (self.crew.budget.cost_s or 0.0) * 1000
+        live, cost_ms = len(self._avatars), (cost_s or self.crew.budget.cost_s or 0.0) * 1000
         why = (
             f"{self._config.avatars} are allowed"
             if self._config.avatars and live >= self._config.avatars
@@ -325,17 +332,21 @@ class Avatars:
         )
 
     async def _begin(self, broadcast: Broadcast) -> None:
-        self._admit(broadcast.id)
         loop = asyncio.get_running_loop()
         named = broadcast.persona or (broadcast.avatar if broadcast.avatar in personas() else None)
         persona = load_persona(named, self._config.data / "personas")
+        face = broadcast.avatar or persona.face
+        self._admit(broadcast.id, face)
         voice = await self._booth.run(lambda: self._voices.voice(persona.voice))
         self._voice = self._voice or voice
-        face = broadcast.avatar or persona.face
         if self._first_renderer is not None and self._first_renderer[0] == face:
             renderer, self._first_renderer = self._first_renderer[1], None
         else:
-            renderer = await loop.run_in_executor(self._face_thread, self._renderer, face)
+            try:
+                renderer = await loop.run_in_executor(self._face_thread, self._renderer, face)
+            except DeviceFull as full:
+                raise AvatarsFull(f"{full}, so not for {broadcast.id!r}", hint="add an origin") from full
+            self._admit(broadcast.id, face)
         name = broadcast.id
         output = self._outlet.open(name)
         stage = Stage(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from origin.avatar.background import Background, Behind, Matte
 from origin.avatar.pose import Pose
+from origin.batch.shared import Asked, SharedNet
 from origin.encoder import I420
 from speech.voice import Pcm
 
@@ -70,8 +71,26 @@ class Face(Protocol):
         ...
 
 
+@runtime_checkable
+class SharedFace(Face, Protocol):
+    """A face whose net draws for several sessions at once."""
+
+    @property
+    def net(self) -> SharedNet:
+        """Which net that is."""
+        ...
+
+    def ask(self, moment: Moment) -> I420 | Asked:
+        """As `show`; or what the net is to draw before there is a picture, whose `finish` returns it."""
+        ...
+
+
 class FaceError(Exception):
     """The face cannot be drawn here; the message says why and what to do."""
+
+
+class DeviceFull(FaceError):
+    """No device of this machine has time for one more such face."""
 
 
 def open_renderer(

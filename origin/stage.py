@@ -21,11 +21,11 @@ import numpy as np
 from common import metrics
 from common.log import log
 from origin.avatar import Pose, Presence
-from origin.batch import Crew, Measures, Priority, Seat
+from origin.batch import Asked, Crew, Measures, Priority, Seat
 from origin.batch.crew import PERIOD_NS, prefer_this_thread
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES, Clock, video_rtp_time
 from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings, picture_of
-from origin.faces import Face, Moment, Reach
+from origin.faces import Face, Moment, Reach, SharedFace
 from origin.gpu_memory import note_gpu_memory
 from origin.performer import Caption, Performer, Tick
 from speech.marks import SAMPLE_RATE
@@ -106,6 +106,7 @@ class Stage:
         self._on_caption = on_caption
         self._now_ns = clock_ns
         self._hears = renderer.reach if isinstance(renderer, Face) else None
+        self._shared = renderer if isinstance(renderer, SharedFace) and renderer.net.most > 1 else None
         self._performer = Performer(seed, reach=self._hears)
         self._lock = threading.Lock()
         self._crew = crew or Crew(1, encoders=1, clock_ns=clock_ns)
@@ -136,7 +137,7 @@ class Stage:
     def start(self) -> None:
         """Begins; the first frame is due within 40 ms, when the crew has time for it."""
         _STREAMS.inc()
-        self._seat = seat = self._crew.join(self)
+        self._seat = seat = self._crew.join(self, self._shared.net if self._shared else None)
         now = self._now_ns()
         self._clock = Clock(now + (seat.phase_ns - now) % PERIOD_NS)
         self._pacer.start()
@@ -241,10 +242,19 @@ class Stage:
 
     # What the crew calls (batch.Work).
 
-    def draw(self, frame: int, content: Pose | Moment | None) -> av.VideoFrame:
+    def draw(self, frame: int, content: Pose | Moment | None) -> av.VideoFrame | Asked:
         """Draws a pose, or a package's moment; None: the last picture again."""
-        if content is not None or self._picture is None:
-            self._picture = picture_of(drawn(self._renderer, content))
+        if content is None and self._picture is not None:
+            return self._picture
+        if self._shared is None or not isinstance(content, Moment):
+            return self._kept(drawn(self._renderer, content))
+        found = self._shared.ask(content)
+        if isinstance(found, Asked):
+            return Asked(found.net, found.content, lambda answer: self._kept(found.finish(answer)))
+        return self._kept(found)
+
+    def _kept(self, picture: I420) -> av.VideoFrame:
+        self._picture = picture_of(picture)
         return self._picture
 
     def send(self, frame: int, picture: av.VideoFrame, due_ns: int) -> None:

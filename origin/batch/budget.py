@@ -32,8 +32,9 @@ class Budget:
         """Share of the device that so many frames a second take; 0 while nothing is known."""
         return frames_per_s * (self.cost_s or 0.0) / self.lanes
 
-    def room(self, sessions: int, frames_per_s: float) -> int:
-        """How many more sessions fit at full rate, beside `sessions` that ask for `frames_per_s` in all.
+    def room(self, sessions: int, frames_per_s: float, cost_s: float | None = None) -> int:
+        """How many more sessions fit at full rate whose frames cost `cost_s` (None: what is usual), beside `sessions` that ask for
+        `frames_per_s` in all.
 
         The first one always fits, unless there is no memory for it: a slow machine shows fewer pictures, which is better than none.
         """
@@ -44,7 +45,7 @@ class Budget:
             limits.append(self._ceiling - sessions)
         if self.cost_s:
             left_s = FULL * self.lanes - frames_per_s * self.cost_s
-            by_time = math.floor(left_s / (self._frame_rate * self.cost_s) + 1e-9)
+            by_time = math.floor(left_s / (self._frame_rate * (cost_s or self.cost_s)) + 1e-9)
             limits.append(max(by_time, 1 if sessions == 0 else 0))
         return max(0, min(limits))
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from origin.batch.shared import LONGEST_S, Sizes
+from origin.clock import FRAME_RATE
 from origin.neural.contracts import Masking, hidden
 from origin.neural.loop import Loop
 from origin.neural.nets import Floats, Net, load
@@ -17,27 +21,83 @@ Bytes = NDArray[np.uint8]
 
 _SCALE: Final = np.float32(1 / 0.18215)
 """Of Stable Diffusion's latents."""
+BUCKETS: Final = (1, 2, 4, 8)
+"""Sizes of batches: few, as a GPU keeps a captured graph for each."""
+_TRIALS: Final = 3
 
 
 class Artist:
     """Draws. Thread-safe, as the nets are. `latents` (frames, 8, s, s) where the contract works on them."""
 
-    def __init__(self, models: Models, loop: Loop, latents: Floats | None = None) -> None:
+    def __init__(
+        self, models: Models, loop: Loop, latents: Floats | None = None, *, device: str | None = None
+    ) -> None:
         self.models, self.loop, self._latents = models, loop, latents
-        self._net = load(models.net)
-        self._decoder = load(models.decoder) if models.decoder else None
-        self.encoder: Net | None = load(models.encoder) if models.encoder else None
+        self._net = load(models.net, device)
+        self._decoder = load(models.decoder, device) if models.decoder else None
+        self.encoder: Net | None = load(models.encoder, device) if models.encoder else None
+        self.sizes = Sizes({models.batch or 1: max(models.net_ms, 0.001) / 1000})
+        """In which it draws; `measure` finds the best."""
 
     @property
     def device(self) -> str:
         """Where the net runs."""
         return self._net.device
 
+    @property
+    def most(self) -> int:
+        """Frames of a batch; 1 where a batch is no quicker than one by one."""
+        return self.sizes.most
+
+    @property
+    def lanes(self) -> int:
+        """Batches drawn at once: one on a GPU, one a thread on a CPU."""
+        return (os.cpu_count() or 1) if self.device == "cpu" else 1
+
+    @property
+    def share(self) -> float:
+        """Part of a device that a session takes which always speaks, by prediction."""
+        return FRAME_RATE * self.sizes.cost_s
+
+    def measure(self) -> None:
+        """Finds out which sizes pay here, and what a frame costs. Raises NetError."""
+        spent_s = (
+            time.thread_time
+            if self.device == "cpu" and self.models.net.suffix == ".onnx"
+            else time.perf_counter
+        )
+        asked = (0, np.zeros(self.models.contract.audio, np.float32))
+        costs: dict[int, float] = {}
+        for size in (self.models.batch,) if self.models.batch else BUCKETS:
+            self._drawn([asked] * size, size)
+            taken = []
+            for _ in range(_TRIALS):
+                began_s = spent_s()
+                self._drawn([asked] * size, size)
+                taken.append(spent_s() - began_s)
+            costs[size] = max(min(taken), 1e-6)
+            if costs[size] > LONGEST_S:
+                break
+        self.sizes = Sizes(costs)
+
     def draw(self, asked: Sequence[tuple[int, Floats]]) -> Bytes:
         """Patches (n, side, side, 3) RGB for (frame of the loop, features) each. Raises NetError."""
-        images = np.stack([self._image(index) for index, _ in asked])
-        sounds = np.stack([features for _, features in asked]).astype(np.float32)
-        drawn = self._batched(images, sounds)
+        parts, first = [], 0
+        for size in self.sizes.parts(len(asked)):
+            parts.append(self._drawn(asked[first : first + size], size))
+            first += size
+        return np.concatenate(parts)
+
+    def _drawn(self, asked: Sequence[tuple[int, Floats]], size: int) -> Bytes:
+        """As `draw`, in one batch of `size`, of which the last is repeated in places that nobody takes."""
+        filled = [*asked, *[asked[-1]] * (size - len(asked))]
+        given: dict[str, Any] = {
+            "image": np.stack([self._image(index) for index, _ in filled]),
+            "audio": np.stack([features for _, features in filled]).astype(np.float32),
+            "timestep": np.zeros(1, np.int64),
+        }
+        names = self.models.names
+        drawn = self._net.run({names[role]: given[role] for role in names})[: len(asked)]
         if self._decoder is not None:
             name = self._decoder.inputs[0].name
             drawn = np.asarray(self._decoder.run({name: drawn * _SCALE}) / 2 + 0.5, np.float32)
@@ -49,20 +109,6 @@ class Artist:
         """The package's audio encoder."""
         assert self.encoder is not None, "the sheet was refused without it"
         return self.encoder.run({self.encoder.inputs[0].name: features})
-
-    def _batched(self, images: Floats, sounds: Floats) -> Floats:
-        """The net's output, in batches of the size that it has."""
-        size = self.models.batch or len(images)
-        parts = []
-        for first in range(0, len(images), size):
-            image, sound = images[first : first + size], sounds[first : first + size]
-            more = size - len(image)
-            if more:
-                image, sound = (np.concatenate([v, np.repeat(v[-1:], more, 0)]) for v in (image, sound))
-            given: dict[str, Any] = {"image": image, "audio": sound, "timestep": np.zeros(1, np.int64)}
-            names = self.models.names
-            parts.append(self._net.run({names[role]: given[role] for role in names})[: size - more])
-        return np.concatenate(parts)
 
     def _image(self, index: int) -> Floats:
         """What the net sees of a frame of the loop."""

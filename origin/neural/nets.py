@@ -6,10 +6,12 @@ programs: they are opened only when the operator has named their hash (`AVACAST_
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import zipfile
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -59,15 +61,40 @@ class Net(Protocol):
         ...
 
 
-def load(path: Path) -> Net:
-    """The net in a file. Raises NetError."""
+def devices(path: Path) -> tuple[str, ...]:
+    """Where the net in a file may run: `cpu`, or `cuda:0` and so on, one for each GPU."""
+    if os.environ.get(DEVICE, "auto") == "cpu":
+        return ("cpu",)
     if path.suffix == ".onnx":
-        return OnnxNet(path)
+        there = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+        many = _gpus() if there else 0
+    else:
+        try:
+            import torch
+        except ImportError:
+            return ("cpu",)
+        many = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return tuple(f"cuda:{number}" for number in range(many)) or ("cpu",)
+
+
+def _gpus() -> int:
+    """GPUs that this process may use; ONNX Runtime, which is to use them, does not tell."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    return sum(1 for _ in Path("/proc/driver/nvidia/gpus").glob("*"))
+
+
+def load(path: Path, device: str | None = None) -> Net:
+    """The net in a file, on `device` (the first of `devices` when None). Raises NetError."""
+    device = device or devices(path)[0]
+    if path.suffix == ".onnx":
+        return OnnxNet(path, device)
     kind = "pt2" if path.suffix == ".pt2" else "torchscript"
     if kind == "torchscript":
         _refuse_pickle(path)
     trusted(path)
-    return TorchNet(path, kind)
+    return TorchNet(path, kind, device)
 
 
 def trusted(path: Path) -> None:
@@ -95,24 +122,24 @@ def _refuse_pickle(path: Path) -> None:
 
 
 class OnnxNet:
-    """A model of ONNX Runtime, on CUDA when its provider is there and wished for (AVACAST_NEURAL_DEVICE), else on the caller's thread."""
+    """A model of ONNX Runtime, on a GPU when CUDA's provider is there, else on the caller's thread."""
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, device: str = "cpu", threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        wish = os.environ.get(DEVICE, "auto")
-        cuda = wish != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-        providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if cuda else ["CPUExecutionProvider"]
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if device != "cpu" and "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            providers.insert(0, ("CUDAExecutionProvider", {"device_id": device.partition(":")[2] or "0"}))
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's own errors have no common base class
             raise NetError(f"{path.name} is no model that can be opened: {_line(error)}") from error
         self.inputs = tuple(_port(value) for value in self._session.get_inputs())
         self.outputs = tuple(_port(value) for value in self._session.get_outputs())
-        self.device = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
+        self.device = device if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Floats:
         typed = {
@@ -128,27 +155,26 @@ class OnnxNet:
 
 
 class TorchNet:
-    """A TorchScript or exported model: FP32 on the caller's thread, or FP16 on CUDA with one captured graph a batch size.
+    """A TorchScript or exported model: FP32 on the caller's thread, or FP16 on a GPU with one captured graph a batch size.
 
     The CUDA part was written without a GPU at hand: it is unproven.
     """
 
     inputs: tuple[Port, ...] = ()
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(self, path: Path, kind: str, device: str = "cpu") -> None:
         try:
             import torch
         except ImportError as error:
             raise NetError(f"{path.name} needs torch: pip install 'avacast[neural]'") from error
         self._torch: Any = torch
-        wish = os.environ.get(DEVICE, "auto")
-        self.device = "cuda" if wish != "cpu" and torch.cuda.is_available() else "cpu"
+        self.device = device
         try:
             if kind == "pt2":
                 self._module: Any = torch.export.load(str(path)).module().to(self.device)
             else:
                 self._module = torch.jit.load(str(path), map_location=self.device).eval()
-            if self.device == "cuda":
+            if self.device != "cpu":
                 self._module = self._module.half()
         except Exception as error:  # torch raises of every kind
             raise NetError(f"{path.name} is no {kind} model that can be opened: {_line(error)}") from error
@@ -158,25 +184,29 @@ class TorchNet:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Floats:
         torch = self._torch
         try:
-            with torch.inference_mode(), self._lock:
+            with torch.inference_mode(), self._lock, self._chosen():
                 given = [torch.from_numpy(np.ascontiguousarray(value)) for value in feeds.values()]
                 if self.device == "cpu":
                     return np.asarray(_first(self._module(*given)).float().numpy(), np.float32)
                 shapes = tuple(tuple(value.shape) for value in given)
                 if shapes not in self._graphs:
-                    self._graphs[shapes] = _Captured(torch, self._module, given)
+                    self._graphs[shapes] = _Captured(torch, self._module, given, self.device)
                 return self._graphs[shapes](given)
         except NetError:
             raise
         except Exception as error:
             raise NetError(f"the model failed: {_line(error)}") from error
 
+    def _chosen(self) -> AbstractContextManager[Any]:
+        """Makes its GPU the calling thread's: streams and graphs are made on that."""
+        return contextlib.nullcontext() if self.device == "cpu" else self._torch.cuda.device(self.device)
+
 
 class _Captured:
     """A CUDA graph of one batch size: inputs are copied into its own, its outputs out of them."""
 
-    def __init__(self, torch: Any, module: Any, given: list[Any]) -> None:
-        self._torch = torch
+    def __init__(self, torch: Any, module: Any, given: list[Any], device: str) -> None:
+        self._torch, self._device = torch, device
         self._inputs = [self._ready(value) for value in given]
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -189,7 +219,7 @@ class _Captured:
             self._output = _first(module(*self._inputs))
 
     def _ready(self, value: Any) -> Any:
-        return value.to("cuda", self._torch.float16 if value.is_floating_point() else None)
+        return value.to(self._device, self._torch.float16 if value.is_floating_point() else None)
 
     def __call__(self, given: list[Any]) -> Floats:
         for mine, value in zip(self._inputs, given, strict=True):

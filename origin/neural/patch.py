@@ -15,10 +15,13 @@ from typing import Final
 import numpy as np
 
 from origin.avatar.background import Behind, Matte
-from origin.faces import Moment, Reach
+from origin.batch.shared import Asked
+from origin.faces import DeviceFull, Moment, Reach
 from origin.neural import loop as loops
+from origin.neural import nets
 from origin.neural.artist import Artist
 from origin.neural.contracts import Masking
+from origin.neural.devices import DEVICES, Hold
 from origin.neural.features import Features
 from origin.neural.loop import Bytes, Floats
 from origin.neural.nets import NetError
@@ -30,9 +33,9 @@ from origin.packages.package import Fault, Package, PackageError
 _COME: Final = 1 / 3
 """How much of the drawn mouth comes or goes in a frame."""
 
-_opened: weakref.WeakValueDictionary[
-    tuple[Path, frozenset[tuple[str, int, int]], tuple[int, int]], Artist
-] = weakref.WeakValueDictionary()
+_Opened = tuple[Path, frozenset[tuple[str, int, int]], tuple[int, int]]
+_opened: weakref.WeakValueDictionary[tuple[_Opened, str], Artist] = weakref.WeakValueDictionary()
+"""What is open, by package, size and device."""
 _opening = threading.Lock()
 
 
@@ -61,16 +64,31 @@ class PatchFace:
     def reach(self) -> Reach:
         return self._features.reach
 
+    @property
+    def net(self) -> Artist:
+        return self._artist
+
     def show(self, moment: Moment) -> Bytes:
         """The picture of a moment. Raises NetError when the net fails."""
+        found = self.ask(moment)
+        if isinstance(found, Asked):
+            return np.asarray(found.finish(self._artist.draw([found.content])[0]), np.uint8)
+        return found
+
+    def ask(self, moment: Moment) -> Bytes | Asked:
+        """The picture of a moment, or the mouth that it still needs."""
         index = self._follow(moment)
         self._picture[:] = self._loop.frames[index]
-        if self._strength > 0:
-            patch = self._artist.draw([(index, self._features(moment))])[0]
-            box = self._loop.boxes[index]
-            self._paste(box.width, box.height)(
-                self._picture, loops.to_i420(patch, box.width, box.height), box, self._strength
-            )
+        if not self._strength:
+            return self._picture
+        content = (index, self._features(moment))
+        return Asked(self._artist, content, lambda patch: self._pasted(index, patch))
+
+    def _pasted(self, index: int, patch: Bytes) -> Bytes:
+        box = self._loop.boxes[index]
+        self._paste(box.width, box.height)(
+            self._picture, loops.to_i420(patch, box.width, box.height), box, self._strength
+        )
         return self._picture
 
     def render(self, pose: object) -> Bytes:
@@ -118,19 +136,31 @@ def open_face(package: Package, wanted: Wanted) -> PatchFace:
     sheet = package.sheet(PatchSheet)
     key = (package.folder.resolve(), _state(package.folder), wanted.size)
     with _opening:  # two sessions of one package open it once
-        artist = _opened.get(key)
-        if artist is None:
-            artist = _opened[key] = _artist(package, sheet, wanted)
+        artist, hold = _placed(key, package, sheet, wanted)
     mask: Floats | None = None
     if sheet.person.mask is not None:
         grey = np.asarray(loops.still(package, "person.mask", sheet.person.mask, "L"), np.float32)
         mask = np.asarray(grey / 255, np.float32)
     face = PatchFace(artist, sheet, mask)
-    try:
-        artist.draw([(0, np.zeros(artist.models.contract.audio, np.float32))])
-    except NetError as error:
-        raise package.refuse("model.file", str(error)) from error
+    weakref.finalize(face, DEVICES.release, hold)
     return face
+
+
+def _placed(key: _Opened, package: Package, sheet: PatchSheet, wanted: Wanted) -> tuple[Artist, Hold]:
+    """The package's net on the device that one more session of it is to use, and its part of that device. Raises DeviceFull."""
+    names = nets.devices(package.folder / sheet.model.file)
+    open_at = {name: artist for name in names if (artist := _opened.get((key, name))) is not None}
+    name = DEVICES.choose(names, {name: artist.share for name, artist in open_at.items()})
+    artist = open_at.get(name)
+    if artist is None:
+        artist = _opened[key, name] = _artist(package, sheet, wanted, name)
+    hold = DEVICES.hold(artist.device, artist.share)
+    if hold is None:
+        raise DeviceFull(
+            f"{artist.device} has no time for one more session of the package {package.folder.name}: a frame takes "
+            f"{artist.sizes.cost_s * 1000:.1f} ms there; use another origin, or end a session"
+        )
+    return artist, hold
 
 
 def _state(folder: Path) -> frozenset[tuple[str, int, int]]:
@@ -139,7 +169,7 @@ def _state(folder: Path) -> frozenset[tuple[str, int, int]]:
     return frozenset((str(path), info.st_size, info.st_mtime_ns) for path, info in infos)
 
 
-def _artist(package: Package, sheet: PatchSheet, wanted: Wanted) -> Artist:
+def _artist(package: Package, sheet: PatchSheet, wanted: Wanted, device: str) -> Artist:
     wanted.progress("Trying the models", 0.0)
     found = models(package, sheet)
     loop = loops.read(
@@ -153,7 +183,8 @@ def _artist(package: Package, sheet: PatchSheet, wanted: Wanted) -> Artist:
     )
     latents = _latents(package, sheet, found, len(loop.boxes))
     try:
-        artist = Artist(found, loop, latents)
+        artist = Artist(found, loop, latents, device=device)
+        artist.measure()
     except NetError as error:
         raise package.refuse("model.file", str(error)) from error
     wanted.progress("Reading the person", 1.0)

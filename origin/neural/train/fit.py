@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ Floats = NDArray[np.float32]
 Told = Callable[[float, float], None]
 """Share of the time that has passed (0-1), and the mean difference of late."""
 
-_BATCH = 8
+BATCH: Final = 8
 _HALVED = 64
 """Weights of fewer numbers stay as they are."""
 
@@ -46,11 +47,11 @@ def fit(
     began, late = time.monotonic(), 0.1
     while (share := (time.monotonic() - began) / (60 * minutes)) < 1:
         order = chance.permutation(len(frame))
-        for first in range(0, len(order) - _BATCH + 1, _BATCH):
+        for first in range(0, len(order) - BATCH + 1, BATCH):
             share = min(1.0, (time.monotonic() - began) / (60 * minutes))
             for group in optimiser.param_groups:
                 group["lr"] = 2e-3 * min(1.0, share * 60 + 0.1) * (0.5 + 0.5 * np.cos(np.pi * share)) + 2e-6
-            ids = order[first : first + _BATCH]
+            ids = order[first : first + BATCH]
             image, wanted = (
                 torch.from_numpy(part).to(device).permute(0, 3, 1, 2).float() / 255
                 for part in (rests[frame[ids]], target[ids])
@@ -64,6 +65,7 @@ def fit(
             if share >= 1:
                 break
         told(share, late)
+    told(1.0, late)
     net.cpu().eval()
     return net
 

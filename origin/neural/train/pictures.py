@@ -21,8 +21,7 @@ from origin.avatar.person import load
 from origin.avatar.pose import Pose
 from origin.clock import FRAME_SAMPLES
 from origin.neural.units import MOUTH_INDEX
-from speech.inference import seed as seed_voices
-from speech.piper import Piper
+from speech.voice import Voice
 
 SIDE: Final = 128
 """Pixels of the box, at 854x480: from under the nose to below an open jaw."""
@@ -108,10 +107,8 @@ def shown(colours: Floats) -> Bytes:
     return np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8)
 
 
-def speaking(lines: Sequence[str], seed: int) -> Floats:
+def speaking(lines: Sequence[str], seed: int, voice: Voice) -> Floats:
     """Mouth units (m, 31) of the frames in which these lines are spoken."""
-    seed_voices(seed)
-    voice = Piper()
     rows = []
     for line in lines:
         speech = voice.synthesise(line)

@@ -142,6 +142,15 @@ def test_the_first_avatar_is_taken_by_a_slow_machine_too() -> None:
     assert budget.room(0, 0) == 1 and budget.room(1, FRAME_RATE) == 0
 
 
+def test_a_dearer_face_is_admitted_by_its_own_cost() -> None:
+    budget = Budget(lanes=2, frame_rate=FRAME_RATE)
+    budget.measured(0.010)
+    assert budget.room(2, 2 * FRAME_RATE) == 5
+    assert budget.room(2, 2 * FRAME_RATE, 0.040) == 1
+    assert budget.room(2, 2 * FRAME_RATE, 0.080) == 0, "though one more of the others would fit"
+    assert budget.room(0, 0, 3.0) == 1
+
+
 def test_the_operators_limit_holds() -> None:
     budget = Budget(lanes=16, frame_rate=FRAME_RATE, most=3)
     assert [budget.room(n, 0) for n in range(5)] == [3, 2, 1, 0, 0]

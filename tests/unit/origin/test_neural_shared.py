@@ -1,0 +1,140 @@
+"""Sessions of two real packages on one crew: each is drawn as it would be alone; and the device that is chosen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from origin.avatar.articulation import REST, SHAPES
+from origin.avatar.pose import Pose
+from origin.batch import Asked, Crew
+from origin.batch.crew import PERIOD_NS
+from origin.batch.shared import Sizes
+from origin.faces import DeviceFull, Moment, SharedFace
+from origin.neural import patch
+from origin.neural.devices import Devices
+from origin.neural.patch import PatchFace
+from origin.packages.kinds import Wanted, open_package
+from tests.harness import nets
+
+pytestmark = [pytest.mark.timeout(180)]
+SIZE = (320, 240)
+FRAMES = 10
+
+
+def opened(folder: Path) -> PatchFace:
+    face = open_package(folder, Wanted(SIZE))
+    assert isinstance(face, PatchFace) and isinstance(face, SharedFace)
+    return face
+
+
+def moment(face: PatchFace, session: int, frame: int) -> Moment:
+    """Each session at another place of the loop, and louder than the one before it."""
+    size, level = face.reach.before + face.reach.after, np.float32(0.2 + 0.1 * session)
+    noise = np.random.default_rng(session).standard_normal(size).astype(np.float32)
+    return Moment(frame + 3 * session, Pose(REST + (SHAPES["aa"] - REST) * level), noise * level / 5)
+
+
+class Watched:
+    """A session that keeps its pictures."""
+
+    def __init__(self, face: PatchFace) -> None:
+        self.face, self.pictures, self.lost = face, dict[int, NDArray[np.uint8]](), 0
+        self.error: BaseException | None = None
+        self.changed = threading.Condition()
+
+    def draw(self, frame: int, content: Any) -> Any:
+        found = self.face.ask(content)
+        if isinstance(found, Asked):
+            return Asked(found.net, found.content, lambda answer: found.finish(answer).copy())
+        return found.copy()
+
+    def send(self, frame: int, picture: Any, due_ns: int) -> None:
+        self._note(lambda: self.pictures.update({frame: picture}))
+
+    def left_out(self, frames: int) -> None:
+        self._note(lambda: setattr(self, "lost", self.lost + frames))
+
+    def broke(self, error: BaseException) -> None:
+        self._note(lambda: setattr(self, "error", error))
+
+    def _note(self, what: Callable[[], object]) -> None:
+        with self.changed:
+            what()
+            self.changed.notify_all()
+
+    def settle(self, frames: int) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.error or len(self.pictures) + self.lost >= frames, 60)
+            assert self.error is None
+
+
+def test_each_of_many_sessions_of_two_packages_is_drawn_as_alone(tmp_path: Path) -> None:
+    folders = [nets.package(tmp_path / name, name) for name in ("wav2lip", "units")]
+    watched = [Watched(opened(folders[k % 2])) for k in range(6)]
+    sizes: list[int] = []
+    for one in watched[:2]:
+        artist = one.face.net
+        artist.sizes = Sizes({1: 0.01, 2: 0.011, 4: 0.012})  # whatever this machine's are
+        real = artist._drawn
+        artist._drawn = lambda asked, size, real=real: (sizes.append(size), real(asked, size))[1]  # type: ignore[method-assign, misc]
+    crew = Crew(2, encoders=1, spare_after_s=30)
+    seats = [crew.join(one, one.face.net) for one in watched]
+    try:
+        for frame in range(FRAMES):
+            for k, (one, seat) in enumerate(zip(watched, seats, strict=True)):
+                seat.push(frame, moment(one.face, k, frame), frame * PERIOD_NS)
+            for one in watched:
+                one.settle(frame + 1)
+        assert max(sizes) > 1, "they were drawn together"
+    finally:
+        for seat in seats:
+            seat.leave()
+        crew.close()
+    for k, one in enumerate(watched):
+        alone = opened(folders[k % 2])
+        assert alone.net is one.face.net, "one net for all sessions of a package"
+        for frame in range(FRAMES):
+            expected = alone.show(moment(alone, k, frame)).astype(int)
+            assert np.abs(expected - one.pictures[frame]).max() <= 1, (k, frame)
+        others = [other.pictures[FRAMES - 1].astype(int) for other in watched if other is not one]
+        assert all(np.abs(expected - other).max() > 4 for other in others), "sessions can be told apart"
+
+
+def test_the_device_with_room_that_has_the_package_then_the_least_loaded() -> None:
+    devices, names = Devices(), ("cuda:0", "cuda:1")
+    assert devices.choose(names, {}) == "cuda:0"
+    first = devices.hold("cuda:0", 0.4)
+    assert first is not None
+    assert devices.choose(names, {}) == "cuda:1", "another package goes where nothing runs"
+    assert devices.choose(names, {"cuda:0": 0.4}) == "cuda:0", "the same fills its batches"
+    assert devices.hold("cuda:0", 0.4) is not None
+    assert devices.choose(names, {"cuda:0": 0.4}) == "cuda:1", "until its device is full"
+    assert devices.hold("cuda:0", 0.4) is None
+    devices.release(first)
+    assert devices.load("cuda:0") == pytest.approx(0.4) and devices.hold("cuda:0", 0.4) is not None
+    assert Devices().hold("cuda:0", 3.0) is not None, (
+        "a slow device shows fewer pictures, which is better than none"
+    )
+    assert all(devices.hold("cpu", 0.6) is not None for _ in range(3)), "the crew says what fits on a CPU"
+
+
+def test_a_session_too_many_for_a_gpu_is_refused_and_one_that_ended_makes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = nets.package(tmp_path / "units", "units")
+    monkeypatch.setattr(patch, "DEVICES", Devices())
+    monkeypatch.setattr(patch.nets, "devices", lambda _path: ("cuda:0",))
+    monkeypatch.setattr(patch.Artist, "device", property(lambda _self: "cuda:0"))
+    monkeypatch.setattr(patch.Artist, "share", property(lambda _self: 0.5))
+    first = opened(folder)
+    with pytest.raises(DeviceFull, match="use another origin, or end a session"):
+        opened(folder)
+    del first
+    opened(folder)
