@@ -225,7 +225,12 @@ class Node(Shared, IceSettings):
         60.0,
         ge=0,
         le=3600,
-        description="Seconds that SIGTERM gives an origin or a relay to get empty: who is there moves to others; 0 ends it at once.",
+        description="Seconds that SIGTERM gives a node to get empty: what is there moves to others; 0 ends it at once.",
+    )
+    pod_annotations: Path | None = Field(
+        None,
+        description="File with the annotations of this node's pod (a downward API volume, docs/nodes.md): the node drains while one of"
+        " them is `drain=true`; none when empty.",
     )
     version: str = Field(
         "",

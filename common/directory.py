@@ -123,6 +123,8 @@ class NodeReport(Message):
     """Broadcasts whose avatar it was to run and does not carry."""
     health: Health | None = None
     """None: it does not count."""
+    packages: list[str] = Field(default_factory=list, max_length=10_000)
+    """Broadcasts that it makes HLS of, or reads along, whether or not media comes now."""
     streams: list[StreamReport] = Field(default_factory=list, max_length=10_000)
     stats: dict[str, object] = Field(default_factory=dict)
 
@@ -137,7 +139,8 @@ class Broadcast(Message):
     dialogue: list[Said] = Field(default_factory=list, max_length=MOST_KEPT)
     """What was said with its avatar before this origin runs it; when it is live here, told only while another hands it over."""
     released: bool = False
-    """Another origin has taken it over: who watches here is to join there, and then it ends here."""
+    """Another origin has taken it over: who watches here is to join there, and then it ends here. To a packager: its twin is to make the
+    playlists, so it gives them up as soon as that reads along."""
     moderated: bool = False
     """Questions to its avatar wait until a host approves them."""
     speech: str | None = None
@@ -146,12 +149,10 @@ class Broadcast(Message):
     """WHEP URLs that this node may pull from, best first; empty on the broadcast's origin."""
     package: bool = False
     """This node (a packager) makes HLS of it."""
-    twinned: bool = False
-    """Two packagers are to make HLS of it, so that one can die."""
     twin: str | None = None
     """HTTP base of the other one; None while there is none. The two agree on who leads."""
     first: bool = True
-    """Of two packagers that begin at once, this node leads."""
+    """This node begins the playlists when its twin has none."""
     mode: Delivery = Delivery.WEBRTC
     """How passive viewers watch now, or are on their way to."""
     hls_share: float = Field(default=0, ge=0, le=1)

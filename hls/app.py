@@ -21,7 +21,6 @@ from common.metrics import gauge
 from hls.captions import caption
 from hls.feed import Feed, WallTime
 from hls.grid import tier
-from hls.packager import Packager
 from hls.replica import Replica
 from hls.shelf import EdgeShelf, Shelf
 from hls.standby import Standby
@@ -41,31 +40,37 @@ _log = log("hls")
 _EDGE = gauge("hls_edge", "Counters of the HLS listener", ("what",))
 _STATS_S = 5.0
 
-Packaged = Packager | Standby
-
 
 @dataclass(slots=True)
 class _Ended:
     """A finished broadcast that is still served, so that the slowest player reads its end."""
 
-    packager: Packaged
+    packager: Standby
     until: float
 
 
 @dataclass(slots=True)
 class _Live:
-    """A broadcast that is packaged. With a twin: `replica`, `reading` while the twin leads, `over` for twins that read along."""
+    """A broadcast that is packaged: `reading` until this node leads, `over` for twins that read along."""
 
-    packager: Packaged
+    packager: Standby
     feed: Feed
-    replica: Replica | None = None
-    reading: asyncio.Task[None] | None = None
+    replica: Replica
+    reading: asyncio.Task[None]
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    told: bool = False
+    """A twin has been sent all that there is."""
+    released: bool = False
+    """Its twin is to make the playlists."""
+
+    @property
+    def leads(self) -> bool:
+        return self.reading.done()
 
     @property
     def handed_over(self) -> bool:
         """A twin goes on where this node ends."""
-        return self.replica is not None and self.replica.read_along
+        return self.replica.read_along
 
 
 class HlsNode:
@@ -77,6 +82,8 @@ class HlsNode:
         self._clock = WallTime()
         self._feeds: dict[str, _Live] = {}
         self._ended: dict[str, _Ended] = {}
+        self._given_up: set[str] = set()
+        """Broadcasts that a twin has taken over, as long as the Directory names them to this node too."""
         self._closing: set[asyncio.Task[None]] = set()
         self._path_tokens = PathTokens(config.node_secret(), key=config.path_key)
         self._housekeeping: asyncio.Task[None] | None = None
@@ -109,6 +116,8 @@ class HlsNode:
             wanted=lambda stream: int(stream in self._feeds),
             owns_worker=worker is None,
         )
+        self.node.link.packages = lambda: list(self._feeds)
+        self.node.holds = self._holds
         self.app = self.node.app
         self.app.router.add_get("/api/hls/stats", self._stats)
         self.app.router.add_get("/api/hls/replica/{stream}", self._tell_twin)
@@ -125,7 +134,7 @@ class HlsNode:
         """The port of the HLS listener."""
         return self.edge.port
 
-    def packager(self, stream: str) -> Packaged:
+    def packager(self, stream: str) -> Standby:
         """What packages a stream now. Raises KeyError when nothing does."""
         return self._feeds[stream].packager
 
@@ -135,6 +144,15 @@ class HlsNode:
             self.recorder.start()
         self.node.start()
         self._housekeeping = asyncio.create_task(self._keep_house(), name="hls housekeeping")
+
+    async def leave(self, why: str) -> None:
+        """The process is to end: takes no new broadcast, and returns once other packagers go on with all that are here, or when the time
+        for that (`drain_s`) is over."""
+        await self.node.leave(why)
+
+    def _holds(self) -> int:
+        """Broadcasts that no other packager has taken over yet, and objects of recordings on their way to the store."""
+        return len(self._feeds) + (self.recorder.waiting if self.recorder else 0)
 
     async def close(self) -> None:
         """Ends every playlist, then the listener."""
@@ -156,16 +174,21 @@ class HlsNode:
 
     def apply(self, directory: Directory) -> None:
         """Packages exactly the broadcasts that are to be packaged, and tells their viewers of a change of mode."""
+        self._given_up &= {name for name, one in directory.broadcasts.items() if one.released}
         wanted = {name: one for name, one in directory.broadcasts.items() if one.package}
         for stream in self._feeds.keys() - wanted.keys():
-            self._finish(stream, hand_over=directory.draining and self._feeds[stream].handed_over)
+            self._finish(stream)
         for stream, broadcast in wanted.items():
+            if stream in self._given_up:
+                continue
             self.edge.guard(stream, private=not broadcast.public)
             if self.recorder:
                 self.recorder.guard(stream, private=self._config.recordings_private or not broadcast.public)
             if stream not in self._feeds:
                 self.package(stream, broadcast)
             self._tell_mode(broadcast)
+            self._feeds[stream].released = broadcast.released
+            self._give_up(stream)
 
     def package(self, stream: str, broadcast: Broadcast) -> None:
         """Begins to package a stream, whenever its media comes, or to stand by for the twin that does."""
@@ -173,7 +196,20 @@ class HlsNode:
         if before:
             before.packager.discard()
         puller = self.node.puller
-        packager, replica = self._packager(stream, broadcast)
+        shelf: Shelf = EdgeShelf(self.edge)
+        if self.recorder:
+            shelf = RecordedShelf(shelf, self.recorder, lambda: packager.led is not None)
+        replica = Replica(stream, shelf)
+        if self.recorder:
+            replica.recorded = partial(self.recorder.heard, stream)
+        packager = Standby(
+            replica,
+            self._grid,
+            self._config.window_s,
+            partial(self._ask_key_frame, stream),
+            broadcast.speech,
+            opus=self._config.hls_opus,
+        )
         feed = Feed(
             packager,
             self.node.worker,
@@ -181,49 +217,24 @@ class HlsNode:
             puller.ensure if puller else None,
             self._config.ladder,
         )
-        live = self._feeds[stream] = _Live(packager, feed, replica)
-        if isinstance(packager, Standby) and replica is not None:
-            reader = Reader(
-                replica,
-                lambda: self._twin_of(stream),
-                broadcast.first,
-                self.node.link.peer_token,
-                packager.lead,
-            )
-            live.reading = asyncio.create_task(reader.run(), name=f"twin of {stream}")
+        reader = Reader(
+            replica,
+            lambda: self._twin_of(stream),
+            broadcast.first,
+            self.node.link.peer_token,
+            lambda: packager.lead(self._clock.now_ms()),
+        )
+        reading = asyncio.create_task(reader.run(), name=f"twin of {stream}")
+        self._feeds[stream] = _Live(packager, feed, replica, reading)
         feed.start()
 
-    def _packager(self, stream: str, broadcast: Broadcast) -> tuple[Packaged, Replica | None]:
-        window_s = self._config.window_s
-
-        def ask() -> None:
-            self._ask_key_frame(stream)
-
-        shelf: Shelf = EdgeShelf(self.edge)
-        if broadcast.twinned or broadcast.twin:
-            if self.recorder:
-                shelf = RecordedShelf(shelf, self.recorder, lambda: standby.led is not None)
-            replica = Replica(stream, shelf)
-            if self.recorder:
-                replica.recorded = partial(self.recorder.heard, stream)
-            standby = Standby(
-                replica, self._grid, window_s, ask, broadcast.speech, opus=self._config.hls_opus
-            )
-            return standby, replica
-        if self.recorder:
-            shelf = RecordedShelf(shelf, self.recorder)
-        now_ms = self._clock.now_ms()
-        packager = Packager(
-            stream,
-            self._grid,
-            window_s,
-            shelf,
-            ask,
-            now_ms,
-            language=broadcast.speech,
-            opus=self._config.hls_opus,
-        )
-        return packager, None
+    def _give_up(self, stream: str) -> None:
+        """Leaves a broadcast to its twin, when it is to, and that can go on with the same playlists."""
+        live = self._feeds.get(stream)
+        if live is not None and live.released and ((live.handed_over and live.told) or not live.leads):
+            _log.info("gives_up", stream=stream, twin=self._twin_of(stream))
+            self._given_up.add(stream)
+            self._finish(stream, hand_over=True)
 
     def _heard(self, event: Event) -> None:
         """Captions come on the data channels of the core, from its own avatars and publishers or from upstream."""
@@ -238,15 +249,19 @@ class HlsNode:
 
     def _finish(self, stream: str, *, hand_over: bool = False) -> None:
         live = self._feeds.pop(stream)
-        if live.reading:
-            live.reading.cancel()
-        if not hand_over:
+        live.reading.cancel()
+        if hand_over:
+            if self.recorder:
+                self.recorder.hand_over(stream)
+        else:
             live.packager.end()
-        elif self.recorder:
-            self.recorder.hand_over(stream)
         live.over.set()
-        keep_s = self._config.window_s + 6 * self._grid.target_duration_s
-        self._ended[stream] = _Ended(live.packager, time.monotonic() + keep_s)
+        if stream in self._given_up:
+            # Not the playlists as they were when they were handed over: a cache that finds nothing here asks the twin.
+            self.edge.close(stream)
+        else:
+            keep_s = self._config.window_s + 6 * self._grid.target_duration_s
+            self._ended[stream] = _Ended(live.packager, time.monotonic() + keep_s)
         task = asyncio.create_task(live.feed.close(), name=f"end of {stream}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -259,16 +274,22 @@ class HlsNode:
         self.node.link.require_node(request)
         stream = request.match_info["stream"]
         live = self._feeds.get(stream)
-        if live is None or live.replica is None:
-            raise NotFound(f"this node does not package {stream!r} with a twin", code="hls_no_replica")
-        if live.reading is not None and not live.reading.done():
+        if live is None:
+            raise NotFound(f"this node does not package {stream!r}", code="hls_no_replica")
+        if not live.leads:
             if live.replica.shows:
                 raise Conflict(
                     f"this node reads {stream!r} along and does not lead yet", code="hls_not_leading"
                 )
             raise NotFound(f"this node has nothing of {stream!r} yet", code="hls_no_replica")
+        live.told = False
+
+        def told() -> None:
+            live.told = True
+            self._give_up(stream)
+
         follow = partial(self.recorder.follow, stream) if self.recorder else None
-        return await tell(live.replica, request, live.over, follow)
+        return await tell(live.replica, request, live.over, follow, told)
 
     def _tell_mode(self, broadcast: Broadcast) -> None:
         packager = self._feeds[broadcast.id].packager

@@ -124,27 +124,30 @@ class Replica:
     def open(self, stream: str, *, part_target_ms: int, target_duration_s: int) -> None:
         self._grid = (part_target_ms, target_duration_s)
         self.forget()
-        self._tell(self._opened())
+        self._tell(self._opened)
         self._edge.open(stream, part_target_ms=part_target_ms, target_duration_s=target_duration_s)
 
     def put_index(self, stream: str, documents: list[tuple[str, bytes]]) -> None:
         self.indexes.update(documents)
-        self._tell(_index(documents))
+        self._tell(lambda: _index(documents))
         self._edge.put_index(stream, documents)
 
     def put(self, stream: str, snapshot: Snapshot) -> None:
         shown = self.renditions.setdefault(snapshot.rendition, Shown(snapshot))
         shown.take(snapshot)
-        self._tell(_put(snapshot))
+        self._tell(lambda: _put(snapshot))
         self._edge.put(stream, snapshot)
 
     def close(self, stream: str) -> bool:
-        self._tell(frame({"op": "close"}))
+        self._tell(lambda: frame({"op": "close"}))
         return self._edge.close(stream)
 
     # --- those who read along ---
 
-    def _tell(self, told: bytes) -> None:
+    def _tell(self, made: Callable[[], bytes]) -> None:
+        if not self._readers:
+            return
+        told = made()
         for reader in list(self._readers):
             reader(told)
 

@@ -1,4 +1,4 @@
-"""The packager of a broadcast whose twin leads: it keeps nothing but the replica, and goes on with it when it is told to.
+"""The packager of a broadcast, and of one whose twin leads: then it keeps nothing but the replica, until it is told to go on with it.
 
 Reads like a packager for the feed that fills it (`push`, `tick`) and for the node that holds it."""
 
@@ -57,9 +57,11 @@ class Standby:
         self._mode: str | None = None
         self._wall = WallClock()
 
-    def lead(self) -> None:
-        """The twin is gone: takes over with the next key frame, or begins, when nothing has been shown yet."""
+    def lead(self, now_ms: float) -> None:
+        """The twin is gone, or there is none: takes over with the next key frame, or begins, when nothing has been shown yet."""
         self._leads = True
+        if not self.replica.shows:
+            self.led = self._packager(now_ms, now_ms)
 
     def push(self, unit: AccessUnit, now_ms: float) -> None:
         """Takes an access unit that arrived at `now_ms`."""
@@ -120,7 +122,7 @@ class Standby:
 
     def _begins(self, unit: AccessUnit) -> bool:
         """Whether a packager may begin with this: without pictures before, with anything."""
-        if not self.replica.shows or not self._videos:
+        if not self._videos:
             return True
         return unit.kind == "video" and unit.key_frame
 

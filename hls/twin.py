@@ -34,14 +34,18 @@ _LOST = (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError
 
 
 Follow = Callable[[Callable[[bytes], None]], Callable[[], None]]
-"""Tells a function, on any thread, the journal of a recording, until what it returns is called."""
+"""Tells a function, on any thread, the journal of a recording (nothing, where nothing is recorded), until what it returns is called."""
 
 
 async def tell(
-    replica: Replica, request: web.Request, ended: asyncio.Event, follow: Follow | None = None
+    replica: Replica,
+    request: web.Request,
+    ended: asyncio.Event,
+    follow: Follow | None = None,
+    told: Callable[[], None] = lambda: None,
 ) -> web.StreamResponse:
     """Answers a twin with all that there is, then with every change, until either side ends; with `follow` also with the recording's
-    journal, so that it stays one."""
+    journal, so that it stays one. `told` is called again and again while the twin has been sent all that there is."""
     response = web.StreamResponse(
         headers={"Content-Type": "application/octet-stream", "Cache-Control": "no-store"}
     )
@@ -66,15 +70,25 @@ async def tell(
     stop = replica.read(write)
     loop = asyncio.get_running_loop()
 
+    settled = follow is None
+
+    def hear(lines: bytes) -> None:
+        nonlocal settled
+        settled = True
+        if lines:
+            write(recorded(lines))
+
     def write_recorded(lines: bytes) -> None:
         # A loop that has been closed meanwhile hears of nothing.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(write, recorded(lines))
+            loop.call_soon_threadsafe(hear, lines)
 
     unfollow = follow(write_recorded) if follow else None
     most = _MOST_BEHIND_BYTES + (transport.get_write_buffer_size() if transport is not None else 0)
     try:
         while transport is not None and not transport.is_closing() and not ended.is_set():
+            if settled and transport.get_write_buffer_size() == 0:
+                told()
             write(BEAT)
             try:
                 await asyncio.wait_for(ended.wait(), _BEAT_S)

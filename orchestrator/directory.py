@@ -2,7 +2,8 @@
 
 An origin learns the broadcasts that it runs, a relay all of them (any viewer may be sent to it), a packager those that it makes
 HLS of. The packager of a broadcast is chosen by rendezvous hashing: all orchestrators agree, and few broadcasts move when one
-packager comes or goes.
+packager comes or goes. One that makes the playlists and is no longer chosen is told who is (`twin`), and that it is to give them up
+(`released`) once that one reads along: so the same playlists go on.
 """
 
 from __future__ import annotations
@@ -48,10 +49,24 @@ class View:
 
 
 def packagers_of(broadcast: str, packagers: Iterable[Node], count: int) -> list[Node]:
-    """The packagers of a broadcast among those that take work, at most `count`, the first one first."""
-    able = [one for one in packagers if not one.draining]
+    """The packagers of a broadcast among those that take work, at most `count`, the first one first. Where there is none, it stays where
+    it is."""
+    known = list(packagers)
+    able = [one for one in known if not one.draining] or _having(broadcast, known)
     able.sort(key=lambda one: hashlib.sha1(f"{broadcast}\n{one.id}".encode()).digest(), reverse=True)
     return able[:count]
+
+
+def _having(broadcast: str, packagers: Iterable[Node]) -> list[Node]:
+    return [one for one in packagers if broadcast in one.report.packages]
+
+
+def _twin(node: Node, chosen: Sequence[Node], having: Sequence[Node]) -> Node | None:
+    """Whom a chosen packager reads along: the other one; the first one who has the playlists now, as long as the second has not."""
+    other = next((one for one in chosen if one.id != node.id), None)
+    if node.id != chosen[0].id or other in having:
+        return other
+    return next((one for one in having if one.id != node.id), other)
 
 
 def packager_of(broadcast: str, packagers: Iterable[Node]) -> Node | None:
@@ -93,11 +108,15 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
         return None
     if role is Role.PACKAGER:
         chosen = packagers_of(broadcast.id, packagers, view.hls_packagers) if state.package else []
+        having = _having(broadcast.id, packagers)
         package = node.id in [one.id for one in chosen]
-        if not package:
+        if package:
+            twin = _twin(node, chosen, having)
+            first = chosen[0].id == node.id and twin not in having
+        elif chosen and node.id in [one.id for one in having]:
+            package, twin, first, released = True, chosen[0], False, True
+        else:
             return None
-        twin = next((one for one in chosen if one.id != node.id), None)
-        first = chosen[0].id == node.id
     said: Sequence[Said] = ()
     if move is not None and takes_over:
         said = move.said
@@ -115,7 +134,6 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
         speech=directory.AVATAR_LANGUAGE if broadcast.avatar else None,
         upstreams=upstreams,
         package=package,
-        twinned=package and view.hls_packagers > 1,
         twin=twin.report.url if twin is not None else None,
         first=first,
         mode=state.mode,

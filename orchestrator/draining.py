@@ -64,7 +64,7 @@ class Left:
     nodes: int = 0
     """Relays and packagers that pull from it."""
     streams: int = 0
-    """Avatars and publishers that no other origin has taken over."""
+    """Avatars and publishers that no other origin has taken over; on a packager, broadcasts that it makes HLS of."""
 
     @property
     def nothing(self) -> bool:

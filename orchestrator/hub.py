@@ -68,6 +68,7 @@ class _Outline:
     origins: dict[str, str | None] = field(default_factory=dict)
     nodes: list[tuple[str, str, bool, Drain | None]] = field(default_factory=list)
     handovers: dict[str, Handover] = field(default_factory=dict)
+    packages: dict[str, list[str]] = field(default_factory=dict)
     broadcasts: list[Broadcast] = field(default_factory=list)
     cdn: str | None = None
     keys: list[str] = field(default_factory=list)
@@ -185,9 +186,9 @@ class Hub:
     async def heartbeat(self, report: NodeReport) -> Told:
         """A node's report; answers with what it must know. Raises Conflict when the node was started again elsewhere."""
         known = self.nodes.find(report.id)
-        before = _live_streams(known.report) if known is not None else frozenset()
+        before = (_live_streams(known.report), known.report.packages) if known is not None else None
         new = self.nodes.heartbeat(report, time.monotonic())
-        if before != _live_streams(report):
+        if before != (_live_streams(report), report.packages):
             self.wake()
         document = json.dumps(
             {"hub": self.id, "report": report.model_dump(mode="json")}, separators=(",", ":")
@@ -428,6 +429,7 @@ class Hub:
             {one.id: getattr(self.origin_of(one.id), "id", None) for one in self.broadcasts},
             [(one.id, one.report.url, one.draining, one.drain) for one in self.nodes],
             dict(self.moves.handovers),
+            {one.id: one.report.packages for one in self.nodes.of_role(Role.PACKAGER)},
             list(self.broadcasts),
             self.cdn.url,
             [one.kid for one in self.keys()],

@@ -65,14 +65,15 @@ class Moves:
 
     def left(self, node: Node) -> Left:
         """What is still on a node."""
-        role = node.report.role
         reports = node.report.streams
-        held = [
-            one.stream
-            for one in reports
-            if one.live and role is not Role.RELAY and not self._released(one.stream, node)
-        ]
-        return Left(node.viewers, sum(one.downstream_nodes for one in reports), len(held))
+        match node.report.role:
+            case Role.ORIGIN:
+                held = sum(1 for one in reports if one.live and not self._released(one.stream, node))
+            case Role.PACKAGER:
+                held = len(node.report.packages)
+            case Role.RELAY:
+                held = 0
+        return Left(node.viewers, sum(one.downstream_nodes for one in reports), held)
 
     def order(self, node: Node) -> DrainOrder | None:
         """What a node is told of its drain."""

@@ -105,6 +105,8 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._beat_lock = asyncio.Lock()
         self._heard_at = float("-inf")
+        self.packages: Callable[[], list[str]] = list
+        """The broadcasts that it makes HLS of."""
         self._first = 0
 
     # --- life -------------------------------------------------------------------------------------
@@ -267,6 +269,7 @@ class Link:
                     answered = await self._beat()
             except Exception as error:
                 _log.error("report_failed", exc_info=error)
+            packages=self.packages(),
                 answered = False
             if answered and silent:
                 silent = False

@@ -143,8 +143,8 @@ class Recorder:
             self._private.discard(stream)
 
     def follow(self, stream: str, reader: Callable[[bytes], None]) -> Callable[[], None]:
-        """Tells `reader`, on the recorder's thread, the journal of the stream's recording: all lines so far, then each. Returns what ends
-        that."""
+        """Tells `reader`, on the recorder's thread, the journal of the stream's recording: all lines so far (none, when nothing is
+        recorded), then each. Returns what ends that."""
         self._inbox.put(Followed(stream, reader))
         return lambda: self._inbox.put(Followed(stream, reader, ends=True))
 
@@ -306,11 +306,12 @@ class Recorder:
             readers.discard(reader)
             return
         readers.add(reader)
-        one = self._records.running(stream)
+        one, lines = self._records.running(stream), b""
         if one is not None:
             with suppress(OSError):
                 one.flush()
-                reader((self._records.spool.path(one.recording.path) / JOURNAL).read_bytes())
+                lines = (self._records.spool.path(one.recording.path) / JOURNAL).read_bytes()
+        reader(lines)
 
     def _tell(self, stream: str, line: bytes) -> None:
         for reader in self._followers.get(stream, ()):

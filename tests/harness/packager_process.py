@@ -55,10 +55,12 @@ class PackagerProcess:
                     assert self._process.returncode is None, "it has ended"
                     await asyncio.sleep(0.02)
 
-    async def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """Ends it without a word, if it runs."""
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(how)
-            await self._process.wait()
-            self._process = None
+    async def kill(self, how: signal.Signals = signal.SIGKILL) -> int | None:
+        """Ends it without a word, if it runs; or as `how` does. Its exit status."""
+        if self._process is None:
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(how)
+        status = await self._process.wait()
+        self._process = None
+        return status

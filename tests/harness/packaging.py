@@ -20,6 +20,7 @@ from common.config import HlsConfig
 from common.directory import Broadcast, Directory
 from common.http import Site
 from hls.app import HlsNode
+from sfu.node import MediaNode
 from sfu.worker import Worker
 from tests.harness.live_source import LiveSource
 from tests.harness.media_server import MediaServer
@@ -131,7 +132,7 @@ async def packaging(
         await site.close()
 
 
-async def inject(server: MediaServer, stream: str, stop: asyncio.Event) -> None:
+async def inject(server: MediaServer | MediaNode, stream: str, stop: asyncio.Event) -> None:
     """An origin's encoder: pictures and sound on the clock, key frames when asked."""
     loop = asyncio.get_running_loop()
     sfu = server.worker.sfu
@@ -153,7 +154,7 @@ async def inject(server: MediaServer, stream: str, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def encoder(server: MediaServer, stream: str) -> AsyncIterator[None]:
+async def encoder(server: MediaServer | MediaNode, stream: str) -> AsyncIterator[None]:
     stop = asyncio.Event()
     task = asyncio.create_task(inject(server, stream, stop))
     try:

@@ -240,7 +240,12 @@ async def test_a_killed_packager_goes_on_with_its_recording_after_its_restart(tm
         encoder(origin, "live"),
     ):
         process = PackagerProcess(
-            tmp_path / "data", free_port(), free_port(), AVACAST_STORE=root.as_uri(), AVACAST_DVR_S="600"
+            tmp_path / "data",
+            free_port(),
+            free_port(),
+            AVACAST_STORE=root.as_uri(),
+            AVACAST_DVR_S="600",
+            AVACAST_DRAIN_S="1",
         )
         header = {"Authorization": f"Bearer {Tokens(SECRET).issue(Audience.NODE, 'orchestrator', ttl_s=600)}"}
 
@@ -280,7 +285,7 @@ async def test_a_killed_packager_goes_on_with_its_recording_after_its_restart(tm
             await tell(2, "live")
             again = await until("recording", before["duration_s"] + 2)
             # And stopped, as by an update: that is no end either.
-            await process.kill(signal.SIGTERM)
+            assert await process.kill(signal.SIGTERM) == 0
             await process.start()
             await tell(3, "live")
             await until("recording", again["duration_s"] + 2)

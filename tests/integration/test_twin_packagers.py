@@ -44,7 +44,6 @@ class Pair:
                 id="live",
                 public=True,
                 package=True,
-                twinned=True,
                 twin=other.url,
                 first=index == 0,
                 upstreams=[self.origin.whep("live")],

@@ -50,7 +50,7 @@ class Twins:
     def go_on(self, seconds: float, *, blind_s: float = 0.05) -> None:
         """The leader is dead: the twin leads, and is fed from `blind_s` later on."""
         self.end()
-        self.standby.lead()
+        self.standby.lead(self.live.now_ms)
         now = self.live.now_ms
         for _ in self.source.until(now - self.live.delay_ms + blind_s * 1000):
             pass  # what comes before it has heard of the death is lost to it

@@ -7,7 +7,7 @@ import datetime as dt
 from common.directory import Delivery, NodeReport, Role
 from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import State, Switch
-from orchestrator.directory import View, directory_of, packager_of, told
+from orchestrator.directory import View, directory_of, packager_of, packagers_of, told
 from orchestrator.draining import Drain
 from orchestrator.nodes import Node
 
@@ -127,10 +127,41 @@ def test_two_packagers_of_a_broadcast_know_each_other_and_who_is_first() -> None
     }
     assert len(entries) == 2
     (one, first), (other, second) = sorted(entries.items(), key=lambda pair: not pair[1].first)
-    assert (first.twinned, first.first, first.twin) == (True, True, other)
-    assert (second.twinned, second.first, second.twin) == (True, False, one)
+    assert (first.first, first.twin) == (True, other)
+    assert (second.first, second.twin) == (False, one)
     assert packager_of("talk", packagers).report.url == one
     alone = directory_of(packagers[0], view(packagers=packagers[:1], hls_packagers=2)).broadcasts["talk"]
-    assert (alone.twinned, alone.first, alone.twin) == (True, True, None), "a twin may come"
+    assert (alone.first, alone.twin) == (True, None), "a twin may come"
     single = directory_of(PACKAGER, view()).broadcasts["talk"]
-    assert (single.twinned, single.twin) == (False, None)
+    assert (single.first, single.twin) == (True, None)
+
+
+def test_a_packager_that_is_no_longer_chosen_gives_up_what_it_has_to_who_is() -> None:
+    old = node("old", Role.PACKAGER, drain=Drain())
+    old.report.url, old.report.packages = "http://old", ["talk"]
+    new, third = node("new", Role.PACKAGER), node("third", Role.PACKAGER)
+    new.report.url, third.report.url = "http://new", "http://third"
+
+    def entries(*packagers: Node, count: int = 1) -> list[tuple[bool, bool, str | None]]:
+        seen = view(packagers=packagers, hls_packagers=count)
+        found = (directory_of(one, seen).broadcasts.get("talk") for one in packagers)
+        return [(one.released, one.first, one.twin) for one in found if one is not None]
+
+    assert entries(old) == [(False, True, None)], "there is nobody else: it goes on"
+    assert entries(old, new) == [(True, False, "http://new"), (False, False, "http://old")]
+    old.drain = None
+    first = packagers_of("talk", [old, new], 1)[0]
+    if first is new:
+        assert entries(old, new)[0] == (True, False, "http://new"), "one has come that is nearer"
+    else:
+        new.report.packages = ["talk"]
+        assert entries(old, new)[1] == (True, False, "http://old"), "the drain was undone"
+    old.drain, new.report.packages = Drain(), ["talk"]
+    chosen = packagers_of("talk", [old, new, third], 2)
+    assert {one.id for one in chosen} == {"new", "third"}
+    gives_up, *stay = entries(old, *chosen, count=2)
+    assert gives_up == (True, False, chosen[0].report.url)
+    assert ("http://new" if chosen[0] is third else "http://old") == stay[0][2], "who has it is read along"
+    assert stay[1][2] == chosen[0].report.url
+    old.report.packages = []
+    assert entries(old, new) == [(False, True, None)]
