@@ -1,4 +1,5 @@
-"""A host's desk: what an avatar says, what waits to be said, the questions that wait for the host, and a script with times."""
+"""A host's desk: what an avatar says, what waits to be said, the questions that wait for the host, and a script with times. All of it
+moves with its avatar to another origin."""
 
 from __future__ import annotations
 
@@ -9,6 +10,9 @@ from pydantic import Field, model_validator
 from common.message import Message
 
 MOST_CUES = 500
+MOST_CARRIED_BYTES = 8 << 20
+_MOST_LINES = 1_000
+"""More than any queue holds."""
 Number = Annotated[int, Field(ge=1, le=2**53)]
 """A line's number, unique for as long as its avatar runs."""
 
@@ -64,6 +68,32 @@ class Desk(Message):
     waiting: list[LineState] = Field(description="Next first.")
     held: list[LineState] = Field(description="Questions that wait for the host, oldest first.")
     script: ScriptState | None = None
+
+
+class Carried(Message):
+    """What waits at an avatar that another origin takes over: it is given away once, and taken once."""
+
+    id: str = Field(max_length=64)
+    """Names it, so that one that comes twice is taken once."""
+    broadcast: str = Field(max_length=64)
+    waiting: list[LineState] = Field(default_factory=list, max_length=_MOST_LINES)
+    held: list[LineState] = Field(default_factory=list, max_length=_MOST_LINES)
+    cues: list[Cue] = Field(default_factory=list, max_length=MOST_CUES)
+    """The whole script that is being played; none when there is none, or no line of it is left."""
+    begun: int = Field(0, ge=0, le=MOST_CUES)
+    """Lines of it that have begun, or are in `waiting`."""
+    position_s: float = Field(0, ge=0, le=2 * 86_400)
+    """Seconds since its start."""
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.waiting or self.held or self.cues)
+
+    def later(self, seconds: float) -> Carried:
+        """The same, so many seconds after it was given away."""
+        return (
+            self.model_copy(update={"position_s": self.position_s + max(0.0, seconds)}) if self.cues else self
+        )
 
 
 class DeskOrder(Message):

@@ -173,10 +173,11 @@ async def read_body(request: web.Request, limit: int, what: str) -> bytes:
     return body
 
 
-async def read_model(request: web.Request, model: type[_Model]) -> _Model:
-    """The request's JSON body as `model`. Raises BadRequest: not JSON (400), or not valid (422) with the fields named."""
+async def read_model(request: web.Request, model: type[_Model], most_bytes: int = 0) -> _Model:
+    """The request's JSON body as `model`; `most_bytes` where it may be larger than all others (what is beyond is not read). Raises
+    BadRequest: not JSON (400), or not valid (422) with the fields named."""
     try:
-        body = await request.read()
+        body = await (read_up_to(request.content, most_bytes) if most_bytes else request.read())
         return model.model_validate_json(body or b"{}")
     except ValidationError as error:
         problems = error.errors(include_url=False, include_context=False, include_input=False)

@@ -171,6 +171,7 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         keeper = Keeper(hub, held, outreach)
         hub.dialogue, hub.user_of = held.dialogue, held.user
         hub.moves.collect = keeper.collect
+        hub.moves.give, hub.moves.take = outreach.give_desk, outreach.take_desk
         hub.audited = noted.note_own
         deploying = Deploying(hub, Rollouts(database))
         opening.push_async_callback(deploying.close)

@@ -6,7 +6,8 @@
       └──────────────────────────┘  └─ OPENING_MS: another one            └──────────────► (none)
 
 OPENING: the target begins the avatar with the dialogue so far; all still watch and talk at the source. MOVED: who joins and who talks
-goes to the target, which hears what was said meanwhile; the source lets its viewers go when its avatar has ended its sentence.
+goes to the target, which hears what was said meanwhile and is given what waits (lines, questions, a script); the source lets its
+viewers go when its avatar has ended its sentence.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from common.desk import Carried
 from common.dialogue import MOST_KEPT, Said
 
 OPENING_MS = 45_000
@@ -48,6 +50,10 @@ class Handover(BaseModel):
     """Targets that did not begin."""
     said: tuple[Said, ...] = Field((), max_length=MOST_KEPT)
     """What was said at the source, as last asked."""
+    carried: Carried | None = None
+    """What waited at the source, and the target has not taken yet."""
+    carried_ms: int = Field(0, ge=0)
+    """When the source gave it away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,8 @@ def step(
     """What becomes of a handover. `choose(but not these)` names an origin that can take it, None when there is none."""
     if before is not None and before.stage is Stage.MOVED:
         lasted = now_ms - before.since_ms
-        over = (
-            facts.target_gone
-            or not facts.source_there
-            or lasted >= GIVE_UP_MS
-            or (facts.left == 0 and lasted >= SETTLED_MS)
-        )
+        left = facts.source_there and (facts.left > 0 or lasted < SETTLED_MS)
+        over = facts.target_gone or lasted >= GIVE_UP_MS or not (left or before.carried)
         return None if over else before
     if facts.source is None or not facts.leaving:
         return None

@@ -9,10 +9,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from common.desk import Carried
 from common.dialogue import Said
 from common.directory import DrainOrder, NodeReport, Role, StreamReport
 from common.log import log
@@ -35,10 +37,20 @@ _LATE_MS = 60_000
 _HANDOVERS = counter("avacast_handovers_total", "Broadcasts that origins handed over", ("outcome",))
 
 Collect = Callable[[str, Node], Awaitable[Sequence[Said]]]
+Give = Callable[[str, Node], Awaitable[Carried | None]]
+Take = Callable[[Carried, Node], Awaitable[bool]]
 
 
 async def _nothing(_broadcast: str, _origin: Node) -> Sequence[Said]:
     return ()
+
+
+async def _no_desk(_broadcast: str, _origin: Node) -> Carried | None:
+    return None
+
+
+async def _no_taker(_carried: Carried, _origin: Node) -> bool:
+    return False
 
 
 class Moves:
@@ -50,6 +62,10 @@ class Moves:
         self.handovers: dict[str, Handover] = {}
         self.collect: Collect = _nothing
         """Asks an origin what was said in a broadcast; empty when it does not answer."""
+        self.give: Give = _no_desk
+        """Has an origin give away what waits at an avatar; None when it does not answer."""
+        self.take: Take = _no_taker
+        """Has an origin take that; whether it did."""
         self.unwanted: Callable[[Node], bool] = lambda _node: False
         """Whether what runs on an origin is to leave it though it does not drain."""
         self._hub = hub
@@ -145,6 +161,8 @@ class Moves:
             _HANDOVERS.labels(outcome).inc()
             _log.info("broadcast:handover", broadcast=name, outcome=outcome)
             return
+        moved = (name for name, one in self.handovers.items() if one.stage is Stage.MOVED)
+        await asyncio.gather(*(self._carry(name) for name in list(moved)))
         source = hub.nodes.find(after.source)
         if source is not None:
             said = tuple(await self._said(name, source)) or after.said or tuple(hub.dialogue(name))
@@ -169,6 +187,25 @@ class Moves:
             return ()
 
     def _facts(self, broadcast: Broadcast, before: Handover | None, now_ms: int) -> Facts:
+    async def _carry(self, name: str) -> None:
+        """What waits at the source comes to the target. Again and again: somebody may ask at the source what was on its way."""
+        move = self.handovers[name]
+        source, target = (self._hub.nodes.find(one) for one in (move.source, move.target))
+        if move.carried is None and source is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_COLLECT_S):
+                    given = await self.give(name, source)
+                    if given is not None and not given.nothing:
+                        move = move.model_copy(update={"carried": given, "carried_ms": _wall_ms()})
+        if move.carried is not None and target is not None:
+            waited_s = (_wall_ms() - move.carried_ms) / 1000
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_COLLECT_S):
+                    if await self.take(move.carried.later(waited_s), target):
+                        _log.info("broadcast:desk_moved", broadcast=name, target=target.id)
+                        move = move.model_copy(update={"carried": None})
+        self.handovers[name] = move
+
         hub, name = self._hub, broadcast.id
         live = hub.nodes.find(hub.live_on(name) or "")
         facts = Facts(source=live.id if live is not None else None)

@@ -16,7 +16,7 @@ import aiohttp
 from yarl import URL
 
 from common.auth import Audience, Tokens
-from common.desk import DeskOrder
+from common.desk import MOST_CARRIED_BYTES, Carried, DeskOrder
 from common.dialogue import DialogueQuery, Dialogues
 from common.directory import Line
 from common.errors import Problem, Unavailable
@@ -107,6 +107,28 @@ class Outreach:
             raise Unavailable(
                 f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
             ) from error
+
+    async def give_desk(self, broadcast: str, node: Node) -> Carried | None:
+        """Has an origin give away what waits at an avatar that another one takes over; None when it does not answer."""
+        body = DeskOrder(broadcast=broadcast).model_dump_json().encode()
+        try:
+            path = "api/v1/node/desk/give"
+            async with self._request("POST", node, path, body=body, limit_s=_LINE_S) as answer:
+                if answer.status != 200:
+                    return None
+                return Carried.model_validate_json(await read_up_to(answer.content, MOST_CARRIED_BYTES))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            return None
+
+    async def take_desk(self, carried: Carried, node: Node) -> bool:
+        """Has an origin take it; whether it did."""
+        body = carried.model_dump_json().encode()
+        try:
+            path = "api/v1/node/desk/take"
+            async with self._request("POST", node, path, body=body, limit_s=_LINE_S) as answer:
+                return bool(answer.status == 204)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return False
 
     async def recordings(self, node: Node, limit: int, after: str) -> RecordingList | None:
         """A page of a packager's recordings; empty when it keeps none, None when it does not answer."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from common.auth import Audience, Tokens, bearer
-from common.desk import DeskOrder
+from common.desk import MOST_CARRIED_BYTES, Carried, DeskOrder
 from common.dialogue import DialogueQuery, Dialogues
 from common.directory import Line
 from common.errors import BadRequest
@@ -19,7 +19,8 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
     """`POST api/v1/node/say|ask|interrupt` with a Line; 202 with what became of it. `POST api/v1/node/desk[/approve|drop|play|stop]` with
-    a DeskOrder; 200 with the Desk. `POST api/v1/node/dialogues` with a DialogueQuery; 200 with Dialogues."""
+    a DeskOrder; 200 with the Desk. `POST api/v1/node/desk/give` with a DeskOrder; 200 with what is Carried; `POST api/v1/node/desk/take`
+    with that, at another origin. `POST api/v1/node/dialogues` with a DialogueQuery; 200 with Dialogues."""
 
     def check(request: web.Request) -> None:
         tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
@@ -69,6 +70,18 @@ def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
     def stop(order: DeskOrder) -> None:
         avatars.avatar(order.broadcast).conversation.end_script()
 
+    async def give(request: web.Request) -> web.Response:
+        check(request)
+        order = await read_model(request, DeskOrder)
+        carried = avatars.avatar(order.broadcast).conversation.give_away()
+        return web.Response(body=carried.model_dump_json().encode(), content_type="application/json")
+
+    async def take(request: web.Request) -> web.Response:
+        check(request)
+        carried = await read_model(request, Carried, MOST_CARRIED_BYTES)
+        avatars.avatar(carried.broadcast).conversation.take_over(carried)
+        return web.Response(status=204)
+
     async def dialogues(request: web.Request) -> web.Response:
         check(request)
         query = await read_model(request, DialogueQuery)
@@ -85,6 +98,8 @@ def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
         web.post("/api/v1/node/desk/drop", desk(drop)),
         web.post("/api/v1/node/desk/play", desk(play)),
         web.post("/api/v1/node/desk/stop", desk(stop)),
+        web.post("/api/v1/node/desk/give", give),
+        web.post("/api/v1/node/desk/take", take),
     ]
 
 

@@ -59,6 +59,7 @@ class Origin:
                 draining=lambda: self._node.link.draining,
             )
             self.ears.add_to(self.app)
+            self._node.link.listen(self.ears.apply)
 
         if self._node.emptying:
             self._node.emptying.may_leave = self._may_leave

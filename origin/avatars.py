@@ -159,6 +159,8 @@ class Avatars:
             if broadcast in self._wanted:
                 avatar.broadcast = self._wanted[broadcast]
                 avatar.conversation.moderated = avatar.broadcast.moderated
+                if not avatar.broadcast.released:
+                    avatar.conversation.stay()
                 if avatar.broadcast.dialogue:
                     avatar.conversation.turns.recall(avatar.broadcast.dialogue)
         self._changed.set()
@@ -231,11 +233,9 @@ class Avatars:
         return {name: dialogue for name, dialogue, count in told if dialogue.count != count}
 
     def resting(self, broadcast: str) -> bool | None:
-        """Whether an avatar is silent, and neither a line nor a script waits; None when none runs here."""
+        """Whether an avatar is silent, and no line waits or is about to begin; None when none runs here."""
         found = self._avatars.get(broadcast)
-        if found is None:
-            return None
-        return found.conversation.resting and not found.conversation.scripted
+        return None if found is None else found.conversation.resting
 
     def interrupt(self, broadcast: str) -> str:
         """Silences the avatar; what was heard of its line. Raises NotFound, Unavailable."""

@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from common import metrics
-from common.desk import Cue, Desk, LineState
+from common.desk import Carried, Cue, Desk, LineState
+from common.ids import new_id
 from common.log import log
 from origin.booth import Booth
 from origin.dialogue.brain import Brain, BrainError, Question
@@ -35,6 +36,8 @@ AHEAD_S: Final = 8.0
 """Seconds of speech made ahead of what is heard."""
 THINKING_S: Final = 8.0
 """A brain that is silent for longer gets an apology."""
+_NEAR_S: Final = 5.0
+"""A line of a script that is due within this time is not parted from its viewers: they take so long to move."""
 _POLL_S: Final = 0.02
 """How often progress on the sample clock is looked at: half a frame."""
 
@@ -136,6 +139,9 @@ class Conversation:
         self._resting.set()
         self._floor = asyncio.Event()
         self._floor.set()
+        self._here = asyncio.Event()
+        self._here.set()
+        self._taken: deque[str] = deque(maxlen=8)
         self._task: asyncio.Task[None] | None = None
         self._speaking: Turn | None = None
         self._script: Script | None = None
@@ -178,8 +184,11 @@ class Conversation:
     def play(self, cues: Sequence[Cue]) -> None:
         """Begins a script, instead of the one that is being played. Its lines come at their times, or as soon as the line before them
         has ended; questions are answered between them."""
+        self._play(Script(cues, self._stage.position_s))
+
+    def _play(self, script: Script) -> None:
         self.end_script()
-        script = self._script = Script(cues, self._stage.position_s)
+        self._script = script
         self._prompter = asyncio.create_task(self._prompt(script), name=f"script-{self.name}")
 
     def end_script(self) -> None:
@@ -187,6 +196,41 @@ class Conversation:
         self._script = None
         if self._prompter is not None:
             self._prompter.cancel()
+
+    def give_away(self) -> Carried:
+        """Another origin's avatar goes on: all that waits here is its own, and what comes here from now on waits for the next call. What is
+        being said is said to its end."""
+        self._here.clear()
+        waiting, held = self.turns.give_away()
+        told = Carried(
+            id=new_id("carried"),
+            broadcast=self.name,
+            waiting=[_state(turn) for turn in waiting],
+            held=[_state(turn) for turn in held],
+        )
+        if self.scripted and self._script is not None:
+            state = self._script.state(self._stage.position_s)
+            script = {"cues": self._script.cues, "begun": state.begun, "position_s": state.position_s}
+            told = told.model_copy(update=script)
+        self.end_script()
+        return told
+
+    def take_over(self, carried: Carried) -> None:
+        """Takes what waited at another origin; once, however often it comes."""
+        if carried.id in self._taken:
+            return
+        waiting, held = ([_turn(one) for one in lines] for lines in (carried.waiting, carried.held))
+        self.turns.take_over(waiting, held, late=bool(self._taken))
+        self._taken.append(carried.id)
+        if carried.cues and not self.scripted:
+            self._play(Script(carried.cues, self._stage.position_s - carried.position_s, carried.begun))
+        if self.turns.waiting:
+            self._resting.clear()
+            self._wanted.set()
+
+    def stay(self) -> None:
+        """Nobody else goes on: what waits here is said here."""
+        self._here.set()
 
     @property
     def desk(self) -> Desk:
@@ -230,8 +274,11 @@ class Conversation:
 
     @property
     def resting(self) -> bool:
-        """Whether nothing is being said, thought of, or waits."""
-        return self._resting.is_set()
+        """Whether nothing is being said, thought of, or waits, and no line of a script is about to begin."""
+        if not self._here.is_set():
+            return self._speaking is None
+        soon = self._script is not None and self._script.next_in_s(self._stage.position_s) < _NEAR_S
+        return self._resting.is_set() and not soon
 
     @property
     def scripted(self) -> bool:
@@ -254,6 +301,7 @@ class Conversation:
                 self._wanted.clear()
                 await self._wanted.wait()
             await self._floor.wait()
+            await self._here.wait()
             turn = self.turns.take()
             if turn is None:
                 continue
@@ -381,6 +429,10 @@ class Conversation:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S):
                     await self._interrupted.wait()
+
+
+def _turn(line: LineState) -> Turn:
+    return Turn(line.number, Kind(line.kind), line.text, 0, line.asker)
 
 
 def _state(turn: Turn) -> LineState:

@@ -126,6 +126,33 @@ class Turns:
                 return turn
         raise LineUnknown(f"no line {number} waits: it was spoken, dropped or never there")
 
+    def give_away(self) -> tuple[list[Turn], list[Turn]]:
+        """All that waits, and all that is held: another origin's avatar takes them."""
+        waiting, held = self.queue, self.held
+        self._waiting.clear()
+        self._held.clear()
+        return waiting, held
+
+    def take_over(self, waiting: Sequence[Turn], held: Sequence[Turn], *, late: bool = False) -> None:
+        """What waited and was held elsewhere comes before what has come here meanwhile, or (`late`) after it, under its numbers where those
+        are free: a host may be about to choose one. Bounded like a queue: what is last finds no place."""
+        taken = {turn.number for turn in self._waiting} | self._held.keys()
+        self._count = max(self._count, *(turn.number for turn in (*waiting, *held)), 0)
+
+        def here(turn: Turn) -> Turn:
+            number = turn.number
+            if number in taken:
+                self._count += 1
+                number = self._count
+            return replace(turn, number=number, epoch=self.epoch)
+
+        def row(theirs: Sequence[Turn], ours: list[Turn]) -> list[Turn]:
+            moved = [here(turn) for turn in theirs]
+            return ours + moved if late else moved + ours
+
+        self._waiting = deque(row(waiting, self.queue)[: max(MOST_WAITING, len(waiting))])
+        self._held = {turn.number: turn for turn in row(held, self.held)[:MOST_HELD]}
+
     def _new(self, kind: Kind, text: str, asker: str | None) -> Turn:
         self._count += 1
         return Turn(self._count, kind, text, self.epoch, asker)

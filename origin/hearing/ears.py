@@ -2,7 +2,8 @@
 
 `POST ears/{broadcast}` takes an offer with one Opus m-line and an ear token (of the broadcast and one viewer). Its stream has a name that
 is no broadcast's (common/ids.py): no WHEP can ask for it, no report lists it, nobody packages it. What was understood is told to the
-speaker alone, on the data channel `ears` of the same session.
+speaker alone, on the data channel `ears` of the same session. One whose avatar goes on at another origin is told `moved`: it asks for its
+ear again, and ends this one when it has the other. What it says here meanwhile becomes a question there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from common import metrics
 from common._native import SessionUnknown, SfuError
 from common.auth import Audience, Tokens, bearer, ear_subject
 from common.config import OriginConfig
+from common.directory import Directory
 from common.errors import BadRequest, NotFound, Problem, TooMany, Unavailable
 from common.ids import private_stream
 from common.log import log
@@ -82,6 +84,8 @@ class _Session:
     broadcast: str
     viewer: str
     ear: Ear
+    moved: bool = False
+    """It was told to open its microphone at another origin."""
 
 
 @dataclass(slots=True)
@@ -155,6 +159,15 @@ class Ears:
         await asyncio.gather(*self._closing, return_exceptions=True)
         self._sound_thread.shutdown(wait=False, cancel_futures=True)
         self._recogniser_thread.shutdown(wait=False, cancel_futures=True)
+
+    def apply(self, directory: Directory) -> None:
+        """Sends the speakers of avatars that another origin has taken over there."""
+        for one in self._sessions.values():
+            found = directory.broadcasts.get(one.broadcast)
+            released = found is not None and found.released
+            if released and not one.moved:
+                self._say_fields(one.session, {"event": "moved"})
+            one.moved = released
 
     def avatar_says(self, broadcast: str, text: str, seconds: float) -> None:
         """A clause of the avatar that begins to be heard now, and lasts so long."""

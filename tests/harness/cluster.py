@@ -22,10 +22,10 @@ from aiohttp import web
 
 from common.auth import Audience, Believed, Tokens, bearer
 from common.config import OrchestratorConfig
-from common.desk import DeskOrder
+from common.desk import MOST_CARRIED_BYTES, Carried, DeskOrder
 from common.dialogue import Dialogue, DialogueQuery, Dialogues
 from common.directory import Directory, Line, NodeReport, Role, StreamReport
-from common.errors import NotFound
+from common.errors import NotFound, Unavailable
 from common.http import Site, application, read_model
 from common.recordings import RecordingList, RecordingView, place_of
 from orchestrator.app import Orchestrator, start
@@ -116,6 +116,10 @@ class Node:
     orders: list[tuple[str, DeskOrder]] = field(default_factory=list)
     dialogues: dict[str, Dialogue] = field(default_factory=dict)
     """What it says was said, by broadcast."""
+    waiting: dict[str, list[Carried]] = field(default_factory=dict)
+    """What it gives away, by broadcast, one a time."""
+    taken: list[Carried] = field(default_factory=list)
+    takes: bool = True
     recordings: list[RecordingView] = field(default_factory=list)
     """What it says it has recorded."""
     healthy: bool = True
@@ -163,6 +167,8 @@ class Node:
             node.router.add_post(f"/api/v1/node/{verb}", self._line)
         for order in ("", "/approve", "/drop", "/play", "/stop"):
             node.router.add_post(f"/api/v1/node/desk{order}", self._desk)
+        node.router.add_post("/api/v1/node/desk/give", self._give)
+        node.router.add_post("/api/v1/node/desk/take", self._take)
         node.router.add_post("/api/v1/node/dialogues", self._dialogues)
         node.router.add_get("/api/recordings", self._recordings)
         app.add_subapp(prefix, node)
@@ -222,6 +228,20 @@ class Node:
             next=places[limit - 1] if len(places) > limit else None,
         )
         return web.json_response(page.model_dump(mode="json"))
+
+    async def _give(self, request: web.Request) -> web.Response:
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        name = (await read_model(request, DeskOrder)).broadcast
+        waits = self.waiting.get(name)
+        given = waits.pop(0) if waits else Carried(id="", broadcast=name)
+        return web.json_response(given.model_dump(mode="json"))
+
+    async def _take(self, request: web.Request) -> web.Response:
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        if not self.takes:
+            raise Unavailable("it is being prepared", code="avatar_preparing")
+        self.taken.append(await read_model(request, Carried, MOST_CARRIED_BYTES))
+        return web.Response(status=204)
 
     async def _desk(self, request: web.Request) -> web.Response:
         self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)

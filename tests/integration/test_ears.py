@@ -18,7 +18,7 @@ from origin.avatar import Presence
 from origin.avatars import Avatar
 from sfu.resource import Refused
 from speech.piper import Piper
-from tests.harness.lone_origin import SECRET, Running, live, running_origin, until
+from tests.harness.lone_origin import DEMO, SECRET, Running, live, running_origin, until
 from tests.harness.microphone import Speaker
 from tests.harness.peers import Publisher, Viewer
 
@@ -149,6 +149,15 @@ async def test_a_viewer_has_one_ear_and_a_broadcast_a_few(running: Running) -> N
             await so(lambda: len(private_streams(running)) == 2)
     async with speaker(running, "carl"):
         await so(lambda: len(private_streams(running)) == 1)
+
+
+async def test_a_speaker_is_told_once_when_its_avatar_goes_on_elsewhere(running: Running) -> None:
+    async with speaker(running, "anna") as anna:
+        for released in (True, True, False, True):
+            assert await running.direct({**DEMO, "released": released}) == 204
+        await running.direct(DEMO)
+        assert [(await anna.told.hear(10))["event"] for _ in range(2)] == ["moved", "moved"]
+        assert len(private_streams(running)) == 1, "it ends when the other one is open"
 
 
 async def test_ears_end_with_their_avatar(running: Running) -> None:

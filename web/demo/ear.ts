@@ -9,7 +9,7 @@ import { exchange, type Resource, release } from "../player/signalling.ts";
 
 /** What the origin tells the speaker (docs/api.md). */
 export type Heard =
-  | { event: "started" | "ended" }
+  | { event: "started" | "ended" | "moved" }
   | { event: "partial" | "final" | "held" | "refused"; text: string }
   | { event: "unclear"; reason: string };
 
@@ -36,7 +36,7 @@ const isSaid = (event: unknown): event is "partial" | "final" | "held" | "refuse
 export function parseHeard(data: unknown): Heard | null {
   try {
     const { event, text, reason } = JSON.parse(String(data)) as Record<string, unknown>;
-    if (event === "started" || event === "ended") return { event };
+    if (event === "started" || event === "ended" || event === "moved") return { event };
     if (isSaid(event) && typeof text === "string") return { event, text };
     if (event === "unclear") return { event, reason: String(reason) };
   } catch {
@@ -53,6 +53,7 @@ export class Ear {
   private timer = 0;
   private resource: Resource | null = null;
   private token: string | null = null;
+  private broadcast = "";
   private readonly stopping = new AbortController();
 
   constructor(
@@ -71,8 +72,13 @@ export class Ear {
         return;
       }
       this.sound = sound;
+      this.broadcast = broadcast;
+      for (const track of sound.getAudioTracks())
+        track.addEventListener("ended", () =>
+          this.fail(new Problem(0, "device_gone", "The microphone is gone.", "Connect it, then try again.")),
+        );
       this.changed({ state: "connecting" });
-      await this.connect(broadcast, sound);
+      await this.connect(sound);
       this.measure(sound);
       this.changed({ state: "listening" });
     } catch (thrown) {
@@ -85,36 +91,59 @@ export class Ear {
     this.changed({ state: "off" });
   }
 
-  private async connect(broadcast: string, sound: MediaStream): Promise<void> {
-    const grant = await openEar(broadcast);
+  /** Opens a way to where the avatar is now; the one before is used until then. */
+  private async connect(sound: MediaStream): Promise<void> {
+    const grant = await openEar(this.broadcast);
     const connection = new RTCPeerConnection(configuration());
-    this.connection = connection;
-    this.token = grant.token;
-    connection.createDataChannel("ears").addEventListener("message", ({ data }) => {
-      const heard = parseHeard(data);
-      if (heard) this.heard(heard);
-    });
-    for (const track of sound.getAudioTracks()) {
-      connection.addTransceiver(track, { direction: "sendonly", streams: [sound] });
-      track.addEventListener("ended", () =>
-        this.fail(new Problem(0, "device_gone", "The microphone is gone.", "Connect it, then try again.")),
+    let resource: Resource | null = null;
+    try {
+      connection.createDataChannel("ears").addEventListener("message", ({ data }) => {
+        const heard = parseHeard(data);
+        if (heard?.event === "moved") void this.move(sound);
+        else if (heard) this.heard(heard);
+      });
+      for (const track of sound.getAudioTracks())
+        connection.addTransceiver(track, { direction: "sendonly", streams: [sound] });
+      await connection.setLocalDescription();
+      const signal = AbortSignal.any([this.stopping.signal, AbortSignal.timeout(CONNECT_MS)]);
+      resource = await exchange(grant.whip, connection.localDescription?.sdp ?? "", grant.token, signal);
+      await connection.setRemoteDescription({ type: "answer", sdp: resource.answer });
+      const lost = new Problem(
+        0,
+        "no_media_path",
+        "The avatar cannot be reached by voice.",
+        "Is its port open to you?",
       );
+      await connected(connection, signal, lost);
+    } catch (thrown) {
+      connection.close();
+      if (resource?.url) release(resource.url, grant.token);
+      throw thrown;
     }
-    await connection.setLocalDescription();
-    const signal = AbortSignal.any([this.stopping.signal, AbortSignal.timeout(CONNECT_MS)]);
-    this.resource = await exchange(grant.whip, connection.localDescription?.sdp ?? "", grant.token, signal);
-    await connection.setRemoteDescription({ type: "answer", sdp: this.resource.answer });
-    const lost = new Problem(
-      0,
-      "no_media_path",
-      "The avatar cannot be reached by voice.",
-      "Is its port open to you?",
-    );
-    await connected(connection, signal, lost);
     connection.addEventListener("connectionstatechange", () => {
+      if (this.connection !== connection) return;
       if (connection.connectionState === "failed" || connection.connectionState === "closed")
         this.fail(new Problem(0, "connection_lost", "The connection broke.", "Press to speak again."));
     });
+    this.close();
+    this.connection = connection;
+    this.resource = resource;
+    this.token = grant.token;
+  }
+
+  /** The avatar goes on at another origin. What cannot be opened there leaves the way that there is, for as long as it holds. */
+  private async move(sound: MediaStream): Promise<void> {
+    try {
+      await this.connect(sound);
+    } catch {
+      // what is said on the old way is passed on, until that ends
+    }
+  }
+
+  private close(): void {
+    this.connection?.close();
+    if (this.resource?.url) release(this.resource.url, this.token);
+    this.connection = this.resource = null;
   }
 
   private measure(sound: MediaStream): void {
@@ -140,10 +169,9 @@ export class Ear {
     this.stopping.abort();
     window.clearInterval(this.timer);
     void this.meter?.close();
-    this.connection?.close();
+    this.close();
     for (const track of this.sound?.getTracks() ?? []) track.stop();
-    if (this.resource?.url) release(this.resource.url, this.token);
-    this.meter = this.connection = this.sound = this.resource = null;
+    this.meter = this.sound = null;
     this.level(0);
   }
 }

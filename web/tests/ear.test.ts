@@ -8,6 +8,7 @@ test("what the avatar understood is read, and nothing else", () => {
     text: "What is",
   });
   expect(parseHeard('{"event":"started","turn":1}')).toEqual({ event: "started" });
+  expect(parseHeard('{"event":"moved"}')).toEqual({ event: "moved" });
   expect(parseHeard('{"event":"unclear","reason":"no words"}')).toEqual({
     event: "unclear",
     reason: "no words",

@@ -366,3 +366,81 @@ async def test_a_script_that_is_ended_says_no_more(talk: Conversation, stage: Vi
     over_s = stage.position_s + 800
     await reached(lambda: stage.position_s > over_s)
     assert stage.said == ["First."] and talk.desk.script is None
+
+
+@pytest.fixture
+async def other(brain: Thinking) -> AsyncIterator[Conversation]:
+    """An avatar of the same broadcast at another origin."""
+    stage, booth = VirtualStage(), Booth()
+    running = asyncio.create_task(stage.run())
+    conversation = Conversation("test", stage, WordVoice(), brain, PERSONA, booth, seed=2)
+    conversation.start()
+    yield conversation
+    await conversation.close()
+    booth.close()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_waits_goes_on_at_another_origin_and_nothing_is_said_twice(
+    talk: Conversation, stage: VirtualStage, other: Conversation, brain: Thinking
+) -> None:
+    brain.texts = ["Because."]
+    talk.play([Cue(at_s=0, text="First."), Cue(at_s=30, text="Second."), Cue(at_s=60, text="Third.")])
+    await reached(lambda: "First." in stage.said)
+    await talk.rest()
+    talk.moderated = other.moderated = True
+    talk.ask("May I?", "v1")
+    talk.say("It waits.")
+    carried = talk.give_away()
+    assert talk.resting, "its viewers may go"
+    other.take_over(carried)
+    other.take_over(carried)
+    assert [one.text for one in other.desk.held] == ["May I?"]
+    assert other.desk.held[0].number == carried.held[0].number
+    script = other.desk.script
+    assert script is not None and (script.cues, script.begun, script.next_at_s) == (3, 1, 30)
+    assert abs(script.position_s - carried.position_s) < 1
+
+    talk.moderated = False
+    talk.ask("Asked where it was", "v2")
+    late = talk.give_away()
+    assert [one.text for one in late.waiting] == ["Asked where it was"] and not late.cues
+    other.take_over(late)
+    said = other._stage.said  # type: ignore[attr-defined]
+    await reached(lambda: "Third." in said)
+    assert said == ["It waits.", "Because.", "Second.", "Third."]
+    assert stage.said == ["First."] and talk.desk.script is None and talk.give_away().nothing
+
+
+async def test_a_line_that_is_being_said_is_said_to_its_end_where_it_began(
+    talk: Conversation, stage: VirtualStage
+) -> None:
+    talk.say("A long line. It has two sentences.")
+    await reached(lambda: bool(stage.said))
+    talk.say("The next.")
+    assert [one.text for one in talk.give_away().waiting] == ["The next."]
+    assert not talk.resting
+    await reached(lambda: talk.resting)
+    assert "".join(stage.said).endswith("two sentences.")
+
+
+async def test_an_avatar_that_stays_after_all_says_what_waits(
+    talk: Conversation, stage: VirtualStage
+) -> None:
+    talk.give_away()
+    talk.say("I stay.")
+    talk.stay()
+    await talk.rest()
+    assert stage.said == ["I stay."]
+
+
+async def test_a_script_rests_between_its_lines_but_not_just_before_one(
+    talk: Conversation, stage: VirtualStage
+) -> None:
+    began_s = stage.position_s
+    talk.play([Cue(at_s=8, text="First."), Cue(at_s=900, text="Last.")])
+    await reached(lambda: stage.position_s > began_s + 5)
+    assert not talk.resting
+    await reached(lambda: "First." in stage.said)
+    await reached(lambda: talk.resting)

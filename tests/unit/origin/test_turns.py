@@ -102,3 +102,27 @@ def test_what_was_said_elsewhere_is_taken_over_until_something_is_said_here() ->
     turns.asked(turns.add(Kind.ASK, "And you?"))
     turns.recall(first)
     assert [one.text for one in turns.history] == ["I am Zoe.", "Hello Zoe.", "And you?"]
+
+
+def test_what_waited_elsewhere_comes_first_and_keeps_the_numbers_that_a_host_sees() -> None:
+    there, here = Turns(), Turns()
+    waiting, held = there.add(Kind.SAY, "line"), [there.hold(f"question {n}", "v1") for n in range(3)]
+    meanwhile = here.add(Kind.ASK, "asked here first")  # number 1 here too
+    here.take_over(*there.give_away())
+    assert there.queue == [] and there.held == []
+    assert [one.text for one in here.queue] == ["line", "asked here first"]
+    assert here.queue[1] == meanwhile and here.queue[0].number not in (
+        waiting.number,
+        *(q.number for q in held),
+    )
+    assert here.held == held
+    assert here.hold("the next").number > here.queue[0].number, "no number is given twice"
+
+
+def test_what_is_taken_over_is_bounded_and_the_newest_finds_no_place() -> None:
+    there, here = Turns(), Turns()
+    for n in range(MOST_HELD):
+        there.hold(f"old {n}")
+        here.hold(f"new {n}")
+    here.take_over(*there.give_away())
+    assert [one.text for one in here.held] == [f"old {n}" for n in range(MOST_HELD)]
