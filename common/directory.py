@@ -47,12 +47,14 @@ class DrainOrder(Message):
 
 
 class OwnDrain(Message):
-    """A node gets empty by itself, because its process is to end."""
+    """A node gets empty by itself, because its process is to end, or (not `ends`) because its pod's annotations ask for it."""
 
     why: str = Field(default="", max_length=200)
     left_s: float = Field(default=60.0, ge=0, le=86_400)
     drain_s: float = Field(default=60.0, ge=0, le=86_400)
     """How long it takes in all."""
+    ends: bool = True
+    """The process ends then, so the drain cannot be taken back."""
 
 
 class StreamReport(Message):
@@ -103,7 +105,7 @@ class NodeReport(Message):
     version: str = Field(default="", max_length=64)
     draining: bool = False
     leaving: OwnDrain | None = None
-    """It drains because its process is to end: nobody can take that back."""
+    """It drains by itself: ops cannot take that back."""
     capacity: Count = 1000
     busiest_ratio: float = Field(default=0, ge=0)
     """Of its core, what the busiest media worker used since the report before."""
@@ -121,10 +123,10 @@ class NodeReport(Message):
     """How many more avatars the node carries, by what it measured; None: it does not know yet."""
     avatars_refused: list[str] = Field(default_factory=list, max_length=10_000)
     """Broadcasts whose avatar it was to run and does not carry."""
-    health: Health | None = None
-    """None: it does not count."""
     packages: list[str] = Field(default_factory=list, max_length=10_000)
     """Broadcasts that it makes HLS of, or reads along, whether or not media comes now."""
+    health: Health | None = None
+    """None: it does not count."""
     streams: list[StreamReport] = Field(default_factory=list, max_length=10_000)
     stats: dict[str, object] = Field(default_factory=dict)
 
@@ -150,7 +152,7 @@ class Broadcast(Message):
     package: bool = False
     """This node (a packager) makes HLS of it."""
     twin: str | None = None
-    """HTTP base of the other one; None while there is none. The two agree on who leads."""
+    """HTTP base of another packager that makes HLS of it; None while there is none. The two agree on who leads."""
     first: bool = True
     """This node begins the playlists when its twin has none."""
     mode: Delivery = Delivery.WEBRTC

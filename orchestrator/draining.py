@@ -2,7 +2,7 @@
 
     (none) ──ops, or its process is to end──► MOVING ──deadline──► OVERDUE
       ▲                                         │ nobody left        │ nobody left
-      └────── ops take it back (not from a process that ends) ── EMPTY ◄──┘
+      └── who wants it takes it back (no process that ends) ───── EMPTY ◄──┘
 
 Nobody is cut: a node that has somebody left at the deadline is said to be overdue, and keeps who has nowhere to go.
 """
@@ -27,6 +27,8 @@ class DrainCause(enum.StrEnum):
     OPERATOR = "operator"
     PROCESS = "process"
     """The process of the node is to end (SIGTERM)."""
+    POD = "pod"
+    """Its pod is annotated with `drain=true`."""
 
 
 class DrainPhase(enum.StrEnum):

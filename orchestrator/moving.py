@@ -70,6 +70,8 @@ class Moves:
         """Whether what runs on an origin is to leave it though it does not drain."""
         self._hub = hub
         self._phases: dict[str, DrainPhase] = {}
+        self._by_itself: set[str] = set()
+        """Nodes that drain though no ops said so."""
 
     # drains -----------------------------------------------------------------------------------------------------------
 
@@ -111,7 +113,8 @@ class Moves:
             before = self._phases.get(node.id)
             if before is now:
                 continue
-            if before is None and drain.cause is DrainCause.PROCESS:
+            if before is None and drain.cause is not DrainCause.OPERATOR:
+                self._by_itself.add(node.id)
                 _log.info("node:leaving", node=node.id, why=drain.why, left_s=drain.left_s(now_ms))
                 hub.feed.publish("node", {"id": node.id, "change": "draining", "why": drain.why})
                 if hub.on_duty or hub.registry.embedded:
@@ -123,6 +126,11 @@ class Moves:
                     "node",
                     {"id": node.id, "change": change, "viewers": left.viewers, "streams": left.streams},
                 )
+        for name in self._by_itself - phases.keys():
+            self._by_itself.discard(name)
+            if hub.nodes.find(name) is not None:
+                _log.info("node:stays", node=name)
+                hub.feed.publish("node", {"id": name, "change": "undrained"})
         self._phases = phases
 
     # hand-overs -------------------------------------------------------------------------------------------------------
@@ -153,6 +161,8 @@ class Moves:
             if after != before:
                 steps.append((broadcast, before, after))
         await asyncio.gather(*(self._carry_out(*one) for one in steps))
+        moved = (name for name, one in self.handovers.items() if one.stage is Stage.MOVED)
+        await asyncio.gather(*(self._carry(name) for name in list(moved)))
 
     async def _carry_out(self, broadcast: Broadcast, before: Handover | None, after: Handover | None) -> None:
         hub, name = self._hub, broadcast.id
@@ -161,8 +171,6 @@ class Moves:
             _HANDOVERS.labels(outcome).inc()
             _log.info("broadcast:handover", broadcast=name, outcome=outcome)
             return
-        moved = (name for name, one in self.handovers.items() if one.stage is Stage.MOVED)
-        await asyncio.gather(*(self._carry(name) for name in list(moved)))
         source = hub.nodes.find(after.source)
         if source is not None:
             said = tuple(await self._said(name, source)) or after.said or tuple(hub.dialogue(name))
@@ -179,14 +187,6 @@ class Moves:
         facts = {"id": name, "change": "handover", "stage": after.stage, "source": after.source}
         hub.feed.publish("broadcast", {**facts, "target": after.target}, broadcast=name)
 
-    async def _said(self, name: str, source: Node) -> Sequence[Said]:
-        try:
-            async with asyncio.timeout(_COLLECT_S):
-                return await self.collect(name, source)
-        except TimeoutError:
-            return ()
-
-    def _facts(self, broadcast: Broadcast, before: Handover | None, now_ms: int) -> Facts:
     async def _carry(self, name: str) -> None:
         """What waits at the source comes to the target. Again and again: somebody may ask at the source what was on its way."""
         move = self.handovers[name]
@@ -206,6 +206,14 @@ class Moves:
                         move = move.model_copy(update={"carried": None})
         self.handovers[name] = move
 
+    async def _said(self, name: str, source: Node) -> Sequence[Said]:
+        try:
+            async with asyncio.timeout(_COLLECT_S):
+                return await self.collect(name, source)
+        except TimeoutError:
+            return ()
+
+    def _facts(self, broadcast: Broadcast, before: Handover | None, now_ms: int) -> Facts:
         hub, name = self._hub, broadcast.id
         live = hub.nodes.find(hub.live_on(name) or "")
         facts = Facts(source=live.id if live is not None else None)
@@ -263,12 +271,15 @@ class Moves:
 
 def _own(node: Node) -> Drain:
     leaving = node.report.leaving
-    assert leaving is not None, "asked for nodes that leave by themselves only"
+    assert leaving is not None, "asked for nodes that drain by themselves only"
     age_s = time.monotonic() - node.heard_at
     deadline_ms = round((time.time() - age_s + leaving.left_s) * 1000)
     since_ms = deadline_ms - round(leaving.drain_s * 1000)
     return Drain(
-        cause=DrainCause.PROCESS, why=leaving.why, since_ms=max(0, since_ms), deadline_ms=deadline_ms
+        cause=DrainCause.PROCESS if leaving.ends else DrainCause.POD,
+        why=leaving.why,
+        since_ms=max(0, since_ms),
+        deadline_ms=deadline_ms,
     )
 
 

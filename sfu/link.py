@@ -48,6 +48,17 @@ _TOKEN_TTL_S = 120.0
 _PEER_TOKEN_LEFT_S = 12 * 3600.0
 """With less than this left another token for peers is asked for: orchestrators may be away for hours."""
 
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A drain that the node has begun by itself. Times are monotonic seconds."""
+
+    why: str
+    until: float
+    drain_s: float
+    ends: bool
+
+
 Listener = Callable[[Directory], None]
 Streams = Callable[[], list[StreamReport]]
 Figures = Callable[[], dict[str, object]]
@@ -84,8 +95,7 @@ class Link:
         self.draining = False
         self._until: float | None = None
         """When an orchestrator wants it to be empty; monotonic seconds."""
-        self._own: tuple[str, float, float] | None = None
-        """Why its process is to end, when (monotonic seconds), and how long it takes in all."""
+        self._own: _Own | None = None
         self._config = config
         self._streams = streams
         self._stats = stats
@@ -95,6 +105,8 @@ class Link:
         """What is told of the avatars that the node carries."""
         self.health: Callable[[], Health | None] = lambda: None
         """What is told of how the node fares."""
+        self.packages: Callable[[], list[str]] = list
+        """The broadcasts that it makes HLS of."""
         self.room: Callable[[], Room] = Room
         """And of its media core."""
         self._epoch = time.time_ns() // 1_000_000
@@ -105,8 +117,6 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._beat_lock = asyncio.Lock()
         self._heard_at = float("-inf")
-        self.packages: Callable[[], list[str]] = list
-        """The broadcasts that it makes HLS of."""
         self._first = 0
 
     # --- life -------------------------------------------------------------------------------------
@@ -172,7 +182,16 @@ class Link:
 
     async def leave(self, drain_s: float, why: str) -> None:
         """The process is to end in `drain_s`: the node drains from now on, whatever an orchestrator says, and reports that at once."""
-        self._own = (why[:200], time.monotonic() + drain_s, drain_s)
+        await self._drain(_Own(why[:200], time.monotonic() + drain_s, drain_s, ends=True))
+
+    async def follow(self, drain_s: float, why: str | None) -> None:
+        """The node is to drain, for this reason, though its process goes on; or (None) no longer. A process that is to end drains on."""
+        if self._own is None or not self._own.ends:
+            until = time.monotonic() + drain_s
+            await self._drain(None if why is None else _Own(why[:200], until, drain_s, ends=False))
+
+    async def _drain(self, own: _Own | None) -> None:
+        self._own = own
         self._apply(self.directory, heard=False)
         await self.announce()
 
@@ -180,7 +199,7 @@ class Link:
     def drain_left_s(self) -> float | None:
         """Seconds until the node is to be empty; None when it does not drain, or nobody has said until when."""
         if self._own is not None:
-            return max(0.0, self._own[1] - time.monotonic())
+            return max(0.0, self._own.until - time.monotonic())
         return None if self._until is None else max(0.0, self._until - time.monotonic())
 
     def require_orchestrator(self, request: web.Request) -> None:
@@ -250,6 +269,7 @@ class Link:
             avatar=self._avatar,
             avatars_free=carries.free,
             avatars_refused=carries.refused,
+            packages=self.packages(),
             health=self.health(),
             streams=self._streams(),
             stats=self._stats(),
@@ -258,8 +278,8 @@ class Link:
     def _leaving(self) -> OwnDrain | None:
         if self._own is None:
             return None
-        why, _, drain_s = self._own
-        return OwnDrain(why=why, left_s=self.drain_left_s or 0.0, drain_s=drain_s)
+        own = self._own
+        return OwnDrain(why=own.why, left_s=self.drain_left_s or 0.0, drain_s=own.drain_s, ends=own.ends)
 
     async def _run(self) -> None:
         silent, started = False, time.monotonic()
@@ -269,7 +289,6 @@ class Link:
                     answered = await self._beat()
             except Exception as error:
                 _log.error("report_failed", exc_info=error)
-            packages=self.packages(),
                 answered = False
             if answered and silent:
                 silent = False

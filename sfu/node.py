@@ -18,6 +18,7 @@ from common.directory import Broadcast, Directory, Role
 from common.http import application
 from common.urls import for_viewer
 from sfu.admission import Source
+from sfu.annotations import Annotations
 from sfu.channels import PULLED, Channels
 from sfu.drain import Drain
 from sfu.emptying import Emptying
@@ -102,14 +103,21 @@ class MediaNode:
         self.link.add_to(self.app)
         self.app.router.add_get("/api/sfu/stats", self._stats)
         self.link.listen(self._tell_viewers)
+        self._annotations: Annotations | None = None
+        if config.pod_annotations is not None:
+            self._annotations = Annotations(config.pod_annotations, self._annotated)
         self.emptying = Emptying(self.link, self.viewers, self.whep.leave, drain=drain) if serves else None
 
     def start(self) -> None:
         """Begins to report to the orchestrators."""
         self.link.start()
+        if self._annotations:
+            self._annotations.start()
 
     async def close(self) -> None:
         """Ends the link, the pulls, and the core when it is this node's own."""
+        if self._annotations:
+            await self._annotations.close()
         if self.emptying:
             await self.emptying.close()
         await self.link.close()
@@ -131,6 +139,9 @@ class MediaNode:
                 # What is held can only go where an orchestrator says.
                 while self.viewers or (self.link.connected and self.holds()):  # noqa: ASYNC110 - they end in threads
                     await asyncio.sleep(_LOOK_S)
+
+    async def _annotated(self, drain: bool) -> None:
+        await self.link.follow(self._drain_s, "annotation drain=true" if drain else None)
 
     def _upstreams(self, stream: str) -> list[str]:
         if self._fixed_upstream:

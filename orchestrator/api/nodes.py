@@ -40,7 +40,9 @@ class DrainRequest(BaseModel):
 class DrainView(BaseModel):
     """A drain and how far it is."""
 
-    cause: DrainCause = Field(description="process: it ends by itself (SIGTERM), and cannot be taken back.")
+    cause: DrainCause = Field(
+        description="operator; process: it ends (SIGTERM), and cannot be taken back; pod: annotated `drain=true`, until that is taken away."
+    )
     why: str
     phase: DrainPhase
     since: dt.datetime
@@ -215,7 +217,14 @@ async def _drain(request: web.Request) -> web.Response:
 async def _undrain(request: web.Request) -> web.Response:
     at = context(request)
     node = _node(request)
-    if node.report.leaving is not None:
+    leaving = node.report.leaving
+    if leaving is not None and not leaving.ends:
+        raise Conflict(
+            f"the pod of node {node.id!r} is annotated with drain=true",
+            code="node_annotated",
+            hint="take the annotation away: kubectl annotate pod POD drain-",
+        )
+    if leaving is not None:
         raise Conflict(
             f"the process of node {node.id!r} is about to end",
             code="node_leaving",
@@ -286,7 +295,7 @@ ROUTES = (
     ),
     Route(
         "DELETE", "/api/nodes/{node}/drain", _undrain, "The node takes viewers again", TAG,
-        Access.ADMIN, answer=NodeView, problems=("node_unknown", "node_leaving"), name="nodes_undrain",
+        Access.ADMIN, answer=NodeView, problems=("node_unknown", "node_leaving", "node_annotated"), name="nodes_undrain",
     ),
     Route(
         "GET", f"{ONE}/placement", _placement, "Where a viewer would go, and why not elsewhere", TAG,

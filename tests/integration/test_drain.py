@@ -18,10 +18,12 @@ from yarl import URL
 import origin.app
 from avacast.process import free_port
 from common.config import OriginConfig
+from common.desk import Carried, Cue, LineState
 from common.dialogue import Dialogue, Said, Speaker
 from common.directory import OwnDrain, Role
 from common.http import Site
 from orchestrator.api.route import CONTEXT
+from relay.app import Relay
 from sfu.node import MediaNode
 from sfu.worker import Worker
 from tests.harness.cluster import SECRET, Node, Nodes, Running, admin, eventually, orchestrator
@@ -119,6 +121,37 @@ async def test_a_session_moves_with_its_dialogue_when_its_avatar_is_silent(
             assert drain is not None and drain["phase"] == "empty"
 
 
+async def test_what_waits_at_an_avatar_goes_along_once_however_large_it_is(
+    hub: Running, cluster: Nodes
+) -> None:
+    one = await cluster.start("o1", Role.ORIGIN, hub, avatar=True)
+    async with performing(one):
+        name = (await session(hub))["id"]
+        one.stream(name, resting=True, subscribers_interactive=1)
+        await one.beat()
+        question = LineState(number=7, kind="ask", text="May I?", asker="v1")
+        cues = [Cue(at_s=at, text="x" * 2000) for at in range(500)]
+        script = Carried(id="1", broadcast=name, held=[question], cues=cues, begun=20, position_s=20.5)
+        late = Carried(id="2", broadcast=name, waiting=[question.model_copy(update={"number": 8})])
+        one.waiting[name] = [script, late]
+        two = await cluster.start("o2", Role.ORIGIN, hub, avatar=True)
+        two.takes = False
+        async with performing(two):
+            await hub.ok("POST", "/api/nodes/o1/drain", headers=admin())
+            await eventually(lambda: one.directory.broadcasts[name].released, "it moves", 10)
+            assert two.taken == [], "it does not take it yet"
+            assert '"May I?"' in hub.role.hub.moves.handovers[name].model_dump_json(), "a successor goes on"
+            two.takes = True
+            await eventually(lambda: len(two.taken) == 2, "it takes all, also what came later", 10)
+            first, second = two.taken
+            assert (first.held, first.begun, len(first.cues)) == ([question], 20, 500)
+            assert first.position_s > 20.5, "the script's time went on meanwhile"
+            assert second == late
+            one.stream(name, resting=True)
+            await eventually(lambda: name not in one.directory.broadcasts, "then it ends there", 15)
+            assert len(two.taken) == 2
+
+
 async def test_a_drain_that_is_undone_leaves_the_session_where_it_is(hub: Running, cluster: Nodes) -> None:
     one = await cluster.start("o1", Role.ORIGIN, hub, avatar=True)
     async with performing(one):
@@ -188,6 +221,49 @@ async def test_a_drain_outlives_its_orchestrator_in_the_registry(hub: Running, c
     await hub.ok("POST", "/api/nodes/o1/drain", json={"deadline_s": 90, "why": "disk"}, headers=admin())
     shared = await hub.role.app[CONTEXT].hub.registry.snapshot()
     assert '"why":"disk"' in shared.drains["o1"]
+
+
+async def test_a_pod_that_is_annotated_drains_its_node_until_that_is_taken_away(
+    hub: Running, tmp_path: Path
+) -> None:
+    annotations = tmp_path / "annotations"
+    annotations.write_text('team="video"')
+    config = media_config(
+        node_id="r1", cluster_secret=SECRET, orchestrators=[hub.url], url="http://127.0.0.1:9", drain_s=30
+    )
+    config.pod_annotations = annotations
+    relay = Relay(config)
+    relay.start()
+    try:
+        await eventually(lambda: hub.role.hub.nodes.find("r1") is not None, "it registers", 30)
+        assert await drain_of(hub, "r1") is None
+        with hub.role.hub.feed.reader(None) as changes:
+            annotations.write_text('team="video"\ndrain="true"')
+            assert await told(changes, "draining") == "annotation drain=true"
+            drain = await drain_of(hub, "r1")
+            assert drain is not None and (drain["cause"], drain["phase"]) == ("pod", "empty")
+            assert drain["left_s"] <= 30
+            status, body, _ = await hub.call("DELETE", "/api/nodes/r1/drain", headers=admin())
+            assert (status, body["code"]) == (409, "node_annotated")
+            annotations.write_text('team="video"')
+            await told(changes, "undrained")
+        assert await drain_of(hub, "r1") is None
+        annotations.write_text('drain="true"')
+        await eventually(lambda: relay.link.draining, "again", 10)
+        await relay.link.leave(30, "SIGTERM")
+        await relay.link.follow(30, None)
+        drain = await drain_of(hub, "r1")
+        assert drain is not None and drain["cause"] == "process", "a process that ends does so all the same"
+    finally:
+        await relay.close()
+
+
+async def told(changes: Any, change: str) -> str:
+    """What is said of a node when it changes so."""
+    async with asyncio.timeout(15):
+        while (event := await changes.get()) is None or event.data.get("change") != change:
+            pass
+    return str(event.data.get("why", ""))
 
 
 # real processes -------------------------------------------------------------------------------------------------------
@@ -345,3 +421,47 @@ async def test_a_person_goes_on_talking_to_an_avatar_whose_origin_ends(hub: Runn
                         await leaving
                     drain = await drain_of(hub, "o1")
                     assert drain is not None and (drain["cause"], drain["viewers"]) == ("process", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_hosts_script_and_questions_go_on_at_another_origin(hub: Running, tmp_path: Path) -> None:
+    facts = {
+        "id": "show",
+        "public": True,
+        "avatar": "ava",
+        "persona": "ava",
+        "open_mic": True,
+        "moderated": True,
+    }
+    async with real_origin(hub, "o1", tmp_path / "one") as first:
+        host = {
+            "Authorization": f"Bearer {(await hub.ok('POST', '/api/broadcasts', json=facts, headers=admin()))['token']}"
+        }
+        await eventually(lambda: hub.role.hub.live("show"), "the avatar is live", 120)
+        cues = [{"at_s": at, "text": f"Line number {at}."} for at in (0, 30, 3000)]
+        await hub.ok("PUT", "/api/broadcasts/show/desk/script", json={"cues": cues}, headers=host)
+        assert (await hub.ok("POST", "/api/broadcasts/show/ask", json={"text": "Who are you?"}))["held"]
+        assert first.avatars is not None
+        await eventually(lambda: first.avatars.resting("show"), "its first line is said", 60)
+        async with real_origin(hub, "o2", tmp_path / "two") as second:
+            leaving = asyncio.create_task(first.leave("SIGTERM"))  # as the process does
+            await eventually(lambda: hub.role.hub.origin_of("show").id == "o2", "it has moved", 120)
+            assert second.avatars is not None
+            there = second.avatars.avatar("show").conversation
+            await eventually(lambda: there.desk.held, "the question is there", 10)
+            desk = await hub.ok("GET", "/api/broadcasts/show/desk", headers=host)
+            [question] = desk["held"]
+            assert question["text"] == "Who are you?"
+            assert desk["script"]["cues"] == 3 and desk["script"]["begun"] in (1, 2)
+            assert desk["script"]["position_s"] > 1
+            await hub.ok(
+                "POST", f"/api/broadcasts/show/desk/lines/{question['number']}/approve", headers=host
+            )
+            await eventually(
+                lambda: {"Who are you?", "Line number 30."} <= {one.text for one in there.turns.history},
+                "both are said there",
+                90,
+            )
+            async with asyncio.timeout(60):
+                await leaving

@@ -22,7 +22,7 @@ export interface Node {
 
 /** Why a node gets empty, until when, and what is left. */
 export interface Drain {
-  cause: "operator" | "process";
+  cause: "operator" | "process" | "pod";
   why: string;
   phase: "moving" | "overdue" | "empty";
   left_s: number;

@@ -74,7 +74,7 @@ export function Nodes({ map }: { map: ComponentChildren }) {
                   <button
                     type="button"
                     class="button small quiet"
-                    disabled={row.node.drain?.cause === "process"}
+                    disabled={row.node.drain != null && row.node.drain.cause !== "operator"}
                     onClick={() => void drain(row)}
                   >
                     {row.node.draining ? "Take back" : "Drain"}

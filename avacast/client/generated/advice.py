@@ -69,6 +69,7 @@ ADVICE: dict[str, str] = {
     "no_mix": "ask for less, or raise `most` in the file of prices",
     "no_node": "come again, or start a node; `GET /api/broadcasts/{id}/placement` explains",
     "no_upstream": "come again; is its origin up?",
+    "node_annotated": "take the annotation away",
     "node_draining": "ask `/play` again: it names another",
     "node_leaving": "start it again",
     "node_replaced": "give each process its own `AVACAST_NODE_ID`",

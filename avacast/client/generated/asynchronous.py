@@ -656,6 +656,7 @@ class AsyncWorker(AsyncGroup):
         avatar: bool | None = None,
         avatars_free: int | None = None,
         avatars_refused: Sequence[str] | None = None,
+        packages: Sequence[str] | None = None,
         health: models.Health | None = None,
         streams: Sequence[models.StreamReport] | None = None,
         stats: dict[str, Any] | None = None,
@@ -688,6 +689,7 @@ class AsyncWorker(AsyncGroup):
             avatar=avatar,
             avatars_free=avatars_free,
             avatars_refused=avatars_refused,
+            packages=packages,
             health=health,
             streams=streams,
             stats=stats,
@@ -716,6 +718,7 @@ class AsyncWorker(AsyncGroup):
         avatar: bool | None = None,
         avatars_free: int | None = None,
         avatars_refused: Sequence[str] | None = None,
+        packages: Sequence[str] | None = None,
         health: models.Health | None = None,
         streams: Sequence[models.StreamReport] | None = None,
         stats: dict[str, Any] | None = None,
@@ -748,6 +751,7 @@ class AsyncWorker(AsyncGroup):
             avatar=avatar,
             avatars_free=avatars_free,
             avatars_refused=avatars_refused,
+            packages=packages,
             health=health,
             streams=streams,
             stats=stats,
@@ -795,7 +799,7 @@ class AsyncNodes(AsyncGroup):
         """The node takes viewers again.
 
         `DELETE /api/nodes/{node}/drain`, with a token: admin or key.
-        Refusals of its own: scope_missing, node_unknown, node_leaving, request_limit.
+        Refusals of its own: scope_missing, node_unknown, node_leaving, node_annotated, request_limit.
         """
         return await self._json("nodes_undrain", models.NodeView, node=node)
 

@@ -655,6 +655,7 @@ class Worker(Group):
         avatar: bool | None = None,
         avatars_free: int | None = None,
         avatars_refused: Sequence[str] | None = None,
+        packages: Sequence[str] | None = None,
         health: models.Health | None = None,
         streams: Sequence[models.StreamReport] | None = None,
         stats: dict[str, Any] | None = None,
@@ -687,6 +688,7 @@ class Worker(Group):
             avatar=avatar,
             avatars_free=avatars_free,
             avatars_refused=avatars_refused,
+            packages=packages,
             health=health,
             streams=streams,
             stats=stats,
@@ -715,6 +717,7 @@ class Worker(Group):
         avatar: bool | None = None,
         avatars_free: int | None = None,
         avatars_refused: Sequence[str] | None = None,
+        packages: Sequence[str] | None = None,
         health: models.Health | None = None,
         streams: Sequence[models.StreamReport] | None = None,
         stats: dict[str, Any] | None = None,
@@ -747,6 +750,7 @@ class Worker(Group):
             avatar=avatar,
             avatars_free=avatars_free,
             avatars_refused=avatars_refused,
+            packages=packages,
             health=health,
             streams=streams,
             stats=stats,
@@ -792,7 +796,7 @@ class Nodes(Group):
         """The node takes viewers again.
 
         `DELETE /api/nodes/{node}/drain`, with a token: admin or key.
-        Refusals of its own: scope_missing, node_unknown, node_leaving, request_limit.
+        Refusals of its own: scope_missing, node_unknown, node_leaving, node_annotated, request_limit.
         """
         return self._json("nodes_undrain", models.NodeView, node=node)
 

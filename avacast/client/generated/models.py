@@ -54,6 +54,7 @@ class DrainCause(Word):
 
     OPERATOR = "operator"
     PROCESS = "process"
+    POD = "pod"
 
 
 class DrainPhase(Word):
@@ -317,7 +318,6 @@ class Broadcast(BaseModel):
     speech: str | None = None
     upstreams: list[str] = Field(default_factory=list)
     package: bool = False
-    twinned: bool = False
     twin: str | None = None
     first: bool = True
     mode: Delivery = Delivery("webrtc")
@@ -567,7 +567,7 @@ class DrainView(BaseModel):
     """A drain and how far it is."""
 
     cause: DrainCause
-    """process: it ends by itself (SIGTERM), and cannot be taken back."""
+    """operator; process: it ends (SIGTERM), and cannot be taken back; pod: annotated `drain=true`, until that is taken away."""
     why: str
     phase: DrainPhase
     since: dt.datetime
@@ -881,11 +881,12 @@ class NodeView(BaseModel):
 
 
 class OwnDrain(BaseModel):
-    """A node gets empty by itself, because its process is to end."""
+    """A node gets empty by itself, because its process is to end, or (not `ends`) because its pod's annotations ask for it."""
 
     why: str = ""
     left_s: float = 60.0
     drain_s: float = 60.0
+    ends: bool = True
 
 
 class PartView(BaseModel):
