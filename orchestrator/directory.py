@@ -61,6 +61,11 @@ def _having(broadcast: str, packagers: Iterable[Node]) -> list[Node]:
     return [one for one in packagers if broadcast in one.report.packages]
 
 
+def _live(node: Node, broadcast: str) -> bool:
+    stream = node.stream(broadcast)
+    return stream is not None and stream.live
+
+
 def _twin(node: Node, chosen: Sequence[Node], having: Sequence[Node]) -> Node | None:
     """Whom a chosen packager reads along: the other one; the first one who has the playlists now, as long as the second has not."""
     other = next((one for one in chosen if one.id != node.id), None)
@@ -97,8 +102,7 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
     origin = view.origins.get(broadcast.id)
     state = view.deliveries.get(broadcast.id, delivery.State())
     own = origin is not None and origin.id == node.id
-    stream = node.stream(broadcast.id)
-    live = stream is not None and stream.live
+    live = _live(node, broadcast.id)
     package, twin, first = False, None, True
     move = view.handovers.get(broadcast.id)
     takes_over = move is not None and move.target == node.id
@@ -114,7 +118,13 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
             twin = _twin(node, chosen, having)
             first = chosen[0].id == node.id and twin not in having
         elif chosen and node.id in [one.id for one in having]:
-            package, twin, first, released = True, chosen[0], False, True
+            # Where there is media the other one must have it too, or it could only show gaps.
+            package, twin, first, released = (
+                True,
+                chosen[0],
+                False,
+                not live or _live(chosen[0], broadcast.id),
+            )
         else:
             return None
     said: Sequence[Said] = ()

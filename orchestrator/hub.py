@@ -68,7 +68,7 @@ class _Outline:
     origins: dict[str, str | None] = field(default_factory=dict)
     nodes: list[tuple[str, str, bool, Drain | None]] = field(default_factory=list)
     handovers: dict[str, Handover] = field(default_factory=dict)
-    packages: dict[str, list[str]] = field(default_factory=dict)
+    packages: dict[str, list[tuple[str, bool]]] = field(default_factory=dict)
     broadcasts: list[Broadcast] = field(default_factory=list)
     cdn: str | None = None
     keys: list[str] = field(default_factory=list)
@@ -429,7 +429,7 @@ class Hub:
             {one.id: getattr(self.origin_of(one.id), "id", None) for one in self.broadcasts},
             [(one.id, one.report.url, one.draining, one.drain) for one in self.nodes],
             dict(self.moves.handovers),
-            {one.id: one.report.packages for one in self.nodes.of_role(Role.PACKAGER)},
+            {one.id: _packaged(one) for one in self.nodes.of_role(Role.PACKAGER)},
             list(self.broadcasts),
             self.cdn.url,
             [one.kid for one in self.keys()],
@@ -653,6 +653,12 @@ def _live_streams(report: NodeReport) -> frozenset[str]:
 def _live(node: Node, name: str) -> bool:
     stream = node.stream(name)
     return stream is not None and stream.live
+
+
+def _packaged(node: Node) -> list[tuple[str, bool]]:
+    """The broadcasts of a packager, each with whether it has media."""
+    live = _live_streams(node.report)
+    return [(name, name in live) for name in node.report.packages]
 
 
 def _difference(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from common.directory import Delivery, NodeReport, Role
+from common.directory import Delivery, NodeReport, Role, StreamReport
 from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import State, Switch
 from orchestrator.directory import View, directory_of, packager_of, packagers_of, told
@@ -149,6 +149,10 @@ def test_a_packager_that_is_no_longer_chosen_gives_up_what_it_has_to_who_is() ->
 
     assert entries(old) == [(False, True, None)], "there is nobody else: it goes on"
     assert entries(old, new) == [(True, False, "http://new"), (False, False, "http://old")]
+    old.report.streams = [StreamReport(stream="talk", live=True)]
+    assert entries(old, new)[0] == (False, False, "http://new"), "it has no media yet"
+    new.report.streams = old.report.streams
+    assert entries(old, new)[0] == (True, False, "http://new")
     old.drain = None
     first = packagers_of("talk", [old, new], 1)[0]
     if first is new:
