@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import av
 import numpy as np
@@ -21,6 +21,7 @@ import numpy as np
 from common import metrics
 from common.log import log
 from origin.avatar import Pose, Presence
+from origin.avatar.stillness import SEEN_PX
 from origin.batch import Asked, Crew, Measures, Priority, Seat
 from origin.batch.crew import PERIOD_NS, prefer_this_thread
 from origin.clock import FRAME_RATE, FRAME_SAMPLES, PACKET_SAMPLES, Clock, video_rtp_time
@@ -28,6 +29,7 @@ from origin.encoder import I420, AudioEncoder, VideoEncoder, VideoSettings, pict
 from origin.faces import Face, Moment, Reach, SharedFace
 from origin.gpu_memory import note_gpu_memory
 from origin.performer import Caption, Performer, Tick
+from origin.speech_buffer import BufferState
 from speech.marks import SAMPLE_RATE
 from speech.voice import Speech
 
@@ -38,6 +40,8 @@ REST_EVERY: Final = 5
 """At rest one frame in five is sent."""
 REST_DRAWN: Final = 25
 """Of those, each that many frames one is drawn anew."""
+MOST_HELD: Final = 12
+"""Frames that show the same picture in silence before one is drawn, however little moves."""
 _PACER_NICENESS: Final = -10
 
 _FRAMES = metrics.counter("avatar_frames_total", "Frames by what became of them", ("outcome",))
@@ -59,6 +63,13 @@ class Renderer(Protocol):
     """Draws a pose as I420 (height * 3 // 2, width); the array is valid until the next call."""
 
     def render(self, pose: Pose) -> I420: ...
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A renderer that knows how far its pictures move."""
+
+    def travel_px(self, one: Pose, other: Pose) -> float: ...
 
 
 class Output(Protocol):
@@ -107,6 +118,9 @@ class Stage:
         self._now_ns = clock_ns
         self._hears = renderer.reach if isinstance(renderer, Face) else None
         self._shared = renderer if isinstance(renderer, SharedFace) and renderer.net.most > 1 else None
+        self._steady = renderer if isinstance(renderer, Steady) else None
+        self._drawn: tuple[int, Pose] | None = None
+        """The last frame that was to be drawn, and its pose; None when it was left out."""
         self._performer = Performer(seed, reach=self._hears)
         self._lock = threading.Lock()
         self._crew = crew or Crew(1, encoders=1, clock_ns=clock_ns)
@@ -275,6 +289,7 @@ class Stage:
 
     def left_out(self, frames: int) -> None:
         """So many frames will not be drawn: they were late, or of a line that was interrupted."""
+        self._drawn = None
         self.frames_left_out += frames
         _FRAMES.labels("left_out").inc(frames)
 
@@ -310,7 +325,9 @@ class Stage:
             self._output.audio(audio.encode(tick.pcm[:PACKET_SAMPLES], start), start)
             if sent:
                 due = self._clock.due_ns(start)
-                seat.push(frame, self._content(tick) if drawn else None, due, epoch=epoch, every=every)
+                held = drawn and self._holds(tick)
+                content = self._content(tick) if drawn and not held else None
+                seat.push(frame, content, due, epoch=epoch, every=every, held=held)
             for caption in tick.captions:
                 if self._on_caption:
                     self._on_caption(caption)
@@ -321,6 +338,16 @@ class Stage:
     def _content(self, tick: Tick) -> Pose | Moment:
         """What the face needs of a tick."""
         return tick.pose if self._hears is None else Moment(tick.frame, tick.pose, tick.sound)
+
+    def _holds(self, tick: Tick) -> bool:
+        """Whether nobody could tell the tick's picture from the last one: in silence heads drift by hundredths of a pixel."""
+        last = self._drawn
+        if self._steady is not None and last is not None and tick.state is BufferState.IDLE:
+            frame, pose = last
+            if tick.frame - frame <= MOST_HELD and self._steady.travel_px(pose, tick.pose) < SEEN_PX:
+                return True
+        self._drawn = (tick.frame, tick.pose)
+        return False
 
     def _rhythm(self, seat: Seat) -> tuple[int, int]:
         """One frame in how many is sent, and one in how many is drawn anew."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from origin.avatar.background import Background, Behind, Matte
 from origin.avatar.person import Avatar
 from origin.avatar.pose import Pose
+from origin.avatar.stillness import Stillness
 
 Picture = NDArray[np.uint8]
 """I420 (BT.601, limited range): uint8 (height * 3 // 2, width); rows of Y, then U and V at half size."""
@@ -77,6 +78,7 @@ class Renderer:
         if threads not in (1, 2):
             raise ValueError(f"threads is 1 or 2, not {threads}")
         self.width, self.height, self.tier = width, height, tier
+        self._stillness = Stillness(avatar, width, height)
         self._tier: TierRenderer
         if tier == "full":
             from origin.avatar.fullpicture import FullPicture
@@ -103,6 +105,10 @@ class Renderer:
     def warm(self, progress: Progress = lambda step, done: None) -> None:
         """Compiles kernels (3 s once, then cached) and bakes what is missing; after it `render` never stalls."""
         self._tier.warm(progress)
+
+    def travel_px(self, one: Pose, other: Pose) -> float:
+        """The most pixels that anything moves between the pictures of two poses."""
+        return self._stillness.travel_px(one, other)
 
     def cut(self) -> None:
         """The next picture does not follow from the last one: no fade of hair between them."""

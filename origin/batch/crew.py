@@ -116,9 +116,13 @@ class Seat:
         """What the session is to do without."""
         return self._crew.measures(self._session)
 
-    def push(self, frame: int, content: Any, due_ns: int, *, epoch: int = 0, every: int = 1) -> None:
-        """A frame to be drawn (`content` None: the last picture again); the next one comes `every` frames later."""
-        self._crew.push(Job(self._session, epoch, frame, due_ns, content), due_ns + every * PERIOD_NS)
+    def push(
+        self, frame: int, content: Any, due_ns: int, *, epoch: int = 0, every: int = 1, held: bool = False
+    ) -> None:
+        """A frame to be drawn (`content` None: the last picture again); the next one comes `every` frames later. `held`: it would be
+        drawn if it were not like the last one, so its time stays reserved.
+        """
+        self._crew.push(Job(self._session, epoch, frame, due_ns, content), due_ns + every * PERIOD_NS, held)
 
     def supersede(self, epoch: int) -> None:
         """What waits of an epoch before `epoch` is not drawn any more."""
@@ -244,13 +248,13 @@ class Crew:
         if member is not None:
             member.priority = priority
 
-    def push(self, job: Job[Any], next_ns: int) -> None:
+    def push(self, job: Job[Any], next_ns: int, held: bool = False) -> None:
         """A frame to be drawn."""
         with self._lock:
             member = self._members.get(job.session)
             if member is None or member.failed:
                 return
-            member.asked += job.content is not None
+            member.asked += held or job.content is not None
             member.gap_ns = next_ns - job.due_ns
             self._leave_out(job.session, self._draw.batcher.push(job, next_ns))
             self._mind()

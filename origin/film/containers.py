@@ -60,7 +60,9 @@ def _repeatable() -> str:
         flags = set(Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split())
     except OSError:  # no Linux: x264 chooses
         return ""
-    return ":asm=SSE2,SSE3,SSSE3,SSE4.2,AVX,AVX2,FMA3,BMI1,BMI2" if {"avx512f", "avx2", "bmi2"} <= flags else ""
+    return (
+        ":asm=SSE2,SSE3,SSSE3,SSE4.2,AVX,AVX2,FMA3,BMI1,BMI2" if {"avx512f", "avx2", "bmi2"} <= flags else ""
+    )
 
 
 def container_for(out: Path, *, alpha: bool) -> Container:

@@ -30,7 +30,8 @@ class Devices:
     def load(self, device: str) -> float:
         """Part of the device that its sessions take when all speak."""
         with self._lock:
-            return sum(hold.share for hold in self._held.get(device, ()))
+            held = self._held.get(device, set()).copy()  # faces that are collected meanwhile take theirs out
+            return sum(hold.share for hold in held)
 
     def choose(self, names: Sequence[str], open_at: Mapping[str, float]) -> str:
         """For one more session of a package that is open on some devices (with the share that a session takes there): the one of those

@@ -134,13 +134,13 @@ def open_face(package: Package, wanted: Wanted) -> PatchFace:
             "leave out --background, or use a shipped person",
         )
     sheet = package.sheet(PatchSheet)
-    key = (package.folder.resolve(), _state(package.folder), wanted.size)
-    with _opening:  # two sessions of one package open it once
-        artist, hold = _placed(key, package, sheet, wanted)
     mask: Floats | None = None
     if sheet.person.mask is not None:
         grey = np.asarray(loops.still(package, "person.mask", sheet.person.mask, "L"), np.float32)
         mask = np.asarray(grey / 255, np.float32)
+    key = (package.folder.resolve(), _state(package.folder), wanted.size)
+    with _opening:  # two sessions of one package open it once
+        artist, hold = _placed(key, package, sheet, wanted)
     face = PatchFace(artist, sheet, mask)
     weakref.finalize(face, DEVICES.release, hold)
     return face

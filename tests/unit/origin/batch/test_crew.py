@@ -16,7 +16,7 @@ from origin.avatar import Pose
 from origin.batch import Crew
 from origin.batch.crew import MOST_MEMORY_FAULTS
 from origin.encoder import I420, VideoSettings
-from origin.stage import Stage
+from origin.stage import MOST_HELD, Stage
 
 SMALL = VideoSettings(width=160, height=120)
 LIMIT_S = 60.0
@@ -255,3 +255,21 @@ def test_200_sessions_opened_and_closed_leave_nothing(crew: Crew) -> None:
         "the last jobs of the threads may still be in their hands"
     )
     assert threading.active_count() <= before + 2
+
+
+def test_what_does_not_move_is_drawn_seldom_and_sent_always(opened: Any) -> None:
+    class Steady(Quick):
+        moved_px = 0.0
+
+        def travel_px(self, one: Pose, other: Pose) -> float:
+            return self.moved_px
+
+    still, moving = Steady(), Steady()
+    moving.moved_px = 1.0
+    _, seen = opened(still)
+    _, other = opened(moving)
+    seen.more(60)
+    other.more(10)
+    assert seen.pictures[:40] == list(range(seen.pictures[0], seen.pictures[0] + 40))
+    assert still.drawn <= 3 + len(seen.pictures) // MOST_HELD
+    assert moving.drawn >= len(other.pictures) - 1
