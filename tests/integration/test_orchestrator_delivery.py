@@ -15,7 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.directory import Delivery, Role
-from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator, redis
+from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator
+from tests.harness.redis_servers import redis
 from tests.unit.orchestrator.test_geo import DATABASE
 
 DEMO = "/api/broadcasts/demo"
