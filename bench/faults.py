@@ -23,9 +23,9 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from tests.harness.cluster import Redis, redis  # noqa: E402  # the path comes first
-from tests.harness.fleet import BROADCAST, Fleet, Joiners, Member, Seen, Watchers, fleet  # noqa: E402
+from tests.harness.fleet import BROADCAST, Fleet, Joiners, Member, Seen, Watchers, fleet  # noqa: E402  # the path comes first
 from tests.harness.postgres import Postgres  # noqa: E402
+from tests.harness.redis_servers import Redis, redis  # noqa: E402
 
 WATCHERS = 4
 ONE = f"/api/broadcasts/{BROADCAST}"

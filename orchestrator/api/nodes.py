@@ -95,6 +95,9 @@ class PlacementQuery(Query):
     node: str | None = Field(None, max_length=64, description="The node that it had.")
     rtt: Rtts = ""
     viewer: str = Field("", max_length=64, description="Whose bucket counts while a version is rolled out.")
+    limit: int = Field(
+        100, ge=1, le=1000, description="Most nodes that `ranked` and `rejected` have, of each kind."
+    )
 
 
 class ChoiceView(BaseModel):
@@ -118,6 +121,8 @@ class PlacementView(BaseModel):
 
     ranked: list[ChoiceView]
     rejected: dict[str, WhyNot]
+    usable: int = Field(description="Nodes that can take the viewer; `ranked` has the best of them.")
+    refused: int = Field(description="Nodes that cannot; `rejected` has the first of them, by id.")
     version: str | None = Field(
         description="Only nodes of this version, by a rollout; the next ones are tried when none of it can. Null: any."
     )
@@ -241,8 +246,11 @@ async def _placement(request: web.Request) -> web.Response:
     if asked.ip and address is None:
         raise BadRequest("ip: not an IP address", status=422, code="invalid_query")
     place = at.geo.place(address)
-    found = [
-        PlacementView(
+    wanted = Asked(place, asked.node, rtts=parse_rtts(asked.rtt), user=asked.viewer)
+    found = []
+    for each in explain(at.hub, broadcast, wanted):
+        rejected = sorted((node, why) for node, why in each.rejected if why is not WhyNot.ROLE)
+        view = PlacementView(
             ranked=[
                 ChoiceView(
                     node=one.id,
@@ -255,15 +263,14 @@ async def _placement(request: web.Request) -> web.Response:
                     filled=one.filled,
                     storm=one.storm,
                 )
-                for one in each.ranked
+                for one in each.ranked[: asked.limit]
             ],
-            rejected={node: why for node, why in each.rejected if why is not WhyNot.ROLE},
+            rejected=dict(rejected[: asked.limit]),
+            usable=len(each.ranked),
+            refused=len(rejected),
             version=each.version,
         )
-        for each in explain(
-            at.hub, broadcast, Asked(place, asked.node, rtts=parse_rtts(asked.rtt), user=asked.viewer)
-        )
-    ]
+        found.append(view)
     return json(PlacementList(country=place.country if place is not None else None, placements=found))
 
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, Field
 
 from common.directory import Role
 from common.errors import NotFound
-from orchestrator.api.route import Access, Route, context, json
+from orchestrator.api.paging import Page, json_page, page_of
+from orchestrator.api.route import Access, Route, context, json, read_query
 from orchestrator.keys import Scope
 from orchestrator.scaling.autoscaler import Pool
 from orchestrator.scaling.pools import PoolName
@@ -44,11 +45,19 @@ class PoolView(BaseModel):
     trouble: str | None = Field(description="Why the group could not be told.")
 
 
+class PoolPage(Page):
+    """Which page. Pools are few: as a rule one page has all of them."""
+
+    limit: int = Field(1000, ge=1, le=1000, description="Most pools of the page.")
+    after: str = Field("", max_length=200, description="The `next` of the page before.")
+
+
 class Scaling(BaseModel):
-    """All pools, by role and region."""
+    """A page of pools, by role and region."""
 
     dry_run: bool = Field(description="No group is told anything (AVACAST_SCALING_APPLY is off).")
     pools: list[PoolView]
+    next: str | None = Field(description="`after` of the next page, null on the last.")
 
 
 def _view(pool: Pool, now: float) -> PoolView:
@@ -79,10 +88,11 @@ def _view(pool: Pool, now: float) -> PoolView:
 
 
 async def _all(request: web.Request) -> web.Response:
-    at = context(request)
+    at, page = context(request), read_query(request, PoolPage)
     scaler, now = at.scaler, time.monotonic()
-    pools = [_view(scaler.pools[name], now) for name in sorted(scaler.pools)]
-    return json(Scaling(dry_run=scaler.dry_run, pools=pools))
+    found, after = page_of(scaler.pools.values(), page, lambda one: str(one.name))
+    told = Scaling(dry_run=scaler.dry_run, pools=[_view(one, now) for one in found], next=after)
+    return json_page(request, told, after)
 
 
 async def _one(request: web.Request) -> web.Response:
@@ -99,7 +109,7 @@ async def _one(request: web.Request) -> web.Response:
 ROUTES = (
     Route(
         "GET", "/api/scaling", _all, "How many nodes each pool should have, and why", TAG, Access.ADMIN,
-        answer=Scaling, scope=Scope.READ,
+        answer=Scaling, query=PoolPage, scope=Scope.READ,
     ),
     Route(
         "GET", "/api/scaling/{role}/{region}", _one, "One pool, as KEDA's metrics-api scaler reads it", TAG,

@@ -4,20 +4,14 @@ contract of nodes (lease, directory, lines) and carry no media."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import redis as redis_client
 from aiohttp import web
 
 from common.auth import Audience, Believed, Tokens, bearer
@@ -273,47 +267,3 @@ async def nodes() -> AsyncIterator[Nodes]:
     """A place to start nodes in."""
     async with AsyncExitStack() as closing:
         yield Nodes(closing)
-
-
-class Redis:
-    """A Redis server; `stop` kills it, and after `start` it is there again with an empty memory."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        assert shutil.which("redis-server"), "redis-server is missing: run `bash infra/setup/tools.sh test`"
-        settings = {"port": self.port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": "/tmp"}
-        options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
-        self._process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-        with contextlib.closing(redis_client.Redis(port=self.port)) as client:
-            deadline = time.monotonic() + 10
-            while True:
-                with contextlib.suppress(redis_client.ConnectionError):
-                    if client.ping():
-                        return
-                assert time.monotonic() < deadline, "redis-server did not start"
-                time.sleep(0.02)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(5)
-            self._process = None
-
-
-@contextmanager
-def redis() -> Iterator[Redis]:
-    """A Redis for one test."""
-    server = Redis()
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()

@@ -16,7 +16,8 @@ from orchestrator.analytics.ledger import HOUR_S, Entry, TallyRow, hour_of
 from orchestrator.analytics.recorder import Recorder
 from orchestrator.analytics.tally import Tally
 from orchestrator.api.route import CONTEXT
-from tests.harness.cluster import Nodes, Running, admin, orchestrator, redis, token
+from tests.harness.cluster import Nodes, Running, admin, orchestrator, token
+from tests.harness.redis_servers import redis
 from tests.unit.orchestrator.test_geo import DATABASE
 
 PHONE = {"User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Mobile/15E148"}

@@ -16,18 +16,17 @@ from common.directory import Role
 from common.recordings import RecordingView
 from orchestrator.app import ROUTES
 from orchestrator.keys import Scope
-from tests.harness.cluster import Nodes, Redis, Running, admin, orchestrator, token
+from tests.harness.cluster import Nodes, Running, admin, orchestrator, token
+from tests.harness.redis_servers import Redis, redis
 from tests.integration.test_drain import performing
 
 LOOSE = {"request_limit": "100000/minute", "make_limit": "100000/minute"}
 
 
 @pytest.fixture
-def redis() -> Iterator[Redis]:
-    server = Redis()
-    server.start()
-    yield server
-    server.stop()
+def shared() -> Iterator[Redis]:
+    with redis() as server:
+        yield server
 
 
 async def key(hub: Running, *scopes: str, **more: Any) -> tuple[str, dict[str, str]]:
@@ -150,9 +149,9 @@ async def test_keys_outlive_their_orchestrator(tmp_path: Path) -> None:
 
 
 async def test_what_one_orchestrator_revokes_the_other_refuses_within_seconds(
-    tmp_path: Path, redis: Redis
+    tmp_path: Path, shared: Redis
 ) -> None:
-    settings = {"redis_url": redis.url, "database_url": f"sqlite:///{tmp_path / 'shared.db'}"}
+    settings = {"redis_url": shared.url, "database_url": f"sqlite:///{tmp_path / 'shared.db'}"}
     async with (
         orchestrator(tmp_path / "a", **settings) as one,
         orchestrator(tmp_path / "b", **settings) as two,

@@ -625,6 +625,12 @@ async def test_wanted_capacity_is_told_with_its_reasons(tmp_path: Path, cluster:
         busy, empty = pools["relay/eu-west-1"], pools["relay/us-east-1"]
         assert (busy["wanted"], busy["nodes"], busy["trigger"]) == (3, 1, "places")
         assert (empty["wanted"], empty["nodes"], empty["trigger"], empty["group"]) == (3, 0, "least", "asg")
+        first = await hub.ok("GET", "/api/scaling?limit=1", headers=admin())
+        assert [one["region"] for one in first["pools"]] == ["eu-west-1"] and first[
+            "next"
+        ] == "relay/eu-west-1"
+        rest = await hub.ok("GET", "/api/scaling", params={"after": first["next"]}, headers=admin())
+        assert len(rest["pools"]) == len(told["pools"]) - 1 and rest["next"] is None
         one = await hub.ok("GET", "/api/scaling/relay/eu-west-1", headers=admin())
         assert one["wanted"] == 3
         _, metrics, _ = await hub.call("GET", "/metrics")

@@ -15,7 +15,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from common.directory import Delivery, Role
-from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator, redis
+from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator
+from tests.harness.redis_servers import redis
 from tests.unit.orchestrator.test_geo import DATABASE
 
 DEMO = "/api/broadcasts/demo"
@@ -366,6 +367,13 @@ async def test_a_player_learns_whom_to_measure_and_is_placed_by_what_it_measured
         assert told["node"] == "far_1"
         assert told["probes"] == []
         why = await hub.ok("GET", f"{DEMO}/placement", params={"rtt": "far_1:8,near_1:180"}, headers=admin())
+        few = await hub.ok("GET", f"{DEMO}/placement", params={"limit": 1}, headers=admin())
+        for all_of_them, some in zip(why["placements"], few["placements"], strict=True):
+            assert (len(some["ranked"]), len(some["rejected"])) <= (1, 1)
+            assert (some["usable"], some["refused"]) == (
+                len(all_of_them["ranked"]),
+                len(all_of_them["rejected"]),
+            )
         measured = {one["node"]: one["rtt_ms"] for one in why["placements"][0]["ranked"]}
         assert measured == {"far_1": 8, "near_1": 180, "near_2": 180, "away_1": None}
         for bad in (

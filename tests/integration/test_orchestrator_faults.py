@@ -12,7 +12,8 @@ import pytest
 
 from common.directory import Delivery, Role
 from common.registry import RegistryDown
-from tests.harness.cluster import Nodes, Redis, Running, admin, eventually, orchestrator, redis
+from tests.harness.cluster import Nodes, Running, admin, eventually, orchestrator
+from tests.harness.redis_servers import Redis, redis
 
 DEMO = "/api/broadcasts/demo"
 

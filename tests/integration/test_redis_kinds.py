@@ -13,20 +13,20 @@ from common.directory import Role
 from common.errors import TooMany
 from common.registry import Registry, RegistryDown
 from orchestrator.limits import Limits
-from tests.harness import redis_kinds
+from tests.harness import redis_servers
 from tests.harness.cluster import Nodes, admin, eventually, orchestrator
-from tests.harness.redis_kinds import Sharded, Watched
+from tests.harness.redis_servers import Sharded, Watched
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with redis_kinds.sentinel(tmp_path_factory.mktemp("watched")) as started:
+def watched() -> Iterator[Watched]:
+    with redis_servers.sentinel() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def sharded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sharded]:
-    with redis_kinds.cluster(tmp_path_factory.mktemp("sharded")) as started:
+def sharded() -> Iterator[Sharded]:
+    with redis_servers.cluster() as started:
         yield started
 
 
@@ -93,7 +93,7 @@ async def test_a_primary_dies_and_watchers_and_joiners_do_not_notice(
         before = await hub.ok("GET", "/api/broadcasts/demo/play")
         assert before["node"] == "o1"
 
-        watched.primary.kill()
+        watched.primary.stop()
         during = await hub.ok("GET", "/api/broadcasts/demo/play")
         assert during["node"] == "o1"
 

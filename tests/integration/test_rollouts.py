@@ -15,7 +15,8 @@ from common.directory import Health, Role
 from orchestrator.api.route import CONTEXT
 from orchestrator.rollout.plan import bucket
 from orchestrator.rollout.service import Deploying
-from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator, redis
+from tests.harness.cluster import Node, Nodes, Running, admin, eventually, orchestrator
+from tests.harness.redis_servers import redis
 from tests.integration.test_drain import performing
 
 SAID = [Said(speaker=Speaker.VISITOR, text="I am Zoe."), Said(speaker=Speaker.AVATAR, text="Hello Zoe.")]

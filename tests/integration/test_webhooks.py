@@ -18,8 +18,9 @@ from common.recordings import RecordingView
 from orchestrator.api.route import CONTEXT
 from orchestrator.webhooks.schedule import GIVE_UP_S
 from orchestrator.webhooks.service import Webhooks
-from tests.harness.cluster import Nodes, Running, admin, eventually, nodes, orchestrator, redis
+from tests.harness.cluster import Nodes, Running, admin, eventually, nodes, orchestrator
 from tests.harness.receiver import Receiver, receiver
+from tests.harness.redis_servers import redis
 from tests.unit.orchestrator.test_webhook_signing import receiver as snippet
 
 

@@ -350,6 +350,7 @@ class AsyncBroadcasts(AsyncGroup):
         node: str | None = None,
         rtt: str | None = None,
         viewer: str | None = None,
+        limit: int | None = None,
     ) -> models.PlacementList:
         """Where a viewer would go, and why not elsewhere.
 
@@ -357,6 +358,7 @@ class AsyncBroadcasts(AsyncGroup):
         `node`: The node that it had.
         `rtt`: Round trips that the player measured: NODE:MS, comma separated.
         `viewer`: Whose bucket counts while a version is rolled out.
+        `limit`: Most nodes that `ranked` and `rejected` have, of each kind.
         `GET /api/broadcasts/{broadcast}/placement`, with a token: admin or key.
         Refusals of its own: scope_missing, key_limited, request_limit.
         """
@@ -368,6 +370,7 @@ class AsyncBroadcasts(AsyncGroup):
             node=node,
             rtt=rtt,
             viewer=viewer,
+            limit=limit,
         )
 
 
@@ -1020,16 +1023,19 @@ class AsyncAudit(AsyncGroup):
 class AsyncScaling(AsyncGroup):
     """Scaling: `scaling`."""
 
-    async def list(self) -> models.Scaling:
+    async def list(self, *, limit: int | None = None, after: str | None = None) -> models.Scaling:
         """How many nodes each pool should have, and why.
 
+        `limit`: Most pools of the page.
+        `after`: The `next` of the page before.
         `GET /api/scaling`, with a token: admin or key.
         Refusals of its own: scope_missing, request_limit.
         """
-        return await self._json(
-            "scaling_list",
-            models.Scaling,
-        )
+        return await self._json("scaling_list", models.Scaling, limit=limit, after=after)
+
+    def list_all(self, *, limit: int | None = None) -> AsyncIterator[models.PoolView]:
+        """How many nodes each pool should have, and why: all, page by page."""
+        return self._pages("scaling_list", models.Scaling, limit=limit)
 
     async def read(self, role: str, region: str) -> models.PoolView:
         """One pool, as KEDA's metrics-api scaler reads it.

@@ -349,6 +349,7 @@ class Broadcasts(Group):
         node: str | None = None,
         rtt: str | None = None,
         viewer: str | None = None,
+        limit: int | None = None,
     ) -> models.PlacementList:
         """Where a viewer would go, and why not elsewhere.
 
@@ -356,6 +357,7 @@ class Broadcasts(Group):
         `node`: The node that it had.
         `rtt`: Round trips that the player measured: NODE:MS, comma separated.
         `viewer`: Whose bucket counts while a version is rolled out.
+        `limit`: Most nodes that `ranked` and `rejected` have, of each kind.
         `GET /api/broadcasts/{broadcast}/placement`, with a token: admin or key.
         Refusals of its own: scope_missing, key_limited, request_limit.
         """
@@ -367,6 +369,7 @@ class Broadcasts(Group):
             node=node,
             rtt=rtt,
             viewer=viewer,
+            limit=limit,
         )
 
 
@@ -1017,16 +1020,19 @@ class Audit(Group):
 class Scaling(Group):
     """Scaling: `scaling`."""
 
-    def list(self) -> models.Scaling:
+    def list(self, *, limit: int | None = None, after: str | None = None) -> models.Scaling:
         """How many nodes each pool should have, and why.
 
+        `limit`: Most pools of the page.
+        `after`: The `next` of the page before.
         `GET /api/scaling`, with a token: admin or key.
         Refusals of its own: scope_missing, request_limit.
         """
-        return self._json(
-            "scaling_list",
-            models.Scaling,
-        )
+        return self._json("scaling_list", models.Scaling, limit=limit, after=after)
+
+    def list_all(self, *, limit: int | None = None) -> Iterator[models.PoolView]:
+        """How many nodes each pool should have, and why: all, page by page."""
+        return self._pages("scaling_list", models.Scaling, limit=limit)
 
     def read(self, role: str, region: str) -> models.PoolView:
         """One pool, as KEDA's metrics-api scaler reads it.

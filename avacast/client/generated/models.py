@@ -931,6 +931,10 @@ class PlacementView(BaseModel):
 
     ranked: list[ChoiceView]
     rejected: dict[str, WhyNot]
+    usable: int
+    """Nodes that can take the viewer; `ranked` has the best of them."""
+    refused: int
+    """Nodes that cannot; `rejected` has the first of them, by id."""
     version: str | None
     """Only nodes of this version, by a rollout; the next ones are tried when none of it can. Null: any."""
 
@@ -1240,11 +1244,13 @@ class Said(BaseModel):
 
 
 class Scaling(BaseModel):
-    """All pools, by role and region."""
+    """A page of pools, by role and region."""
 
     dry_run: bool
     """No group is told anything (AVACAST_SCALING_APPLY is off)."""
     pools: list[PoolView]
+    next: str | None
+    """`after` of the next page, null on the last."""
 
 
 class ScriptState(BaseModel):

@@ -1329,6 +1329,13 @@ OPERATIONS: dict[str, Operation] = {
                     kind=Kind.TEXT,
                     text="Whose bucket counts while a version is rolled out.",
                 ),
+                Parameter(
+                    name="limit",
+                    where=Where.QUERY,
+                    kind=Kind.INTEGER,
+                    text="Most nodes that `ranked` and `rejected` have, of each kind.",
+                    default="100",
+                ),
             ),
             tokens=("admin", "key"),
             codes=("scope_missing", "key_limited", "request_limit"),
@@ -1704,6 +1711,19 @@ OPERATIONS: dict[str, Operation] = {
             path="/api/scaling",
             summary="How many nodes each pool should have, and why",
             answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="limit",
+                    where=Where.QUERY,
+                    kind=Kind.INTEGER,
+                    text="Most pools of the page.",
+                    default="1000",
+                ),
+                Parameter(
+                    name="after", where=Where.QUERY, kind=Kind.TEXT, text="The `next` of the page before."
+                ),
+            ),
+            items="pools",
             tokens=("admin", "key"),
             codes=("scope_missing", "request_limit"),
         ),
