@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
 DONE, FAILED, WRONG = 0, 1, 2
 
@@ -27,7 +28,10 @@ def run_from_photo(
         return WRONG
     fresh = not out.exists()
     try:
-        write(portrait_of(photo, name or plain(photo.stem)), out, license=license, credit=credit)
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task("Cutting the person out", total=1.0)
+            portrait = portrait_of(photo, name or plain(photo.stem), lambda k: bar.update(task, completed=k))
+        write(portrait, out, license=license, credit=credit)
         package = read(out)
         open_portrait(package)
     except (PhotoError, PackageError) as error:
@@ -38,6 +42,11 @@ def run_from_photo(
     except OSError as error:
         console.print(f"[red]{out} cannot be written: {error.strerror}[/red]", soft_wrap=True)
         return FAILED
+    if portrait.matte is None:
+        console.print(
+            "The person was not told from what is behind: this portrait keeps the background of its photo.",
+            soft_wrap=True,
+        )
     console.print(
         f"{out}: {package.name}. See it speak: avacast render --avatar {out} --text Hello -o hello.mp4",
         soft_wrap=True,

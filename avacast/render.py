@@ -54,8 +54,8 @@ def run_render(wish: Wish, console: Console) -> int:
         )
         return FAILED
     try:
-        order = _order(wish)
         with _Bars(console) as bars:
+            order = _order(wish, bars)
             made = make(order, wish.out, threads=wish.threads, report=bars.report)
         if wish.captions:
             wish.captions.write_text(vtt(made.captions), encoding="utf-8")
@@ -79,7 +79,7 @@ def run_render(wish: Wish, console: Console) -> int:
     return DONE
 
 
-def _order(wish: Wish) -> Order:
+def _order(wish: Wish, bars: _Bars) -> Order:
     from origin.avatar.background import parse
     from origin.avatar.person import shipped
     from origin.film import Order, Said, Text, Voiced
@@ -119,11 +119,11 @@ def _order(wish: Wish) -> Order:
         background,
         wish.seed,
         round(wish.start_s * _FRAME_RATE),
-        package=None if wish.avatar is None else _package(wish.avatar),
+        package=None if wish.avatar is None else _package(wish.avatar, bars),
     )
 
 
-def _package(avatar: str) -> Path:
+def _package(avatar: str, bars: _Bars) -> Path:
     """The folder of the package that was asked for, by path, by name, or by a photo of which one is made."""
     from origin.packages.library import FOLDER, every, find
     from origin.packages.package import SHEET
@@ -132,7 +132,9 @@ def _package(avatar: str) -> Path:
 
     if is_photo(Path(avatar)):
         try:
-            return package_of(Path(avatar))
+            return package_of(
+                Path(avatar), progress=lambda share: bars.report("Cutting the person out", share, 1.0)
+            )
         except PhotoError as error:
             raise WrongWish(f"--avatar: {error}") from None
     own = Path(".avacast") / FOLDER

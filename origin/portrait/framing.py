@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from origin.portrait import topology as top
@@ -66,27 +67,51 @@ def frame(mesh: Points, photo: tuple[int, int], width: int, height: int) -> Fram
 def framed(photo: Image.Image, view: Frame, scale: int = 1) -> Image.Image:
     """What a frame shows of an RGB photo, `scale` times as large as the picture."""
     size = (view.width * scale, view.height * scale)
+    shown, left, upper = _shown(photo, view, scale)
+    if shown.size == size:
+        return shown
+    behind = _sides(shown, size, left, upper)
+    behind.paste(shown, (left, upper), _joins(shown.size, left, size[0]))
+    return behind
+
+
+def covered(matte: Image.Image, view: Frame, scale: int = 1) -> NDArray[np.float32]:
+    """What a frame shows of a photo's matte (mode L), 0-1; softly none where the photo ends."""
+    size = (view.width * scale, view.height * scale)
+    shown, left, upper = _shown(matte, view, scale)
+    whole = Image.new("L", size)
+    whole.paste(shown, (left, upper))
+    cover = np.asarray(whole, np.float32) / np.float32(255)
+    if shown.size != size:
+        joins = Image.new("L", size)
+        joins.paste(_joins(shown.size, left, size[0]), (left, upper))
+        cover = cover * (np.asarray(joins, np.float32) / np.float32(255))
+    return cover
+
+
+def _shown(photo: Image.Image, view: Frame, scale: int) -> tuple[Image.Image, int, int]:
+    """The part of the photo that a frame has, and where in the frame's picture it lies."""
     box = (view.left, view.top, view.left + view.step * view.width, view.top + view.step * view.height)
     inside = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], photo.width), min(box[3], photo.height))
     left, upper, right, lower = (
         round((v - o) / view.step * scale)
         for v, o in zip(inside, (box[0], box[1], box[0], box[1]), strict=True)
     )
-    shown = photo.resize((right - left, lower - upper), Image.Resampling.LANCZOS, inside)
-    if shown.size == size:
-        return shown
-    behind = _sides(shown, size, left, upper)
-    soft = max(1, round(_SOFT * size[0]))
-    x = np.arange(shown.width, dtype=np.float32)
+    return photo.resize((right - left, lower - upper), Image.Resampling.LANCZOS, inside), left, upper
+
+
+def _joins(shown: tuple[int, int], left: int, whole: int) -> Image.Image:
+    """How much of each pixel of the shown photo is to be seen, where a picture of width `whole` goes on beside it."""
+    soft = max(1, round(_SOFT * whole))
+    x = np.arange(shown[0], dtype=np.float32)
     ramp = np.ones_like(x)
     if left > 0:
         ramp = np.minimum(ramp, x / soft)
-    if right < size[0]:
-        ramp = np.minimum(ramp, (shown.width - 1 - x) / soft)
+    if left + shown[0] < whole:
+        ramp = np.minimum(ramp, (shown[0] - 1 - x) / soft)
     eased = np.clip(ramp, 0, 1) ** 2 * (3 - 2 * np.clip(ramp, 0, 1))
-    mask = np.broadcast_to((eased * 255).astype(np.uint8), (shown.height, shown.width))
-    behind.paste(shown, (left, upper), Image.fromarray(np.ascontiguousarray(mask)))
-    return behind
+    mask = np.broadcast_to((eased * 255).astype(np.uint8), (shown[1], shown[0]))
+    return Image.fromarray(np.ascontiguousarray(mask))
 
 
 def _sides(shown: Image.Image, size: tuple[int, int], left: int, upper: int) -> Image.Image:

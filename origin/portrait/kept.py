@@ -16,10 +16,11 @@ from typing import Final
 
 from origin.packages.package import SHEET
 from origin.portrait.landmarks import MODELS
+from origin.portrait.matte import Progress
 from origin.portrait.photo import FORMATS, PhotoError, portrait_of
 from origin.portrait.portrait import write
 
-REVISION: Final = 1
+REVISION: Final = 2
 """Of what is made of a photo; another one makes all packages anew."""
 SUFFIXES: Final = frozenset(f".{kind.lower()}" for kind in (*FORMATS, "JPG"))
 
@@ -29,7 +30,7 @@ def is_photo(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def package_of(photo: Path, cache: Path | None = None) -> Path:
+def package_of(photo: Path, cache: Path | None = None, progress: Progress = lambda _share: None) -> Path:
     """The folder of the photo's package. Raises PhotoError, OSError."""
     if cache is None:
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -45,7 +46,7 @@ def package_of(photo: Path, cache: Path | None = None) -> Path:
     folder = cache / digest.hexdigest()[:32]
     if (folder / SHEET).is_file():
         return folder
-    portrait = portrait_of(photo, plain(photo.stem))
+    portrait = portrait_of(photo, plain(photo.stem), progress)
     cache.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix="making-", dir=cache))
     try:

@@ -19,6 +19,8 @@ wp.set_module_options({"cpu_compiler_flags": "-march=native -ffast-math -w", "en
 
 CURVE = wp.constant(33)
 LASH = wp.constant(0.11)
+EYE_TOP = wp.constant(-0.62)
+EYE_BOTTOM = wp.constant(0.45)
 
 
 @wp.struct
@@ -113,6 +115,61 @@ def texel(texture: wp.array(dtype=wp.uint32, ndim=2), x: float, y: float) -> wp.
     )
 
 
+@wp.func
+def covered(texture: wp.array(dtype=wp.uint32, ndim=2), x: float, y: float) -> wp.vec4:
+    """As texel; the fourth number is how much of the place the person covers, 0-1."""
+    h = texture.shape[0]
+    w = texture.shape[1]
+    cx = wp.clamp(x, 0.0, float(w) - 1.001)
+    cy = wp.clamp(y, 0.0, float(h) - 1.001)
+    ix = int(cx)
+    iy = int(cy)
+    fx = cx - float(ix)
+    fy = cy - float(iy)
+    p = texture[iy, ix]
+    q = texture[iy, ix + 1]
+    r = texture[iy + 1, ix]
+    s = texture[iy + 1, ix + 1]
+    if ((p | q | r | s) >> wp.uint32(24)) == wp.uint32(0):
+        return wp.vec4(0.0, 0.0, 0.0, 0.0)
+    # weights in 256ths, which add up to 256: two channels at once in 16 bits each
+    u = int(fx * 256.0)
+    v = int(fy * 256.0)
+    uv = (u * v) >> 8
+    wa = wp.uint32(256 - u - v + uv)
+    wb = wp.uint32(u - uv)
+    wc = wp.uint32(v - uv)
+    wd = wp.uint32(uv)
+    m = wp.uint32(0x00FF00FF)
+    n = wp.uint32(8)
+    yv = (p & m) * wa + (q & m) * wb + (r & m) * wc + (s & m) * wd
+    ua = ((p >> n) & m) * wa + ((q >> n) & m) * wb + ((r >> n) & m) * wc + ((s >> n) & m) * wd
+    low = wp.uint32(0xFFFF)
+    high = wp.uint32(16)
+    k = float(1.0 / 256.0)
+    return wp.vec4(
+        float(int(yv & low)) * k,
+        float(int(ua & low)) * k,
+        float(int(yv >> high)) * k,
+        float(int(ua >> high)) * k / 255.0,
+    )
+
+
+@wp.func
+def within(slope: float, at: float, ends: wp.vec2) -> wp.vec2:
+    """The part of a range of x in which at + slope * x is not negative, but for a hair."""
+    begin = ends[0]
+    end = ends[1]
+    edge = -(at + 2.0e-3)
+    if slope > 1.0e-7:
+        begin = wp.max(begin, edge / slope)
+    elif slope < -1.0e-7:
+        end = wp.min(end, edge / slope)
+    elif edge > 0.0:
+        end = begin - 1.0
+    return wp.vec2(begin, end)
+
+
 @wp.kernel(enable_backward=False)
 def place(
     points: wp.array(dtype=wp.vec2),
@@ -147,12 +204,14 @@ def place(
     vy = (b[0] - a[0]) * inv
     for y in range(y0, y1 + 1):
         dy = float(y + upper) + 0.5 - a[1]
-        for x in range(x0, x1 + 1):
-            dx = float(x + left) + 0.5 - a[0]
-            u = ux * dx + uy * dy
-            v = vx * dx + vy * dy
-            if wp.min(wp.min(u, v), 1.0 - u - v) >= -2.0e-3:
-                source[y, x] = ra + rb * u + rc * v
+        # along the row each of the three weights is linear: from where to where none is negative
+        dx = float(left) + 0.5 - a[0]
+        u = ux * dx + uy * dy
+        v = vx * dx + vy * dy
+        ends = within(ux, u, within(vx, v, within(-ux - vx, 1.0 - u - v, wp.vec2(float(x0), float(x1)))))
+        for x in range(int(wp.ceil(ends[0])), int(wp.floor(ends[1])) + 1):
+            k = float(x)
+            source[y, x] = ra + rb * (u + ux * k) + rc * (v + vx * k)
 
 
 @wp.func
@@ -304,8 +363,9 @@ def mouth_colour(
 
 @wp.struct
 class State:
-    """What a pose says of eyes and mouth."""
+    """What a pose says of eyes and mouth; `eyes` are left, top, right, bottom of the part of the texture that has them."""
 
+    eyes: wp.vec4
     look_left: wp.vec2
     look_right: wp.vec2
     closing_left: float
@@ -333,34 +393,51 @@ def shade(
     lips: wp.array(dtype=float, ndim=2),
     left: int,
     upper: int,
-    width: int,
+    spans: wp.array(dtype=int, ndim=2),
+    back_luma: wp.array(dtype=wp.uint8, ndim=2),
+    back_chroma: wp.array(dtype=wp.uint8, ndim=3),
     luma: wp.array(dtype=wp.uint8, ndim=2),
     chroma: wp.array(dtype=wp.uint8, ndim=3),
+    matte: wp.array(dtype=wp.uint8, ndim=2),
 ):
-    """Two rows of pixels a thread."""
+    """Two rows of pixels a thread, within the row's span (in pairs of pixels of the box); before what is behind the person.
+
+    The matte is written where it has the picture's size.
+    """
     row = wp.tid()
     z = states[0]
-    for half in range(width / 2):
+    cr = upper / 2 + row
+    for half in range(spans[row, 0], spans[row, 1]):
         cu = float(0.0)
         cv = float(0.0)
+        covers = float(0.0)
         for k in range(4):
             x = half * 2 + (k & 1)
             y = row * 2 + (k >> 1)
+            sx = x + left
+            sy = y + upper
             p = source[y, x]
-            sl = wp.dot(p - left_eye.origin, left_eye.s_of)
-            tl = wp.dot(p - left_eye.origin, left_eye.t_of)
-            sr = wp.dot(p - right_eye.origin, right_eye.s_of)
-            tr = wp.dot(p - right_eye.origin, right_eye.t_of)
+            sl = float(-1.0)
+            sr = float(-1.0)
+            tl = float(0.0)
+            tr = float(0.0)
+            if p[0] > z.eyes[0] and p[1] > z.eyes[1] and p[0] < z.eyes[2] and p[1] < z.eyes[3]:
+                sl = wp.dot(p - left_eye.origin, left_eye.s_of)
+                tl = wp.dot(p - left_eye.origin, left_eye.t_of)
+                sr = wp.dot(p - right_eye.origin, right_eye.s_of)
+                tr = wp.dot(p - right_eye.origin, right_eye.t_of)
             c = wp.vec3(0.0, 0.0, 0.0)
-            if sl > 0.0 and sl < 1.0 and tl > -0.62 and tl < 0.45:
+            a = float(1.0)
+            if sl > 0.0 and sl < 1.0 and tl > EYE_TOP and tl < EYE_BOTTOM:
                 c = eye_colour(left_eye, lids[0], lids[1], z.look_left, z.closing_left, texture, p, sl, tl)
-            elif sr > 0.0 and sr < 1.0 and tr > -0.62 and tr < 0.45:
+            elif sr > 0.0 and sr < 1.0 and tr > EYE_TOP and tr < EYE_BOTTOM:
                 c = eye_colour(right_eye, lids[2], lids[3], z.look_right, z.closing_right, texture, p, sr, tr)
             else:
-                c = texel(texture, p[0] - 0.5, p[1] - 0.5)
-            sx = x + left
+                t = covered(texture, p[0] - 0.5, p[1] - 0.5)
+                c = wp.vec3(t[0], t[1], t[2])
+                a = t[3]
             if sx >= z.mouth_left and sx < z.mouth_right:
-                fy = float(y + upper) + 0.5
+                fy = float(sy) + 0.5
                 roof = lips[0, sx - z.mouth_left]
                 floor_ = lips[1, sx - z.mouth_left]
                 cover = wp.clamp(fy - roof + 0.5, 0.0, 1.0) * wp.clamp(floor_ - fy + 0.5, 0.0, 1.0)
@@ -379,8 +456,19 @@ def shade(
                         / float(z.mouth_right - z.mouth_left),
                     )
                     c = c * (1.0 - cover) + mm * cover
-            luma[upper + y, left + x] = wp.uint8(wp.clamp(c[0] + 0.5, 16.0, 235.0))
+            if a < 1.0:
+                b = float(back_luma[sy, sx])
+                c = wp.vec3(b + (c[0] - b) * a, c[1] * a, c[2] * a)
+            luma[sy, sx] = wp.uint8(wp.clamp(c[0] + 0.5, 16.0, 235.0))
+            if matte.shape[0] > 1:
+                matte[sy, sx] = wp.uint8(a * 255.0 + 0.5)
             cu += c[1]
             cv += c[2]
-        chroma[0, upper / 2 + row, left / 2 + half] = wp.uint8(wp.clamp(cu * 0.25 + 0.5, 16.0, 240.0))
-        chroma[1, upper / 2 + row, left / 2 + half] = wp.uint8(wp.clamp(cv * 0.25 + 0.5, 16.0, 240.0))
+            covers += a
+        cx = left / 2 + half
+        rest = 1.0 - covers * 0.25
+        if rest > 0.0:
+            cu += float(back_chroma[0, cr, cx]) * rest * 4.0
+            cv += float(back_chroma[1, cr, cx]) * rest * 4.0
+        chroma[0, cr, cx] = wp.uint8(wp.clamp(cu * 0.25 + 0.5, 16.0, 240.0))
+        chroma[1, cr, cx] = wp.uint8(wp.clamp(cv * 0.25 + 0.5, 16.0, 240.0))

@@ -1,7 +1,9 @@
-"""Landmarks of a face in a picture: 468 points of a mesh with depth, and both irises. Three small nets, run by onnxruntime.
+"""Landmarks of a face in a picture: 468 points of a mesh with depth, and both irises; and where the person is. Four small nets, run by
+onnxruntime.
 
 BlazeFace finds the face (256x256), Face Mesh its points (192x192, a crop that is turned upright, twice: the second crop comes
-from the first points), and the iris net refines eyes and brows (64x64 each). They are used when a portrait is made, never live.
+from the first points), the iris net refines eyes and brows (64x64 each), and Selfie Segmentation finds the person (256x256).
+They are used when a portrait is made, never live.
 The nets are Google's (Apache-2.0); Bazarevsky et al. 2019, Kartynnik et al. 2019, Ablavatski et al. 2020 describe them.
 """
 
@@ -46,7 +48,7 @@ EYE_POINTS: Final = (
 _FOUND: Final = 0.5
 _SAME: Final = 0.3
 """Boxes that share so much of their area are one face."""
-_DETECTOR_SIZE, _MESH_SIZE, _IRIS_SIZE = 256, 192, 64
+_DETECTOR_SIZE, _MESH_SIZE, _IRIS_SIZE, _PERSON_SIZE = 256, 192, 64, 256
 _FACE_MARGIN: Final = 1.5
 _EYE_MARGIN: Final = 2.3
 
@@ -205,3 +207,17 @@ def _iris(picture: Image.Image, mesh: Points, side: int) -> NDArray[np.float32]:
     contour, iris = _run("iris", crop.of(picture))
     mesh[list(EYE_POINTS[side]), :2] = crop.back(contour.reshape(71, 3))[:, :2]
     return crop.back(iris.reshape(5, 3))[:, :2]
+
+
+def person(picture: Image.Image, box: tuple[float, float, float, float]) -> NDArray[np.float32]:
+    """How sure a person is at each pixel of the whole RGB picture, 0-1, looked for within a box (left, top, right, bottom); 0 beyond it."""
+    size = (_PERSON_SIZE, _PERSON_SIZE)
+    part = picture.resize(size, Image.Resampling.BILINEAR, box, reducing_gap=2.0)
+    (sure,) = _run("person", np.asarray(part, np.float32) / np.float32(255))
+    left, upper, right, lower = (round(v) for v in box)
+    found = Image.new("F", picture.size)
+    shown = Image.fromarray(sure.reshape(size[::-1])).resize(
+        (right - left, lower - upper), Image.Resampling.BICUBIC
+    )
+    found.paste(shown, (left, upper))
+    return np.clip(np.asarray(found, np.float32), 0.0, 1.0)

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from origin.portrait import eyes, lips
 from origin.portrait import topology as top
 from origin.portrait.landmarks import EYE_CORNERS, Landmarks, Points, faces, locate
+from origin.portrait.matte import Progress, matte_of
 from origin.portrait.portrait import Portrait
 
 MOST_BYTES: Final = 40 << 20
@@ -41,10 +42,10 @@ class PhotoError(ValueError):
     """The photo cannot be used; the message says why and what to do."""
 
 
-def portrait_of(path: Path, name: str | None = None) -> Portrait:
-    """The portrait that a photo gives. Raises PhotoError."""
+def portrait_of(path: Path, name: str | None = None, progress: Progress = lambda _share: None) -> Portrait:
+    """The portrait that a photo gives; some seconds. Raises PhotoError."""
     picture = read(path)
-    return examined(picture, path.name, name or path.stem)
+    return examined(picture, path.name, name or path.stem, progress)
 
 
 def read(path: Path) -> Image.Image:
@@ -102,7 +103,9 @@ def _too_large(name: str) -> str:
     return f"{name} has more than {MOST_PIXELS // 1_000_000} million pixels: save it smaller"
 
 
-def examined(picture: Image.Image, source: str, name: str) -> Portrait:
+def examined(
+    picture: Image.Image, source: str, name: str, progress: Progress = lambda _share: None
+) -> Portrait:
     """The portrait in an RGB picture, if its one face can be animated. Raises PhotoError."""
     found = faces(picture)
     if not found:
@@ -123,7 +126,7 @@ def examined(picture: Image.Image, source: str, name: str) -> Portrait:
     _check_place(marks.mesh, picture.size, source)
     _check_direction(marks.mesh, source)
     _check_expression(marks.mesh, source)
-    return _kept(picture, marks, name)
+    return _kept(picture, marks, name, progress)
 
 
 def _check_place(mesh: Points, size: tuple[int, int], source: str) -> None:
@@ -166,7 +169,7 @@ def _check_expression(mesh: Points, source: str) -> None:
         raise PhotoError(f"an eye in {source} is closed: give a photo with both eyes open")
 
 
-def _kept(picture: Image.Image, marks: Landmarks, name: str) -> Portrait:
+def _kept(picture: Image.Image, marks: Landmarks, name: str, progress: Progress) -> Portrait:
     """The part of the photo that pictures of any size show, no larger than they need; the lips' edges made exact."""
     mesh = lips.refined(picture, marks.mesh)
     tall = float(np.linalg.norm(mesh[top.CHIN, :2] - mesh[top.FOREHEAD, :2]))
@@ -181,4 +184,5 @@ def _kept(picture: Image.Image, marks: Landmarks, name: str) -> Portrait:
     steps = np.array([part.width / (x1 - x0), part.height / (y1 - y0)])
     points = np.column_stack([(mesh[:, :2] - [x0, y0]) * steps, mesh[:, 2] * scale]).astype(np.float32)
     irises = ((marks.irises - [x0, y0]) * steps).astype(np.float32)
-    return Portrait(name, part, points, irises)
+    cover = matte_of(part, points, progress)
+    return Portrait(name, part, points, irises, None if cover is None else Image.fromarray(cover))

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from avacast.cli import app
+from origin.avatar.background import Behind, Matte
+from origin.encoder import I420
+from origin.film import Order, Text, make
 from origin.portrait.photo import portrait_of
 from origin.portrait.portrait import write
 from tests.harness.lone_origin import DEMO, running_origin, until
@@ -43,6 +46,26 @@ def test_a_film_of_a_photo_moves_the_lips_and_leaves_the_room_alone(
     change = np.abs(np.diff(np.stack(seen).astype(int), axis=0)).max(0)
     assert change[MOUTH].max() > 80
     assert np.percentile(change[:, :120], 99) < 12  # only the encoder's noise
+
+
+def test_a_transparent_film_of_a_portrait_holds_its_matte(tmp_path: Path) -> None:
+    write(portrait_of(PHOTO, "eileen"), tmp_path / "eileen")
+    drawn: list[Matte] = []
+
+    def keep(_number: int, _picture: I420, matte: Matte | None) -> None:
+        assert matte is not None
+        drawn.append(matte.copy())
+
+    said = Text("Hi.", "piper")
+    order = Order(said, background=Behind.NOTHING, start_frames=0, package=tmp_path / "eileen")
+    make(order, tmp_path / "cut.mov", on_frame=keep)
+    with av.open(str(tmp_path / "cut.mov")) as film:
+        seen = [frame.reformat(format="rgba").to_ndarray() for frame in film.decode(video=0)]
+    assert len(seen) == len(drawn) > 10
+    for picture, matte in list(zip(seen, drawn, strict=True))[::8]:
+        assert np.array_equal(picture[..., 3], matte)  # this film is lossless
+        assert matte[MOUTH].min() == 255 and matte[:, 780:].max() == 0
+        assert 0.2 < (matte > 128).mean() < 0.7
 
 
 def test_a_photo_that_cannot_be_used_is_told_by_the_command(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,5 +28,13 @@ def portrait(photo: Image.Image) -> Portrait:
 @pytest.fixture(scope="session")
 def renderer(portrait: Portrait) -> PortraitRenderer:
     renderer = PortraitRenderer(portrait)
+    renderer.warm()
+    return renderer
+
+
+@pytest.fixture(scope="session")
+def fixed(portrait: Portrait) -> PortraitRenderer:
+    """Of the same photo without its matte: person and room are one surface."""
+    renderer = PortraitRenderer(replace(portrait, matte=None))
     renderer.warm()
     return renderer

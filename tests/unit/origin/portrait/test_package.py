@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from avacast.portrait import WRONG, run_from_photo
-from origin.avatar.background import Colour
+from origin.avatar.background import Behind, Colour
 from origin.avatar.pose import Pose
 from origin.faces import Face, Moment
 from origin.packages.kinds import Wanted, kind_of, open_package
@@ -53,9 +54,27 @@ def test_a_package_opens_as_a_face(folder: Path) -> None:
     assert np.array_equal(face.show(Moment(2, Pose(), silence)), first)
 
 
-def test_another_background_is_refused(folder: Path) -> None:
-    with pytest.raises(PackageError, match="keeps the background of its photo"):
+def test_the_matte_is_kept_to_the_pixel(folder: Path, portrait: Portrait) -> None:
+    again = open_portrait(read(folder)).matte
+    assert again is not None and portrait.matte is not None
+    assert again.size == portrait.picture.size and again.tobytes() == portrait.matte.tobytes()
+    face = open_package(folder, Wanted((320, 240), background=Behind.NOTHING))
+    face.show(Moment(0, Pose(), np.zeros(0, np.float32)))
+    assert face.matte is not None and face.matte.shape == (240, 320)
+
+
+def test_a_package_without_a_matte_keeps_its_background_and_says_what_to_do(folder: Path) -> None:
+    sheet = folder / "avatar.toml"
+    sheet.write_text(sheet.read_text().replace('matte = "matte.png"\n', ""))
+    assert open_package(folder, Wanted((320, 240))).matte is None
+    with pytest.raises(PackageError, match="make its package again from the photo"):
         open_package(folder, Wanted(background=Colour(0, 0, 0)))
+
+
+def test_a_matte_of_another_size_is_refused(folder: Path) -> None:
+    Image.new("L", (100, 100)).save(folder / "matte.png")
+    with pytest.raises(PackageError, match=r"matte\.png is 100x100 pixels.*save it in the picture's size"):
+        open_package(folder)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +85,7 @@ def test_another_background_is_refused(folder: Path) -> None:
         ("landmarks.f32", np.full(1434, np.nan, "<f4").tobytes(), "does not hold 478 points"),
         ("landmarks.f32", b"\0" * 6000, "6000 bytes"),
         ("picture.webp", b"RIFF", "cannot be read"),
+        ("matte.png", b"\x89PNG", "matte.png cannot be read"),
         (
             "avatar.toml",
             b'format = 1\nkind = "portrait"\nname = "x"\nlicense = "x"\n',

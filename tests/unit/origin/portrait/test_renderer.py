@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from origin.avatar.articulation import SHAPES
-from origin.avatar.background import Behind
+from origin.avatar.background import Behind, Colour
 from origin.avatar.faceunits import weights
 from origin.avatar.fullpicture import to_rgb
 from origin.avatar.pose import Pose
@@ -117,28 +118,128 @@ def test_a_turn_moves_the_nose_more_than_the_ears(renderer: PortraitRenderer) ->
     assert moved[top.NOSE_TIP] > 5
 
 
-@pytest.mark.parametrize(
-    "pose", [STILL, *TURNS, *(Pose(SHAPES[name], (0.2, 0.1, 0.1), breath=1.0) for name in ("aa", "O"))]
-)
-def test_nothing_tears(renderer: PortraitRenderer, pose: Pose) -> None:
-    scene = renderer._ready()
-    box = scene.box
-    outside = scene.plate[: renderer.height].copy()
-    picture = renderer.render(pose)[: renderer.height]
-    outside[box.y : box.y + box.height, box.x : box.x + box.width] = 0
-    drawn = picture.copy()
-    drawn[box.y : box.y + box.height, box.x : box.x + box.width] = 0
-    assert np.array_equal(drawn, outside)  # beyond the box there is the photo, untouched
-    # within it, what neighbouring pixels show lies close together in the photo, but where lids or lips part or a cheek covers an ear
-    source = renderer._kept[3].numpy() / 2
+POSES = [STILL, *TURNS, *(Pose(SHAPES[name], (0.2, 0.1, 0.1), breath=1.0) for name in ("aa", "O"))]
+
+
+def sources(renderer: PortraitRenderer) -> NDArray[np.float64]:
+    """Where in the photo, in pixels of the picture, each pixel of the box comes from."""
+    return np.asarray(renderer._kept[3].numpy() / 2, np.float64)
+
+
+def assert_whole(source: NDArray[np.float64]) -> None:
+    """What neighbouring pixels show lies close together in the photo, but where lids or lips part or a cheek covers an ear."""
     for axis in (0, 1):
         step = np.linalg.norm(np.diff(source, axis=axis), axis=2)
         assert np.median(step) == pytest.approx(1.0, abs=0.1)
         assert (step > 4).mean() < 0.002
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_nothing_tears(fixed: PortraitRenderer, pose: Pose) -> None:
+    scene = fixed._ready()
+    box = scene.box
+    outside = scene.plate[: fixed.height].copy()
+    picture = fixed.render(pose)[: fixed.height]
+    outside[box.y : box.y + box.height, box.x : box.x + box.width] = 0
+    drawn = picture.copy()
+    drawn[box.y : box.y + box.height, box.x : box.x + box.width] = 0
+    assert np.array_equal(drawn, outside)  # beyond the box there is the photo, untouched
+    source = sources(fixed)
+    assert_whole(source)
     # the sides of the box do not move
     y, x = np.mgrid[box.y : box.y + box.height, box.x : box.x + box.width] + 0.5
     away = np.abs(source - np.stack([x, y], 2)).max(2)
     assert away[:, [0, -1]].max() < 0.1
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_nothing_tears_where_the_person_is_cut_out(renderer: PortraitRenderer, pose: Pose) -> None:
+    scene = renderer._ready()
+    box = scene.box
+    room = scene.back[: renderer.height].copy()
+    picture = renderer.render(pose)[: renderer.height].copy()
+    room[box.y : box.y + box.height, box.x : box.x + box.width] = 0
+    picture[box.y : box.y + box.height, box.x : box.x + box.width] = 0
+    assert np.array_equal(picture, room)
+    source = sources(renderer)
+    assert_whole(source)
+    # a body that the picture's lower edge cuts off keeps to it
+    if box.y + box.height == renderer.height:
+        away = np.abs(source[-1, :, 1] - (renderer.height - 0.5))
+        assert away.max() < 1.0
+    # and all of the person is within what is drawn
+    transparent = scene.texture >> 24
+    seen = source_cover(transparent, source)
+    rows, columns = np.nonzero(seen > 8)
+    spans = scene.spans[rows // 2]
+    assert (columns // 2 >= spans[:, 0]).all() and (columns // 2 < spans[:, 1]).all()
+
+
+def source_cover(cover: NDArray[np.uint32], source: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """The coverage at places of the photo, in pixels of the picture."""
+    x = np.clip((source[..., 0] * 2).astype(int), 0, cover.shape[1] - 1)
+    y = np.clip((source[..., 1] * 2).astype(int), 0, cover.shape[0] - 1)
+    return np.asarray(cover[y, x])
+
+
+def test_a_breath_lifts_the_shoulders_before_a_room_that_stays(renderer: PortraitRenderer) -> None:
+    scene = renderer._ready()
+    box, cover = scene.box, scene.texture >> 24
+    out = renderer.render(Pose(breath=0.0))[: renderer.height].copy()
+    at_rest = sources(renderer)
+    full = renderer.render(Pose(breath=1.0))[: renderer.height].copy()
+    risen = sources(renderer)[..., 1] - at_rest[..., 1]
+    shoulder = int(scene.mesh.rest[top.CHIN, 1] + 0.2 * scene.mesh.tall) - box.y
+    body = source_cover(cover, at_rest)[shoulder] == 255
+    assert 0.01 < np.median(risen[shoulder, body]) / scene.mesh.tall < 0.03
+    # where nobody is, not one pixel changes
+    nobody = np.ones(out.shape, bool)
+    inside = (source_cover(cover, at_rest) == 0) & (source_cover(cover, sources(renderer)) == 0)
+    nobody[box.y : box.y + box.height, box.x : box.x + box.width] = inside
+    near = np.pad(~nobody, 1, mode="edge")
+    for dy in (0, 1, 2):
+        for dx in (0, 1, 2):
+            nobody &= ~near[dy : dy + out.shape[0], dx : dx + out.shape[1]]
+    assert nobody.mean() > 0.3 and np.array_equal(out[nobody], full[nobody])
+    assert (np.abs(out.astype(int) - full) > 8).mean() > 0.005
+
+
+def test_a_head_that_tilts_takes_the_shoulders_along_a_little(renderer: PortraitRenderer) -> None:
+    scene = renderer._ready()
+    renderer.render(STILL)
+    rest = renderer._points_view.copy()
+    renderer.render(Pose(head=(0.0, 0.0, -0.15)))
+    moved = renderer._points_view[:, 0] - rest[:, 0]
+    grid = np.arange(len(rest)) >= scene.mesh.rings_end
+    shoulder = (
+        np.abs(rest[:, 1] - scene.mesh.rest[top.CHIN, 1] - 0.1 * scene.mesh.tall) < 0.1 * scene.mesh.tall
+    )
+    middle = np.abs(rest[:, 0] - scene.mesh.middle[0]) < 0.8 * scene.mesh.tall
+    lean = moved[grid & shoulder & middle]
+    assert (lean > 0).all() and lean.max() < 0.1 * moved[top.FOREHEAD]
+    floor = grid & (rest[:, 1] >= renderer.height)
+    assert np.abs(moved[floor]).max() < 1e-3
+
+
+def test_before_another_colour_or_nothing_the_person_is_the_same(portrait: Portrait) -> None:
+    pose = Pose(SHAPES["aa"], (0.15, 0.05, 0.1), breath=0.7)
+    nothing = PortraitRenderer(portrait, background=Behind.NOTHING)
+    red = PortraitRenderer(portrait, background=Colour(200, 30, 30))
+    over_black, over_red = nothing.render(pose)[:480].astype(float), red.render(pose)[:480].astype(float)
+    matte = nothing.matte
+    kept = None if matte is None else matte.copy()
+    assert matte is not None and red.matte is None and matte.shape == (480, 854)
+    share = matte / 255
+    assert 0.2 < share.mean() < 0.7 and (share == 0).any() and (share == 1).any()
+    assert np.abs(over_black - over_red)[matte == 255].max() <= 1
+    assert (over_black[matte == 0] == 16).all() and np.ptp(over_red[matte == 0]) == 0
+    behind = over_red[0, 0]
+    mixed = over_black + (1 - share) * (behind - 16)
+    assert np.abs(mixed - over_red).max() <= 2
+    for turn in TURNS:
+        nothing.render(turn)
+    nothing.render(pose)
+    assert np.array_equal(nothing.matte, kept)
 
 
 def test_a_small_step_of_the_pose_is_a_small_step_of_the_picture(renderer: PortraitRenderer) -> None:
@@ -180,8 +281,9 @@ def test_any_size_shows_the_whole_face(portrait: Portrait, size: tuple[int, int]
 def test_what_cannot_be_drawn_is_refused(portrait: Portrait) -> None:
     with pytest.raises(PortraitError, match="sizes are even"):
         PortraitRenderer(portrait, 853, 480)
-    with pytest.raises(PortraitError, match="keeps the background of its photo"):
-        PortraitRenderer(portrait, background=Behind.NOTHING)
+    for background in (Behind.NOTHING, Colour(0, 0, 0)):
+        with pytest.raises(PortraitError, match=r"has no matte.*make its package again from the photo"):
+            PortraitRenderer(replace(portrait, matte=None), background=background)
 
 
 def test_a_narrow_photo_goes_on_to_the_sides_as_its_edges_are(photo: Image.Image) -> None:
