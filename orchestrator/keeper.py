@@ -77,10 +77,7 @@ class Keeper:
         """What was said, as the origin tells it now, or as it was kept when that does not answer."""
         origin = self._hub.origin_of(session)
         if origin is not None and origin.here:
-            with suppress(Problem):
-                told = await self._outreach.dialogues(origin, DialogueQuery(known={session: 2**53}))
-                if session in told.dialogues:
-                    await self._sessions.keep(session, told.dialogues[session])
+            await self.collect(session, origin)
         return self._sessions.dialogue(session)
 
     async def collect(self, broadcast: str, origin: Node) -> Sequence[Said]:

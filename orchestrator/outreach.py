@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from pydantic import BaseModel
 from yarl import URL
 
 from common.auth import Audience, Tokens
@@ -79,30 +81,28 @@ class Outreach:
 
     async def send_order(self, node: Node, verb: str, order: Line | DeskOrder) -> dict[str, Any]:
         """What is said to an avatar, or done at its desk, on the origin that runs it. Raises what the origin answers, or Unavailable."""
-        try:
-            body = order.model_dump_json().encode()
-            async with self._request(
-                "POST", node, f"api/v1/node/{verb}", body=body, limit_s=_LINE_S
-            ) as answer:
-                told = await answer.json(content_type=None) if answer.content_length != 0 else {}
-                if answer.status < 400:
-                    return told if isinstance(told, dict) else {}
-                raise _refusal(answer.status, told, "the origin refused", "origin_failed")
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise Unavailable(
-                f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
-            ) from error
+        async with self._told(node, verb, order) as answer:
+            told = await answer.json(content_type=None) if answer.content_length != 0 else {}
+            if answer.status < 400:
+                return told if isinstance(told, dict) else {}
+            raise _refusal(answer.status, told, "the origin refused", "origin_failed")
 
     async def dialogues(self, node: Node, query: DialogueQuery) -> Dialogues:
         """What was said on an origin since. Raises Unavailable."""
+        async with self._told(node, "dialogues", query) as answer:
+            if answer.status == 200:
+                return Dialogues.model_validate_json(await read_up_to(answer.content, _DIALOGUES_BYTES))
+            raise Unavailable(f"the origin {node.id!r} answered {answer.status}", code="origin_failed")
+
+    @asynccontextmanager
+    async def _told(self, node: Node, verb: str, words: BaseModel) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An origin's answer to what it is told or asked. Raises Unavailable when there is none, or it is not to be read."""
         try:
-            body = query.model_dump_json().encode()
+            body = words.model_dump_json().encode()
             async with self._request(
-                "POST", node, "api/v1/node/dialogues", body=body, limit_s=_LINE_S
+                "POST", node, f"api/v1/node/{verb}", body=body, limit_s=_LINE_S
             ) as answer:
-                if answer.status == 200:
-                    return Dialogues.model_validate_json(await read_up_to(answer.content, _DIALOGUES_BYTES))
-                raise Unavailable(f"the origin {node.id!r} answered {answer.status}", code="origin_failed")
+                yield answer
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(
                 f"the origin {node.id!r} does not answer", code="origin_unreachable", retry_after_s=2
