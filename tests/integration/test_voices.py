@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from speech import voices
 from speech.hearing.whisper import Whisper
 from speech.inference import resampled
 from speech.kokoro import Kokoro
 from speech.marks import SAMPLE_RATE
 from speech.piper import Piper
 from speech.voice import MILLISECOND, Pcm, Speech, Voice, VoiceError
-from speech.voices import Cached, Voices, available, load, speed
+from speech.voices import Cached, Voices, available, load
 
 pytestmark = pytest.mark.slow
 
@@ -107,8 +109,12 @@ def test_text_without_words_is_silence_of_no_length(voice: Voice) -> None:
     assert voice.synthesise(" … 😀 ").pcm.size == 0
 
 
-def test_speaks_faster_than_real_time(voice: Voice) -> None:
-    assert speed(voice) < 1.0
+@pytest.mark.parametrize(("enough", "chosen"), [(0.0, Piper), (math.inf, Kokoro)])
+def test_the_voice_of_a_machine_is_the_best_that_it_is_quick_enough_for(
+    enough: float, chosen: type[Kokoro] | type[Piper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voices, "FAST_ENOUGH", enough)
+    assert isinstance(load("auto").inner, chosen)
 
 
 def test_a_phrase_beyond_the_model_is_refused() -> None:
