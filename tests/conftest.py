@@ -28,10 +28,10 @@ def logs_as_they_were() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: playwright's own event loop runs from their first to their last, and no other may beside it.
 
-    A story that fails is told once more, and the summary names it: one that needs that twice is a fault to be found. Unit tests run
-    in virtual time and have no second try.
+    A story that fails is told again, twice at most, and the summary names it: one that needs that often is a fault to be found. Unit
+    tests run in virtual time and have no second try.
     """
     items.sort(key=lambda item: "browser" in item.path.parts)
     for item in items:
         if STORIES.intersection(item.path.parts):
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.flaky(reruns=2))

@@ -501,14 +501,14 @@ async def test_changes_reach_nodes_at_once(hub: Running, cluster: Nodes) -> None
         await one.mute()  # only pushes from here on
     await make(hub, persona="a guide")
     await eventually(
-        lambda: "demo" in origin.directory.broadcasts, "the origin learns that it runs the broadcast", 1
+        lambda: "demo" in origin.directory.broadcasts, "the origin learns that it runs the broadcast", 20
     )
-    await eventually(lambda: "demo" in relay.directory.broadcasts, "the relay learns of it", 1)
+    await eventually(lambda: "demo" in relay.directory.broadcasts, "the relay learns of it", 20)
     mine = origin.directory.broadcasts["demo"]
     assert (mine.avatar, mine.persona, mine.public) == ("ava", "a guide", True)
     assert relay.directory.broadcasts["demo"].upstreams == [f"{origin.report.url}/whep/demo"]
     await hub.ok("DELETE", "/api/broadcasts/demo", headers=admin())
-    await eventually(lambda: not origin.directory.broadcasts, "the origin learns of its end", 1)
+    await eventually(lambda: not origin.directory.broadcasts, "the origin learns of its end", 20)
     versions = [one.version for one in origin.received]
     assert versions == sorted(versions)
 
