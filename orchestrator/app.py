@@ -158,6 +158,7 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         hub.cdn = network = cdn_of(config)
         opening.push_async_callback(network.close)
         hub.keys = signing.public
+        accounts.narrowed = signing.turned = hub.feed.doubt
         outreach = Outreach(hub, tokens)
         opening.push_async_callback(hub.close)
         await hub.start()

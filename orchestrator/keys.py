@@ -169,6 +169,12 @@ class _Held:
     digest: str
     old_digest: str
 
+    @property
+    def opens(self) -> tuple[object, ...]:
+        """What its secrets open, in a form that compares."""
+        key = self.key
+        return self.digest, self.old_digest, key.old_until, key.expires_at, key.scopes, key.only
+
 
 def is_key(token: str | None) -> bool:
     """Whether a bearer token is meant to be a key."""
@@ -181,11 +187,14 @@ class Keys:
     def __init__(self, database: Database, *, shared: bool) -> None:
         self.now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
         """The clock of lives."""
+        self.narrowed: Callable[[], None] = lambda: None
+        """Called when a secret opens less than before: revoked, rotated or changed, here or elsewhere, or past its time."""
         self._database = database
         self._shared = shared
         self._held: dict[str, _Held] = {}
         self._used: dict[tuple[str, bool], dt.datetime] = {}
         self._read_at = float("-inf")
+        self._looked_at = dt.datetime.min.replace(tzinfo=dt.UTC)
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -215,6 +224,7 @@ class Keys:
         flush_at = loop.time() + _USED_EVERY_S
         while True:
             await asyncio.sleep(REFRESH_S)
+            self.look()
             try:
                 if loop.time() >= flush_at:
                     flush_at = loop.time() + _USED_EVERY_S
@@ -229,10 +239,19 @@ class Keys:
     # checks -----------------------------------------------------------------------------------------------------------
 
     async def check(self, token: str) -> Key:
-        """The key of this secret. Raises Unauthorized: unknown, revoked, expired, or past its time after a rotation."""
+        """The key of this secret, which is being used. Raises Unauthorized: unknown, revoked, expired, or past its time after a
+        rotation."""
+        if self._open(token) is None:
+            await self._look_again()
+        key, now = self.valid(token), self.now()
+        self._used[key.id, False] = now
+        if not _same(token, self._held[key.id].digest):
+            self._used[key.id, True] = now
+        return key
+
+    def valid(self, token: str) -> Key:
+        """The key of this secret as it is known here. Raises Unauthorized, as `check`."""
         held = self._open(token)
-        if held is None and await self._look_again():
-            held = self._open(token)
         if held is None:
             raise Unauthorized(
                 "the API key is not valid, or was revoked",
@@ -248,10 +267,14 @@ class Keys:
             raise Unauthorized(
                 f"the API key {key.id} was rotated", code="key_expired", hint="use its new secret"
             )
-        self._used[key.id, False] = now
-        if old:
-            self._used[key.id, True] = now
         return key
+
+    def look(self) -> None:
+        """Tells when the time of a key, or of the secret before its rotation, has ended since the last look."""
+        since, self._looked_at = self._looked_at, self.now()
+        ends = (end for one in self._held.values() for end in (one.key.expires_at, one.key.old_until))
+        if any(end is not None and since < end <= self._looked_at for end in ends):
+            self.narrowed()
 
     def _open(self, token: str) -> _Held | None:
         """The key that this secret is of, also one that has expired. All comparisons take the same time."""
@@ -261,14 +284,11 @@ class Keys:
         once_it_was = _same(token, held.old_digest if held else _NEVER)
         return held if now_it_is or once_it_was else None
 
-    async def _look_again(self) -> bool:
-        """Reads SQL when another orchestrator may have made the key just now; False: this was done a moment ago."""
-        if not self._shared or asyncio.get_running_loop().time() - self._read_at < _AGAIN_S:
-            return False
-        with suppress(DatabaseDown):
-            await self.refresh()
-            return True
-        return False
+    async def _look_again(self) -> None:
+        """Reads SQL, unless this was done a moment ago: another orchestrator may have made the key just now."""
+        if self._shared and asyncio.get_running_loop().time() - self._read_at >= _AGAIN_S:
+            with suppress(DatabaseDown):
+                await self.refresh()
 
     # what is there ----------------------------------------------------------------------------------------------------
 
@@ -289,7 +309,9 @@ class Keys:
             query = select(KeyRow).where(KeyRow.revoked_at.is_(None)).order_by(KeyRow.created_at)
             async with self._database.session() as session:
                 rows = (await session.scalars(query)).all()
-            self._held = {row.id: _held(row) for row in rows}
+            before, self._held = self._held, {row.id: _held(row) for row in rows}
+        if any(name not in self._held or self._held[name].opens != one.opens for name, one in before.items()):
+            self.narrowed()
 
     async def create(self, new: NewKey) -> tuple[Key, str]:
         """A new key and its secret, which is told this once. Raises Conflict when there are too many, DatabaseDown."""
@@ -333,6 +355,7 @@ class Keys:
                 row.old_used_at, row.digest, row.rotated_at = None, _digest(secret), now
             self._used.pop((key, True), None)
             held = self._held[key] = _held(row)
+        self.narrowed()
         return held.key, secret
 
     async def revoke(self, key: str) -> None:
@@ -344,6 +367,7 @@ class Keys:
                     raise unknown(key)
                 row.revoked_at, row.digest, row.old_digest = self.now(), "", ""
             self._held.pop(key, None)
+        self.narrowed()
 
     async def flush(self) -> None:
         """Writes when keys were used last. Raises DatabaseDown."""

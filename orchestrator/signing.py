@@ -87,6 +87,8 @@ class Signing:
     def __init__(self, database: Database, tokens: Tokens, secret: str, *, days: float, signs: bool) -> None:
         self.now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
         """The clock of keys."""
+        self.turned: Callable[[], None] = lambda: None
+        """Called when other keys are believed than before."""
         self._database = database
         self._tokens = tokens
         self._secret = secret
@@ -160,8 +162,10 @@ class Signing:
 
     def _apply(self) -> None:
         found = signer(self._turns, self.now()) if self._signs else None
-        self._tokens.learn(one.public for one in self._turns)
+        turned = self._tokens.learn(one.public for one in self._turns)
         self._tokens.sign_with(found.key if found is not None else None)
+        if turned:
+            self.turned()
 
     def _made(self, key: SigningKey, signs_from: dt.datetime) -> SigningRow:
         self._unsealed[key.public.kid] = key

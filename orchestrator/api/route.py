@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -188,6 +189,13 @@ class Context:
         caller: Caller = request.get(CALLER, _NOBODY)
         return caller
 
+    def ask_again(self, request: web.Request) -> None:
+        """Finds out anew what the caller's API key may, for what goes on after its request was let in. Raises Unauthorized."""
+        caller = self.caller(request)
+        if caller.key is not None:
+            token = bearer(request.headers.get("Authorization"))
+            request[CALLER] = replace(caller, key=self.keys.valid(token or ""))
+
     def sees(self, request: web.Request, name: str) -> bool:
         """Whether a broadcast or session may be told to the caller at all: a key may be limited to some, and to those that it made."""
         key = self.caller(request).key
@@ -232,10 +240,11 @@ class Context:
             return None
         return self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE).subject
 
-    def require_watch(self, request: web.Request, broadcast: Broadcast) -> None:
-        """Raises Unauthorized or Forbidden unless the caller may watch it."""
+    def require_watch(self, request: web.Request, broadcast: Broadcast) -> float:
+        """Raises Unauthorized or Forbidden unless the caller may watch it; says when its token ends (seconds since the epoch), infinity
+        where it needs none."""
         if broadcast.public or self.caller(request).operates():
-            return
+            return math.inf
         token = bearer(request.headers.get("Authorization"))
         if token is None:
             raise Unauthorized(
@@ -245,6 +254,7 @@ class Context:
         claims = self.tokens.verify(token, Audience.VIEWER, also=Audience.PUBLISHER)
         if claims.subject != broadcast.id:
             raise Forbidden(f"the token is not for {broadcast.id!r}", code="wrong_token")
+        return claims.expires_at
 
     def require_talk(self, request: web.Request, broadcast: Broadcast) -> bool:
         """Raises unless the caller may talk to its avatar; True when only the open mic lets it (then the limit holds)."""

@@ -118,7 +118,7 @@ async def _create(request: web.Request) -> web.Response:
                     webrtc_only=True,
                 )
             )
-            await _begun(at, session.id)
+            await _begun(at, request, session.id)
         except BaseException:
             await asyncio.shield(at.keeper.end(session.id))
             raise
@@ -130,16 +130,19 @@ async def _create(request: web.Request) -> web.Response:
     return json(made, status=201, headers={"Location": location})
 
 
-async def _begun(at: Context, session: str) -> None:
-    """Waits until its avatar is live, at most CONNECT_S. Raises Unavailable when no origin takes it."""
+async def _begun(at: Context, request: web.Request, session: str) -> None:
+    """Waits until its avatar is live, at most CONNECT_S. Raises Unavailable when no origin takes it, Unauthorized when the caller's key is
+    revoked meanwhile."""
     hub = at.hub
     if hub.origin_of(session) is None:
         raise Unavailable("no origin that can run an avatar is up", code="no_node", retry_after_s=5)
     with hub.feed.reader(session) as changes:
         try:
             async with asyncio.timeout(CONNECT_S):
-                while not hub.live(session) and await changes.get() is not None:
-                    pass
+                while not hub.live(session):
+                    at.ask_again(request)
+                    if await changes.get() is None:
+                        break
         except TimeoutError:
             pass
     origin = hub.origin_of(session)

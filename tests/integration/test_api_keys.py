@@ -9,13 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from sqlalchemy import update
 
+from avacast.client.events import Event, EventReader
 from common.auth import Audience
 from common.directory import Role
 from common.recordings import RecordingView
+from orchestrator.api import sessions
+from orchestrator.api.route import CONTEXT
 from orchestrator.app import ROUTES
-from orchestrator.keys import Scope
+from orchestrator.keys import KeyRow, Keys, Scope
 from tests.harness.cluster import Nodes, Running, admin, orchestrator, token
 from tests.harness.redis_servers import Redis, redis
 from tests.integration.test_drain import performing
@@ -165,6 +170,171 @@ async def test_what_one_orchestrator_revokes_the_other_refuses_within_seconds(
         async with asyncio.timeout(20):
             while await said(two, "GET", "/api/nodes", headers=header) != (401, "key_invalid"):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.05)
+
+
+# what is open ---------------------------------------------------------------------------------------------------------
+
+
+class Follower:
+    """An open event stream, read event by event."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self._answer = answer
+        self._reader = EventReader()
+        self._came: list[Event] = []
+
+    @classmethod
+    async def open(cls, hub: Running, path: str, headers: dict[str, str] | None = None) -> Follower:
+        """Opens it, and reads what it begins with."""
+        answer = await hub.http.get(path, headers=headers or {})
+        assert answer.status == 200, await answer.text()
+        made = cls(answer)
+        assert (await made.next()).name in ("hello", "state")
+        return made
+
+    async def next(self) -> Event:
+        while not self._came:
+            data = await self._answer.content.readany()
+            assert data, "the stream has ended"
+            self._came = self._reader.read(data)
+        return self._came.pop(0)
+
+    async def refusal(self) -> str:
+        """The code of the last event; the stream must have ended with it."""
+        while (event := await self.next()).name != "refused":
+            pass
+        assert (self._came, await self._answer.content.read()) == ([], b"")
+        return str(event.data["code"])
+
+    async def hears(self, broadcast: str) -> bool:
+        """Reads on until a broadcast was changed."""
+        while (event := await self.next()).name != "broadcast" or event.data["change"] != "changed":
+            assert event.name != "refused", event
+        return bool(event.data["id"] == broadcast)
+
+
+def keys_of(hub: Running) -> Keys:
+    return hub.role.app[CONTEXT].keys
+
+
+async def test_a_revoked_key_hears_no_more_and_all_others_go_on(hub: Running) -> None:
+    name, mine = await key(hub, "read")
+    _, other = await key(hub, "read")
+    await hub.ok("POST", "/api/broadcasts", json={"id": "town", "public": True}, headers=admin())
+    viewer = token(Audience.VIEWER, "town")
+    of_town = "/api/broadcasts/town/events"
+    ends = [await Follower.open(hub, path, mine) for path in ("/api/events", of_town)]
+    goes_on = [
+        await Follower.open(hub, path, who)
+        for path, who in (
+            ("/api/events", other),
+            ("/api/events", admin()),
+            (of_town, other),
+            (of_town, viewer),
+            (of_town, None),
+        )
+    ]
+    await hub.ok("DELETE", f"/api/keys/{name}", headers=admin())
+    # Of what happens after the key was revoked it hears nothing, although its streams have not been read since.
+    await hub.ok("PATCH", "/api/broadcasts/town", json={"title": "T"}, headers=admin())
+    for one in ends:
+        assert await one.refusal() == "key_invalid"
+    for one in goes_on:
+        assert await one.hears("town")
+
+
+async def test_what_one_orchestrator_revokes_ends_the_streams_of_the_other(
+    tmp_path: Path, shared: Redis
+) -> None:
+    settings = {"redis_url": shared.url, "database_url": f"sqlite:///{tmp_path / 'shared.db'}"}
+    async with (
+        orchestrator(tmp_path / "a", **settings) as one,
+        orchestrator(tmp_path / "b", **settings) as two,
+    ):
+        name, mine = await key(one, "read")
+        _, other = await key(one, "read")
+        await keys_of(two).refresh()
+        ends, goes_on = [await Follower.open(two, "/api/events", who) for who in (mine, other)]
+        await one.ok("DELETE", f"/api/keys/{name}", headers=admin())
+        assert await ends.refusal() == "key_invalid"
+        await two.ok("POST", "/api/broadcasts", json={"id": "town"}, headers=admin())
+        await two.ok("PATCH", "/api/broadcasts/town", json={"title": "T"}, headers=admin())
+        assert await goes_on.hears("town")
+
+
+async def test_a_stream_ends_with_the_secret_that_opened_it(hub: Running) -> None:
+    keys, began = keys_of(hub), dt.datetime.now(dt.UTC)
+    _, short = await key(hub, "read", expires_in_s=60)
+    name, old = await key(hub, "read")
+    hers, other = await key(hub, "read")
+    expiring, by_old = [await Follower.open(hub, "/api/events", who) for who in (short, old)]
+    made = await hub.ok("POST", f"/api/keys/{name}/rotate", json={"grace_s": 3600}, headers=admin())
+    by_new = await Follower.open(hub, "/api/events", {"Authorization": f"Bearer {made['secret']}"})
+    at_once = await Follower.open(hub, "/api/events", other)
+    await hub.ok("POST", f"/api/keys/{hers}/rotate", json={"grace_s": 0}, headers=admin())
+    assert await at_once.refusal() == "key_invalid"
+    keys.now = lambda: began + dt.timedelta(seconds=1800)
+    assert await expiring.refusal() == "key_expired"
+    keys.now = lambda: began + dt.timedelta(seconds=7200)
+    assert await by_old.refusal() == "key_expired"
+    await hub.ok("POST", "/api/broadcasts", json={"id": "town"}, headers=admin())
+    await hub.ok("PATCH", "/api/broadcasts/town", json={"title": "T"}, headers=admin())
+    assert await by_new.hears("town")
+
+
+async def test_a_key_that_may_less_hears_less(hub: Running) -> None:
+    lost, without = await key(hub, "read", "speak")
+    narrow, mine = await key(hub, "read")
+    for name in ("town", "shop-1"):
+        await hub.ok("POST", "/api/broadcasts", json={"id": name}, headers=admin())
+    unscoped, all_of_it, of_town = [
+        await Follower.open(hub, path, who)
+        for path, who in (
+            ("/api/events", without),
+            ("/api/events", mine),
+            ("/api/broadcasts/town/events", mine),
+        )
+    ]
+    keys = keys_of(hub)
+    async with keys._database.session() as session:
+        await session.execute(update(KeyRow).where(KeyRow.id == lost).values(scopes="speak"))
+        await session.execute(update(KeyRow).where(KeyRow.id == narrow).values(only_names="shop-*"))
+    await keys.refresh()
+    assert await unscoped.refusal() == "scope_missing"
+    assert await of_town.refusal() == "key_limited"
+    for name in ("town", "shop-1"):
+        await hub.ok("PATCH", f"/api/broadcasts/{name}", json={"title": "T"}, headers=admin())
+    assert await all_of_it.hears("shop-1")
+
+
+async def test_a_viewers_stream_ends_with_its_token(hub: Running) -> None:
+    await hub.ok("POST", "/api/broadcasts", json={"id": "town"}, headers=admin())
+    path = "/api/broadcasts/town/events"
+    issue = "/api/broadcasts/town/tokens"
+    long = (await hub.ok("POST", issue, json={}, headers=admin()))["token"]
+    goes_on = await Follower.open(hub, path, {"Authorization": f"Bearer {long}"})
+    brief = await Follower.open(hub, path, token(Audience.VIEWER, "town", ttl_s=6))
+    assert await brief.refusal() == "token_expired"
+    await hub.ok("PATCH", "/api/broadcasts/town", json={"title": "T"}, headers=admin())
+    assert await goes_on.hears("town")
+    await hub.ok("POST", "/api/signing-keys/renew", headers=admin())
+    assert await goes_on.refusal() == "token_invalid", "all tokens that were out have ended"
+
+
+async def test_a_session_that_waits_for_its_avatar_ends_with_its_key(
+    hub: Running, cluster: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "CONNECT_S", 60.0)
+    await cluster.start("o1", Role.ORIGIN, hub, avatar=True)  # and takes its time
+    name, mine = await key(hub, "sessions")
+    made = asyncio.create_task(hub.call("POST", "/api/sessions", json={}, headers=mine))
+    with hub.role.hub.feed.reader(None) as changes:
+        while (event := await changes.get()) is None or event.data.get("change") != "created":
+            pass
+    await hub.ok("DELETE", f"/api/keys/{name}", headers=admin())
+    status, body, _ = await made
+    assert (status, body["code"]) == (401, "key_invalid")
+    assert (await hub.ok("GET", "/api/sessions", headers=admin()))["sessions"] == []
 
 
 # limits ---------------------------------------------------------------------------------------------------------------

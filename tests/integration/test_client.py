@@ -105,6 +105,18 @@ async def test_events_come_as_they_happen_and_go_on_after_a_break(
     await events.aclose()  # type: ignore[attr-defined]
 
 
+async def test_events_end_with_the_key_that_follows_them(hub: Running, avacast: AsyncAvacast) -> None:
+    made = await avacast.keys.create(name="App", scopes=["read"])
+    async with AsyncAvacast(hub.url, made.secret, retries=HASTY) as app:
+        events = app.events.follow()
+        assert (await anext(events)).name == "hello"
+        await avacast.keys.revoke(made.id)
+        last = await anext(events)
+        assert (last.name, last.data["code"]) == ("refused", "key_invalid")
+        with pytest.raises(Unauthorized, match="revoked"):
+            await anext(events)
+
+
 async def test_refusals_are_exceptions_that_say_what_to_do(
     hub: Running, avacast: AsyncAvacast, monkeypatch: pytest.MonkeyPatch
 ) -> None:

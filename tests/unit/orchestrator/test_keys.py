@@ -130,6 +130,37 @@ async def test_a_second_rotation_ends_the_first_secret(database: Database) -> No
     assert (await keys.check(second)).id == made.id
 
 
+async def test_whoever_goes_on_by_a_key_hears_when_it_opens_less(database: Database) -> None:
+    keys, other = Keys(database, shared=True), Keys(database, shared=True)
+    keys.now = other.now = clock = Clock()
+    heard: list[str] = []
+    keys.narrowed = lambda: heard.append("narrowed")
+
+    async def times() -> int:
+        await keys.refresh()
+        keys.look()
+        told = len(heard)
+        heard.clear()
+        return told
+
+    first, secret = await keys.create(new(expires_in_s=600))
+    second, _ = await other.create(new())
+    assert await times() == 0, "another key takes nothing away"
+    await keys.check(secret)
+    await keys.flush()
+    assert await times() == 0, "nor does use"
+    await other.rotate(first.id, 60)
+    assert (await times(), await times()) == (1, 0), "another secret"
+    clock.wait(60)
+    assert (await times(), await times()) == (1, 0), "the end of the one before"
+    clock.wait(540)
+    assert (await times(), await times()) == (1, 0), "the end of the key"
+    await other.revoke(second.id)
+    assert (await times(), await times()) == (1, 0)
+    await keys.revoke(first.id)
+    assert len(heard) == 1, "at once where it is done"
+
+
 async def test_a_key_expires_when_it_was_said_to(database: Database) -> None:
     keys = Keys(database, shared=False)
     keys.now = clock = Clock()
