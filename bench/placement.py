@@ -110,7 +110,8 @@ def decisions(count: int, seconds: float) -> None:
         best = nodes.field.choose(chance.choice(requests), chance.random).best
         if best is None:
             raise RuntimeError("no node was free: the bench is broken")
-        nodes.placed(best.id, 0.0)
+        sent = nodes.find(best.id)
+        nodes.booked(best.id, (sent.pending(0.0) if sent else 0) + 1, 0.0)
         took.append(time.perf_counter() - began)
     rate = len(took) / used
     took.sort()

@@ -31,6 +31,7 @@ from common.metrics import counter, gauge
 from common.registry import Duty, Registry, RegistryDown, Snapshot, StaleEpoch
 from common.signing import PublicKey
 from orchestrator import delivery
+from orchestrator.bookings import Bookings
 from orchestrator.broadcasts import Broadcast, Broadcasts, Changes, NewBroadcast
 from orchestrator.cdn.providers import Cdn, Pull
 from orchestrator.delivery import Audience, Force, Policy, State, Switch
@@ -39,7 +40,7 @@ from orchestrator.draining import Drain, ordered
 from orchestrator.feed import Feed
 from orchestrator.handover import Handover
 from orchestrator.moving import Moves
-from orchestrator.nodes import LEASE_S, Node, Nodes
+from orchestrator.nodes import BOOKING_S, LEASE_S, Node, Nodes
 from orchestrator.placement import Choice, Request, Weights, parse_region
 from orchestrator.viewers import LISTENERS, audiences
 
@@ -99,6 +100,8 @@ class Hub:
         self.nodes = Nodes(
             Weights(*weights(config.placement_weights)), dict(parse_region(one) for one in config.regions)
         )
+        self.bookings = Bookings(BOOKING_S)
+        """Those that this orchestrator made while the registry was away."""
         self.feed = Feed()
         self.cdn: Cdn = Pull(config.cdn_url)
         self.hls_port = config.hls_port

@@ -131,24 +131,21 @@ def rank(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:
 
 
 async def _book(hub: Hub, viewer: str, address: str, nodes: list[Node]) -> Node | None:
-    """A place at the first of the nodes that has one. While the registry is away this orchestrator's own view must do."""
+    """A place at the first of the nodes that has one. While the registry is away this orchestrator books by itself, by the same rules."""
     rooms = [(one.id, one.capacity(time.monotonic()) - one.viewers) for one in nodes]
     most = bookings_of_address(sum(max(0, room) for _, room in rooms))
-    taken: Node | None = nodes[0]
+    viewer = viewer or new_id("v")
     try:
         reservation = await hub.registry.reserve(
-            viewer or new_id("v"), rooms, ttl_ms=int(BOOKING_S * 1000), address=address, most=most
+            viewer, rooms, ttl_ms=int(BOOKING_S * 1000), address=address, most=most
         )
+        note, now = hub.nodes.booked, time.monotonic()
     except RegistryDown:
-        reservation = None
-    now = time.monotonic()
-    if reservation is not None:
-        taken = None if reservation.at is None else nodes[reservation.at]
-        for node, count in zip(nodes, reservation.booked, strict=False):
-            hub.nodes.booked(node.id, count, now)
-    elif taken is not None:
-        hub.nodes.placed(taken.id, now)
-    return taken
+        note, now = hub.nodes.placed, time.monotonic()
+        reservation = hub.bookings.reserve(viewer, rooms, now, address, most)
+    for node, count in zip(nodes, reservation.booked, strict=False):
+        note(node.id, count, now)
+    return None if reservation.at is None else nodes[reservation.at]
 
 
 def scouts(hub: Hub, broadcast: Broadcast, asked: Asked) -> list[Node]:

@@ -60,11 +60,13 @@ class Node:
     headroom: Headroom = field(default_factory=Headroom)
     drain: Drain | None = None
     """Ops want it drained."""
-    placed: list[int] = field(default_factory=lambda: [0, 0])
-    """Viewers sent to it without a booking that its reports may not show yet: since the last heartbeat, and before that."""
     booked: int = 0
     """Viewers that all orchestrators sent to it lately, as the registry said,"""
     booked_until: float = float("-inf")
+    """which holds until then."""
+    placed: int = 0
+    """Viewers that this orchestrator sent to it lately, while the registry was away,"""
+    placed_until: float = float("-inf")
     """which holds until then."""
 
     @property
@@ -85,8 +87,10 @@ class Node:
         return self.drain is not None or self.report.draining
 
     def pending(self, now: float) -> int:
-        """Viewers on the way to it: those that were booked at the registry a moment ago, or sent without it by this orchestrator."""
-        return max(sum(self.placed), self.booked if now < self.booked_until else 0)
+        """Viewers on the way to it: those that were booked a moment ago, at the registry or without it by this orchestrator."""
+        return max(
+            self.booked if now < self.booked_until else 0, self.placed if now < self.placed_until else 0
+        )
 
     def state(self, now: float) -> NodeState | None:
         """Its state, None once it is gone."""
@@ -162,7 +166,6 @@ class Nodes:
             self._nodes[report.id] = node
         else:
             node.report, node.leased_until, node.heard_at, node.here = report, until, now, here
-            node.placed = [0, node.placed[0]]
         node.headroom.heard(report, node.viewers, now)
         node.performance += _SMOOTHING * (_performance(report) - node.performance)
         self._put(node, now)
@@ -192,20 +195,23 @@ class Nodes:
         self._put(node, now)
         return True
 
-    def placed(self, node_id: str, now: float) -> None:
-        """A viewer was sent to the node without a booking: it counts until the reports show it."""
-        node = self._nodes.get(node_id)
-        if node is not None:
-            node.placed[0] += 1
-            self._put(node, now)
-
-    def booked(self, node_id: str, booked: int, now: float) -> None:
+    def booked(self, node_id: str, count: int, now: float) -> None:
         """So many viewers are on the way to a node, from all orchestrators."""
         node = self._nodes.get(node_id)
         if node is None:
             return
         before = node.pending(now)
-        node.booked, node.booked_until = booked, now + BOOKING_S
+        node.booked, node.booked_until = count, now + BOOKING_S
+        if node.pending(now) != before:
+            self._put(node, now)
+
+    def placed(self, node_id: str, count: int, now: float) -> None:
+        """So many viewers are on the way to a node, from this orchestrator alone: the registry is away."""
+        node = self._nodes.get(node_id)
+        if node is None:
+            return
+        before = node.pending(now)
+        node.placed, node.placed_until = count, now + BOOKING_S
         if node.pending(now) != before:
             self._put(node, now)
 

@@ -18,10 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from common.directory import NodeReport, Role, StreamReport
+from orchestrator.bookings import Bookings
 from orchestrator.geo import Place, country_codes, country_place, region_names, region_place
 from orchestrator.nodes import BOOKING_S, Nodes
 from orchestrator.placement import Request, nearness
-from orchestrator.simulation.bookings import Bookings
 
 HEARTBEAT_S = 2.5
 TICK_S = 1.0
@@ -133,7 +133,7 @@ class Simulation:
         ]
         self._by_id = {one.id: one for one in self._nodes}
         self._hubs = [Nodes() for _ in range(storm.orchestrators)]
-        self._bookings = Bookings()
+        self._bookings = Bookings(BOOKING_S)
         self._places = [country_place(code) for code in country_codes()]
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -201,7 +201,7 @@ class Simulation:
             found = [one for one in (hub.find(choice.id) for choice in ranked) if one is not None]
             rooms = [(one.id, one.report.capacity - one.viewers) for one in found]
             began = time.thread_time()
-            reservation = self._bookings.reserve(str(viewer), rooms, BOOKING_S, self.now)
+            reservation = self._bookings.reserve(str(viewer), rooms, self.now)
             self._in_registry_s += time.thread_time() - began
             for one, count in zip(found, reservation.booked, strict=True):
                 hub.booked(one.id, count, self.now)

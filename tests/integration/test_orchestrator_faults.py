@@ -149,6 +149,25 @@ async def test_a_redis_outage_stops_nobody(
         assert (await hub.ok("GET", f"{DEMO}/play?role=passive"))["mode"] == "hls"
 
 
+@pytest.mark.slow
+async def test_during_the_outage_an_address_that_asks_and_never_comes_keeps_nobody_out(
+    server: Redis, tmp_path: Path, cluster: Nodes
+) -> None:
+    async with orchestrator(tmp_path, redis_url=server.url, trusted_proxies=["127.0.0.0/8"]) as hub:
+        await hub.ok("POST", "/api/broadcasts", json={"id": "demo", "public": True}, headers=admin())
+        await cluster.start("o1", Role.ORIGIN, hub, capacity=12)
+        await until(hub, f"{DEMO}/play", 200)
+        server.stop()
+        await eventually(lambda: not hub.role.hub.registry.up, "Redis is known to be away", 20)
+
+        async def ask(address: str) -> int:
+            return (await hub.call("GET", f"{DEMO}/play", headers={"X-Forwarded-For": address}))[0]
+
+        assert [await ask("192.0.2.7") for _ in range(100)] == [200] * 100
+        # 3 of 12 places are booked for it; its bookings and theirs end when they are 5 s old.
+        assert [await ask(f"198.51.100.{number}") for number in range(9)] == [200] * 9
+
+
 async def test_an_orchestrator_that_starts_during_the_outage_serves(
     server: Redis, tmp_path: Path, cluster: Nodes
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from common.directory import NodeReport, Role, StreamReport
 from common.errors import Conflict
 from orchestrator.draining import Drain
-from orchestrator.nodes import LEASE_S, Nodes, NodeState
+from orchestrator.nodes import BOOKING_S, LEASE_S, Nodes, NodeState
 from orchestrator.placement import Request
 
 RELAYS = Request(frozenset({Role.RELAY}))
@@ -106,13 +106,24 @@ def test_a_lie_about_the_lease_is_cut() -> None:
 def test_viewers_that_were_just_sent_count_before_the_node_reports_them() -> None:
     nodes = Nodes()
     nodes.heartbeat(report(capacity=2), 100.0)
-    nodes.placed("r1", 100.1)
+    nodes.placed("r1", 1, 100.1)
     assert best(nodes) == "r1"
-    nodes.placed("r1", 100.2)
+    nodes.placed("r1", 2, 100.2)
     assert best(nodes) is None
     nodes.heartbeat(report(capacity=2), 102.5)  # may have been written before they arrived
     assert best(nodes) is None
-    nodes.heartbeat(report(capacity=2, viewers=1), 105.0)
+    nodes.heartbeat(report(capacity=2, viewers=1), 100.2 + BOOKING_S)
+    assert best(nodes) == "r1"
+
+
+def test_what_the_registry_said_last_counts_beside_what_is_booked_without_it() -> None:
+    nodes = Nodes()
+    nodes.heartbeat(report(capacity=4), 100.0)
+    nodes.booked("r1", 4, 100.0)
+    assert best(nodes) is None
+    nodes.placed("r1", 1, 101.0)
+    assert best(nodes) is None, "the registry is away, those that it sent are on their way still"
+    nodes.placed("r1", 2, 100.0 + BOOKING_S)
     assert best(nodes) == "r1"
 
 
