@@ -131,7 +131,8 @@ def _welcome(whole: Any, relays: int, person: str) -> None:
     console.print()
     console.print(f"  [bold green]Avacast is up.[/bold green]  Open [bold]{whole.url}/[/bold] {greeting}.")
     console.print(f"  [dim]console[/dim]  {whole.url}/console   [dim]admin token[/dim] {token}")
-    console.print(f"  [dim]API[/dim]      {whole.url}/docs")
+    for url in (whole.url, *whole.further_urls):
+        console.print(f"  [dim]API[/dim]      {url}/docs")
     console.print(f"  [dim]HLS[/dim]      http://127.0.0.1:{whole.hls_port}/hls/demo/index.m3u8")
     console.print(
         f"  [dim]media[/dim]    UDP and TCP {whole.media_port}" + (f", {relays} relays" if relays else "")

@@ -77,7 +77,7 @@ def finish(run: Any, start: Any) -> None:
 
 def _port_hint(error: OSError) -> str:
     return (
-        "\nAnother program has that port: choose others with --http-port, --hls-port and --media-port."
+        "\nAnother program has that port: choose others with --http-port, --hls-port and --media-port, or in AVACAST_FURTHER_PORTS."
         if error.errno == 98
         else ""
     )
@@ -112,7 +112,7 @@ def run_role(module: str, settings: Any, port: int, log_level: str, *, label: st
         try:
             if role == "orchestrator":
                 add_pages(handle.app)
-            site = Site(handle.app, settings.http_host, port)
+            site = Site(handle.app, settings.http_host, port, getattr(settings, "further_ports", ()))
             await site.start()
         except BaseException:
             await handle.close()
@@ -122,7 +122,8 @@ def run_role(module: str, settings: Any, port: int, log_level: str, *, label: st
             await site.close()
             await handle.close()
 
-        console.print(f"[green]{role}[/green] at http://127.0.0.1:{site.port}  [dim]Ctrl-C ends it.[/dim]")
+        served = ", ".join(f"http://127.0.0.1:{one}" for one in (site.port, *site.further))
+        console.print(f"[green]{role}[/green] at {served}  [dim]Ctrl-C ends it.[/dim]")
         print(f"ready http://127.0.0.1:{site.port}/", flush=True)
         leave = getattr(handle, "leave", None)
         return Ending(close, None if leave is None else functools.partial(leave, "SIGTERM"))

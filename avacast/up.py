@@ -61,6 +61,7 @@ class Up:
         self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._relays: list[asyncio.subprocess.Process] = []
         self.url = ""
+        self.further_urls: list[str] = []
         self.admin_token = ""
         self.hls_port = 0
         self.media_port = 0
@@ -126,10 +127,10 @@ class Up:
         brain.app.add_subapp("/n/packager", packager.app)
         if not add_pages(brain.app):
             self._report("the web pages are not built: run `make build`")
-        site = Site(brain.app, options.host, http_port)
+        site = Site(brain.app, options.host, http_port, settings.further_ports)
         await site.start()
         self._closers.append(("http", site.close))
-        self.url = f"http://127.0.0.1:{site.port}"
+        self.url, *self.further_urls = [f"http://127.0.0.1:{one}" for one in (site.port, *site.further)]
 
         for index in range(options.relays):
             self._report(f"relay {index + 1} of {options.relays}")

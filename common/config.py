@@ -76,6 +76,10 @@ CommaList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 """A list of strings, written with commas in the environment."""
 
 
+Ports = Annotated[list[Port], NoDecode, BeforeValidator(_split), Field(max_length=8)]
+"""Ports, written with commas in the environment."""
+
+
 def _heights(value: list[int]) -> list[int]:
     if len(value) > 3 or any(one % 2 or not 32 <= one <= 2160 for one in value):
         raise ValueError(
@@ -427,6 +431,10 @@ class OrchestratorConfig(Shared):
 
     http_host: str = Field("0.0.0.0", description="Address of the HTTP listener.")
     http_port: Port = Field(8080, description="HTTP port: API, pages, console.")
+    further_ports: Ports = Field(
+        default_factory=list,
+        description="HTTP ports at which the same is served too, such as 8005, with its `/docs`; at most 8.",
+    )
     public_url: str = Field(
         "", description="URL that viewers reach the orchestrator at; taken from each request when empty."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from aiohttp import StreamReader, web
@@ -188,21 +188,29 @@ async def read_model(request: web.Request, model: type[_Model], most_bytes: int 
 
 
 class Site:
-    """One HTTP listener. `port` is the bound one (0 asks the system for a free one)."""
+    """An HTTP listener, at `further` ports too. `port` and `further` are the bound ones (0 asks the system for a free one)."""
 
-    def __init__(self, app: web.Application, host: str, port: int) -> None:
+    def __init__(self, app: web.Application, host: str, port: int, further: Sequence[int] = ()) -> None:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handle_signals=False)
         self._host = host
         self.port = port
+        self.further = tuple(further)
 
     async def start(self) -> None:
-        """Binds and serves. Raises OSError with the address when the port is taken."""
+        """Binds and serves. Raises OSError with the address when a port is taken; then none is held."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self.port, backlog=1024, reuse_address=True)
+        try:
+            self.port, *further = [await self._bind(port) for port in (self.port, *self.further)]
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        self.further = tuple(further)
+
+    async def _bind(self, port: int) -> int:
+        site = web.TCPSite(self._runner, self._host, port, backlog=1024, reuse_address=True)
         await site.start()
         sockets = getattr(site._server, "sockets", None)
-        if sockets:
-            self.port = int(sockets[0].getsockname()[1])
+        return int(sockets[0].getsockname()[1]) if sockets else port
 
     async def close(self) -> None:
         """Stops listening, ends open responses within a second."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningUp]:
-    running = start_up(tmp_path_factory.mktemp("up"), "--relays", "1")
+    running = start_up(
+        tmp_path_factory.mktemp("up"), "--relays", "1", environment={"AVACAST_FURTHER_PORTS": "0"}
+    )
     yield running
     running.close()
 
@@ -46,6 +49,17 @@ async def test_every_page_and_document_is_there(up: RunningUp) -> None:
         ):
             async with http.get(path) as answer:
                 assert answer.status == 200, path
+
+
+async def test_a_further_port_has_the_same_and_leads_to_itself(up: RunningUp) -> None:
+    told = [match[1] for line in up.lines if (match := re.search(r"API +(http://[\d.:]+)/docs", line))]
+    assert len(told) == 2 and told[0] == up.url
+    async with aiohttp.ClientSession(told[1]) as http:
+        for path in ("/", "/docs", "/docs/swagger-ui-bundle.js", "/api/openapi.json", "/n/origin/health"):
+            async with http.get(path) as answer:
+                assert answer.status == 200, path
+        async with http.get("/api/broadcasts/demo/play") as answer:
+            assert (await answer.json())["whep"] == f"{told[1]}/n/origin/whep/demo"
 
 
 async def test_origin_packager_and_relay_are_registered(up: RunningUp) -> None:

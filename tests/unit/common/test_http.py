@@ -1,10 +1,12 @@
 """Every answer of a role is one that a program and a person can use, whatever went wrong."""
 
 import asyncio
+import errno
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientConnectorError, ClientSession, web
 from pydantic import BaseModel
 
 from common.errors import NotFound, Unavailable
@@ -156,3 +158,32 @@ async def test_a_body_that_comes_in_pieces_is_read_to_its_end_or_its_limit() -> 
                     assert await reading == whole
     finally:
         await site.close()
+
+
+async def test_a_site_serves_the_same_at_further_ports_and_ends_at_all() -> None:
+    app = application("test")
+    app.router.add_post("/echo", _echo)
+    site = Site(app, "127.0.0.1", 0, (0, 0))
+    await site.start()
+    ports = (site.port, *site.further)
+    assert len(set(ports)) == 3 and 0 not in ports
+    async with ClientSession() as http:
+        for port in ports:
+            async with http.post(f"http://127.0.0.1:{port}/echo", json={"name": str(port)}) as answer:
+                assert (await answer.json())["name"] == str(port)
+        await site.close()
+        for port in ports:
+            with pytest.raises(ClientConnectorError):
+                await http.get(f"http://127.0.0.1:{port}/health")
+
+
+async def test_a_further_port_that_is_taken_is_named_and_the_others_are_let_go() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        site = Site(application("test"), "127.0.0.1", 0, (taken,))
+        with pytest.raises(OSError, match=str(taken)) as refused:
+            await site.start()
+        assert refused.value.errno == errno.EADDRINUSE
+        assert site._runner.addresses == []
