@@ -11,6 +11,7 @@ from typing import Protocol
 from common._native import SfuError, Tap
 from common.errors import Problem
 from common.log import log
+from common.tasks import end_tasks
 from hls.encoding import Encoding
 from hls.ladder import Rung
 from hls.sources import AccessUnit
@@ -81,9 +82,7 @@ class Feed:
 
     async def close(self) -> None:
         """Closes the tap. The packager stays as it is."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         self._close_tap()
         if self._stop_listening:
             self._stop_listening()

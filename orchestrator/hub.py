@@ -30,6 +30,7 @@ from common.log import log
 from common.metrics import counter, gauge
 from common.registry import Duty, Registry, RegistryDown, Snapshot, StaleEpoch
 from common.signing import PublicKey
+from common.tasks import end_tasks
 from orchestrator import delivery
 from orchestrator.bookings import Bookings
 from orchestrator.broadcasts import Broadcast, Broadcasts, Changes, NewBroadcast
@@ -158,10 +159,7 @@ class Hub:
         """Ends the tick and lets the duty go."""
         self._closing = True  # a cancellation may meet a timeout inside of a call, and be taken for it
         self._wake.set()
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await end_tasks(self._task)
         self.feed.close()
         if self._duty is not None:
             with suppress(RegistryDown):

@@ -11,6 +11,7 @@ from common.database import DatabaseDown
 from common.dialogue import MOST_AT_ONCE, DialogueQuery, Said
 from common.errors import NotFound, Problem
 from common.log import log
+from common.tasks import end_tasks
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
 from orchestrator.outreach import Outreach
@@ -40,9 +41,7 @@ class Keeper:
     async def close(self) -> None:
         """Ends it."""
         self._closing = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     async def _run(self) -> None:
         while not self._closing:

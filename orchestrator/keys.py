@@ -29,6 +29,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.database import Base, Database, DatabaseDown, Instant
 from common.errors import Conflict, NotFound, Unauthorized
 from common.log import log
+from common.tasks import end_tasks
 
 _log = log("orchestrator")
 
@@ -213,9 +214,7 @@ class Keys:
 
     async def close(self) -> None:
         """Ends it; when keys were used last is written."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
         with suppress(DatabaseDown):
             await self.flush()
 

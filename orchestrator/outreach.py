@@ -26,6 +26,7 @@ from common.http import read_up_to
 from common.log import log
 from common.metrics import counter
 from common.recordings import RecordingList
+from common.tasks import end_tasks
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
 
@@ -73,9 +74,7 @@ class Outreach:
     async def close(self) -> None:
         """Ends both and closes the client."""
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         if self._http is not None:
             await self._http.close()
 

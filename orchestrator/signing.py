@@ -22,6 +22,7 @@ from common.auth import MOST_TOKEN_S, Tokens
 from common.database import Base, Database, DatabaseDown, Instant
 from common.log import log
 from common.signing import MOST_KEYS, PublicKey, SigningKey
+from common.tasks import end_tasks
 
 _log = log("orchestrator")
 
@@ -110,9 +111,7 @@ class Signing:
 
     async def close(self) -> None:
         """Ends it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     async def _run(self) -> None:
         while True:

@@ -24,6 +24,7 @@ from common.dialogue import Dialogue
 from common.directory import Broadcast, Directory
 from common.errors import NotFound, TooMany, Unavailable
 from common.log import log
+from common.tasks import end_tasks
 from origin.avatar import Pose
 from origin.avatar.faceunits import weights
 from origin.batch import Crew
@@ -143,9 +144,7 @@ class Avatars:
 
     async def close(self) -> None:
         """Ends all avatars."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         for broadcast in list(self._avatars):
             await self._end(broadcast)
         self.crew.close()

@@ -21,6 +21,7 @@ from common import metrics
 from common.desk import Carried, Cue, Desk, LineState
 from common.ids import new_id
 from common.log import log
+from common.tasks import end_tasks
 from origin.booth import Booth
 from origin.dialogue.brain import Brain, BrainError, Question
 from origin.dialogue.persona import Persona
@@ -158,10 +159,7 @@ class Conversation:
     async def close(self) -> None:
         """Stops at once."""
         self.interrupt()
-        tasks = [task for task in (self._task, self._prompter) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._task, self._prompter)
         await self._brain.close()
 
     def say(self, text: str, *, now: bool = False) -> Turn:
@@ -350,8 +348,7 @@ class Conversation:
                 await thought
             return end
         finally:
-            thought.cancel()
-            await asyncio.gather(thought, return_exceptions=True)
+            await end_tasks(thought)
 
     async def _voiced(self, turn: Turn, clauses: _Clauses) -> str:
         """Makes and pushes clauses as they come, and waits until they have been heard."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from common.log import log
+from common.tasks import end_tasks
 
 _log = log("annotations")
 
@@ -45,9 +46,7 @@ class Annotations:
 
     async def close(self) -> None:
         """Ends it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     async def _run(self) -> None:
         while True:

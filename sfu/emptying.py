@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from common.directory import Delivery, Directory
 from common.log import log
+from common.tasks import end_tasks
 from common.urls import for_viewer
 from sfu.drain import Drain, Phase
 from sfu.link import Link
@@ -39,9 +40,7 @@ class Emptying:
 
     async def close(self) -> None:
         """Stops telling."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     def _follow(self, directory: Directory) -> None:
         now, left_s = time.monotonic(), self._link.drain_left_s

@@ -33,6 +33,7 @@ from common.directory import (
 from common.errors import Conflict, Forbidden, NotFound, Problem, Unavailable
 from common.http import read_model
 from common.log import log
+from common.tasks import end_tasks
 from sfu.room import Room
 
 _log = log("link")
@@ -128,9 +129,7 @@ class Link:
 
     async def close(self) -> None:
         """Stops reporting; the lease runs out."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
         if self._http:
             await self._http.close()
 

@@ -15,6 +15,7 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
 from common.errors import Unavailable
+from common.tasks import end_tasks
 from sfu.resource import offer
 
 Report = Callable[[float, float | None], None]
@@ -86,9 +87,7 @@ async def _keep(
             if report:
                 report(recording.seconds, seconds)
     finally:
-        for task in (stop, *readers):
-            task.cancel()
-        await asyncio.gather(stop, *readers, return_exceptions=True)
+        await end_tasks(stop, *readers)
         recording.close()
 
 

@@ -25,6 +25,7 @@ from common._native import SfuError
 from common.errors import Problem, Unavailable
 from common.log import log
 from common.metrics import counter
+from common.tasks import end_tasks
 from sfu.resource import Refused, Resource, offer
 from sfu.whep import HOPS_HEADER
 from sfu.worker import Event, Worker
@@ -99,10 +100,7 @@ class Puller:
 
     async def close(self) -> None:
         """Ends all pulls."""
-        tasks = [pull.task for pull in self._pulls.values() if pull.task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*(pull.task for pull in self._pulls.values()))
         if self._http:
             await self._http.close()
 

@@ -20,6 +20,7 @@ from common.errors import BadRequest, Unavailable
 from common.http import application
 from common.ids import new_id
 from common.log import log
+from common.tasks import end_tasks
 from speech_service.channel import CLOSE_S, Channel
 from speech_service.endings import Broken, stopping
 from speech_service.scheduler import Scheduler
@@ -186,9 +187,7 @@ class Service:
                 broken = stopping()
         finally:
             session.close()
-            for one in tasks:
-                one.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
         await channel.end(broken)
         reason = broken.code if broken else "left" if not work.done() or work.cancelled() else "finished"
         _log.info("connection:over", service=self.name, connection=connection, reason=reason)

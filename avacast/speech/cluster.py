@@ -29,6 +29,7 @@ from common.config import SpeechClusterConfig, SpeechInstance
 from common.errors import NotFound, Problem
 from common.http import Site, application
 from common.log import log
+from common.tasks import end_tasks
 
 _log = log("speech")
 
@@ -170,9 +171,7 @@ class Cluster:
     async def close(self) -> None:
         """Ends nginx, then the instances; who does not end in time is killed."""
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         everyone = [one for instances in self._instances.values() for one in instances]
         everyone += [self._nginx] if self._nginx else []
         for one in everyone:

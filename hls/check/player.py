@@ -17,6 +17,7 @@ from yarl import URL
 
 from common.errors import BadRequest, Unavailable
 from common.http import read_up_to
+from common.tasks import end_tasks
 from hls.check.follower import Ask, Follower
 from hls.check.listing import NotAPlaylist, lines_of
 from hls.check.multivariant import is_index, read_index
@@ -123,10 +124,7 @@ class _Watching:
             if self._besides:
                 await asyncio.wait(self._besides, timeout=_LAST_MEDIA_S)
         finally:
-            tasks: list[asyncio.Task[Any]] = [*followers, *others, stopped, *self._besides]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, everyone, return_exceptions=True)
+            await end_tasks(*followers, *others, stopped, *self._besides, everyone)
         return self._recording
 
     async def _renditions(self) -> list[str]:

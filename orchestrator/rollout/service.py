@@ -18,6 +18,7 @@ from common.ids import new_id
 from common.log import log
 from common.metrics import counter, gauge
 from common.registry import StaleEpoch
+from common.tasks import end_tasks
 from orchestrator.hub import Hub
 from orchestrator.nodes import Node
 from orchestrator.rollout import plan
@@ -56,9 +57,7 @@ class Deploying:
 
     async def close(self) -> None:
         """Ends it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
 
     # placement --------------------------------------------------------------------------------------------------------
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from common.log import log
 from common.metrics import counter, gauge
+from common.tasks import end_tasks
 from orchestrator.nodes import Node
 from orchestrator.scaling.forecast import Forecast
 from orchestrator.scaling.groups import Groups, GroupsDown
@@ -161,10 +161,7 @@ class Autoscaler:
 
     async def close(self) -> None:
         """Ends it."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await end_tasks(self._task)
 
     async def _run(self, nodes: Callable[[], Iterable[Node]], on_duty: Callable[[], bool]) -> None:
         while True:

@@ -16,6 +16,7 @@ from common.directory import Role
 from common.log import log
 from common.recordings import RecordingView
 from common.registry import Duty, StaleEpoch
+from common.tasks import end_tasks
 from orchestrator import fences
 from orchestrator.broadcasts import Broadcast, Change
 from orchestrator.hub import Hub
@@ -96,10 +97,8 @@ class Webhooks:
         """Ends it, not half way through a write. What waits stays in the table."""
         self._closing.set()
         if self._tasks:
-            _, slow = await asyncio.wait(self._tasks, timeout=_PATIENCE_S)
-            for task in slow:  # it waits for a packager, or for SQL
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.wait(self._tasks, timeout=_PATIENCE_S)
+        await end_tasks(*self._tasks)  # who is slow waits for a packager, or for SQL
         await self.courier.close()
 
     # written with the change ------------------------------------------------------------------------------------------

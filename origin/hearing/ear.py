@@ -20,6 +20,7 @@ import numpy as np
 from common import metrics
 from common._native import SfuError, Tap
 from common.log import log
+from common.tasks import end_tasks
 from origin.hearing.sound import OpusSound, Packet
 from sfu.worker import Worker
 from speech.hearing.events import RATE, Event, TurnEnded
@@ -80,10 +81,7 @@ class Ear:
 
     async def close(self) -> None:
         """Ends it at once; a turn under way is given up."""
-        for task in (self._task, self._reading):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(self._task, self._reading)
         self._let_go()
 
     def _ready(self) -> None:
