@@ -2,7 +2,8 @@
 
 import { useSignal } from "@preact/signals";
 import { type Key, listKeys, type MadeKey, revokeKey } from "../api/keys.ts";
-import { NewKeyDialog, RotateDialog, SecretDialog } from "./key_dialogs.tsx";
+import { SecretDialog } from "./dialogs.tsx";
+import { NewKeyDialog, RotateDialog } from "./key_dialogs.tsx";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
@@ -64,7 +65,14 @@ function Of({ token }: { token: string }) {
           onClose={() => (rotating.value = null)}
         />
       )}
-      {made.value && <SecretDialog made={made.value} onClose={() => (made.value = null)} />}
+      {made.value && (
+        <SecretDialog
+          title={`The key of ${made.value.name}`}
+          text="It is shown only now. Who loses it has it rotated."
+          secret={made.value.secret}
+          onClose={() => (made.value = null)}
+        />
+      )}
     </section>
   );
 }

@@ -1,4 +1,4 @@
-/** What the console asks of the operator: the admin token, and a new broadcast. */
+/** What dialogs are made of, and what the console asks of the operator: the admin token, and a new broadcast. */
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -31,12 +31,90 @@ export function Dialog(props: {
   );
 }
 
+/** What stands below: the way out, then what the dialog is for. */
+function Buttons(props: { out: string; onClose(): void; children: preact.ComponentChildren }) {
+  return (
+    <div class="buttons">
+      <button type="button" class="button" onClick={props.onClose}>
+        {props.out}
+      </button>
+      {props.children}
+    </div>
+  );
+}
+
+/** A dialog that asks for something, and says why it was refused. */
+export function FormDialog(props: {
+  title: string;
+  action: string;
+  disabled?: boolean;
+  failed: Problem | null;
+  onSubmit(): Promise<void>;
+  onClose(): void;
+  children: preact.ComponentChildren;
+}) {
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    void props.onSubmit();
+  };
+  return (
+    <Dialog title={props.title} onClose={props.onClose}>
+      <form onSubmit={submit}>
+        {props.children}
+        {props.failed && <Notice problem={props.failed} />}
+        <Buttons out="Cancel" onClose={props.onClose}>
+          <button type="submit" class="button primary" disabled={props.disabled}>
+            {props.action}
+          </button>
+        </Buttons>
+      </form>
+    </Dialog>
+  );
+}
+
+/** A secret that is shown once. */
+export function SecretDialog(props: { title: string; text: string; secret: string; onClose(): void }) {
+  const copied = useSignal(false);
+  const input = useRef<HTMLInputElement>(null);
+  const copy = async (): Promise<void> => {
+    input.current?.select();
+    try {
+      await navigator.clipboard.writeText(props.secret);
+      copied.value = true;
+    } catch {
+      // Without HTTPS there is no clipboard; it is selected, Ctrl+C does it.
+    }
+  };
+  return (
+    <Dialog title={props.title} onClose={props.onClose}>
+      <p>{props.text}</p>
+      <label class="field">
+        Secret
+        <input
+          class="secret"
+          ref={input}
+          readOnly
+          value={props.secret}
+          onFocus={(event) => event.currentTarget.select()}
+        />
+      </label>
+      <span class="visually-hidden" role="status">
+        {copied.value ? "The secret is in the clipboard" : ""}
+      </span>
+      <Buttons out="Done" onClose={props.onClose}>
+        <button type="button" class="button primary" onClick={() => void copy()}>
+          {copied.value ? "Copied" : "Copy"}
+        </button>
+      </Buttons>
+    </Dialog>
+  );
+}
+
 export function SignIn({ onClose }: { onClose(): void }) {
   const token = useSignal("");
   const failed = useSignal<Problem | null>(null);
   const busy = useSignal(false);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     busy.value = true;
     try {
       await listNodes(token.value.trim(), AbortSignal.timeout(5000));
@@ -58,31 +136,27 @@ export function SignIn({ onClose }: { onClose(): void }) {
     }
   };
   return (
-    <Dialog title="Sign in" onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
-        <label class="field">
-          Admin token
-          <input
-            name="admin-token"
-            type="password"
-            required
-            autocomplete="off"
-            value={token}
-            onInput={(event) => (token.value = event.currentTarget.value)}
-          />
-          <small>“avacast up” prints it when it starts. It stays in this tab only.</small>
-        </label>
-        {failed.value && <Notice problem={failed.value} />}
-        <div class="buttons">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary" disabled={busy.value}>
-            Sign in
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog
+      title="Sign in"
+      action="Sign in"
+      disabled={busy.value}
+      failed={failed.value}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <label class="field">
+        Admin token
+        <input
+          name="admin-token"
+          type="password"
+          required
+          autocomplete="off"
+          value={token}
+          onInput={(event) => (token.value = event.currentTarget.value)}
+        />
+        <small>“avacast up” prints it when it starts. It stays in this tab only.</small>
+      </label>
+    </FormDialog>
   );
 }
 
@@ -93,8 +167,7 @@ export function NewBroadcast({ onClose }: { onClose(): void }) {
   const person = useSignal("");
   const made = useSignal<CreatedBroadcast | null>(null);
   const failed = useSignal<Problem | null>(null);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     if (!admin.value) return;
     try {
       const speaks = person.value === "" ? {} : { avatar: person.value, open_mic: open.value };
@@ -110,68 +183,63 @@ export function NewBroadcast({ onClose }: { onClose(): void }) {
   };
   if (made.value) return <Made broadcast={made.value} onClose={onClose} />;
   return (
-    <Dialog title="New broadcast" onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
-        <label class="field">
-          Title
-          <input
-            name="title"
-            required
-            maxLength={200}
-            value={title}
-            onInput={(event) => (title.value = event.currentTarget.value)}
-          />
-        </label>
-        <label class="field">
-          Id
-          <input
-            name="id"
-            pattern="[a-z0-9](?:[a-z0-9_\-]{0,62}[a-z0-9])?"
-            title="a to z, 0 to 9, - and _"
-            autocapitalize="off"
-            value={id}
-            onInput={(event) => (id.value = event.currentTarget.value)}
-          />
-          <small>The name in addresses. One is made when you leave it empty.</small>
-        </label>
-        <fieldset class="people">
-          <legend>Who is seen</legend>
-          <Choice chosen={person} avatar="" name="Camera" title="A camera, OBS or another encoder">
-            <svg viewBox="0 0 24 24" aria-hidden="true">
-              <path d="M3 7h11v10H3zm11 4 7-4v10l-7-4" />
-            </svg>
+    <FormDialog
+      title="New broadcast"
+      action="Make it"
+      failed={failed.value}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <label class="field">
+        Title
+        <input
+          name="title"
+          required
+          maxLength={200}
+          value={title}
+          onInput={(event) => (title.value = event.currentTarget.value)}
+        />
+      </label>
+      <label class="field">
+        Id
+        <input
+          name="id"
+          pattern="[a-z0-9](?:[a-z0-9_\-]{0,62}[a-z0-9])?"
+          title="a to z, 0 to 9, - and _"
+          autocapitalize="off"
+          value={id}
+          onInput={(event) => (id.value = event.currentTarget.value)}
+        />
+        <small>The name in addresses. One is made when you leave it empty.</small>
+      </label>
+      <fieldset class="people">
+        <legend>Who is seen</legend>
+        <Choice chosen={person} avatar="" name="Camera" title="A camera, OBS or another encoder">
+          <svg viewBox="0 0 24 24" aria-hidden="true">
+            <path d="M3 7h11v10H3zm11 4 7-4v10l-7-4" />
+          </svg>
+        </Choice>
+        {PEOPLE.map(({ avatar, picture }) => (
+          <Choice
+            key={avatar}
+            chosen={person}
+            avatar={avatar}
+            name={nameOf(avatar)}
+            title={`${nameOf(avatar)}, drawn and spoken here`}
+          >
+            <img src={picture} alt="" width="56" height="56" />
           </Choice>
-          {PEOPLE.map(({ avatar, picture }) => (
-            <Choice
-              key={avatar}
-              chosen={person}
-              avatar={avatar}
-              name={nameOf(avatar)}
-              title={`${nameOf(avatar)}, drawn and spoken here`}
-            >
-              <img src={picture} alt="" width="56" height="56" />
-            </Choice>
-          ))}
-        </fieldset>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={open.value}
-            onChange={(event) => (open.value = event.currentTarget.checked)}
-          />
-          Anybody may watch
-        </label>
-        {failed.value && <Notice problem={failed.value} />}
-        <div class="buttons">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary">
-            Make it
-          </button>
-        </div>
-      </form>
-    </Dialog>
+        ))}
+      </fieldset>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={open.value}
+          onChange={(event) => (open.value = event.currentTarget.checked)}
+        />
+        Anybody may watch
+      </label>
+    </FormDialog>
   );
 }
 
@@ -213,14 +281,11 @@ function Made({ broadcast, onClose }: { broadcast: CreatedBroadcast; onClose(): 
         Publisher token
         <input readOnly value={broadcast.token} onFocus={(event) => event.currentTarget.select()} />
       </label>
-      <div class="buttons">
-        <button type="button" class="button" onClick={onClose}>
-          Done
-        </button>
+      <Buttons out="Done" onClose={onClose}>
         <a class="button primary" href={camera} target="_blank" rel="noreferrer">
           Open the camera page
         </a>
-      </div>
+      </Buttons>
     </Dialog>
   );
 }
@@ -230,10 +295,7 @@ function Speaking({ broadcast, onClose }: { broadcast: CreatedBroadcast; onClose
   return (
     <Dialog title={`${name} is getting ready`} onClose={onClose}>
       <p>In some seconds {name} is live, and says hello to the first who watches.</p>
-      <div class="buttons">
-        <button type="button" class="button" onClick={onClose}>
-          Done
-        </button>
+      <Buttons out="Done" onClose={onClose}>
         <a
           class="button primary"
           href={`/watch/${encodeURIComponent(broadcast.id)}`}
@@ -242,7 +304,7 @@ function Speaking({ broadcast, onClose }: { broadcast: CreatedBroadcast; onClose
         >
           Watch
         </a>
-      </div>
+      </Buttons>
     </Dialog>
   );
 }

@@ -1,11 +1,9 @@
-/** What is asked for an API key, how one is rotated, and its secret, which is shown once. */
+/** What is asked for an API key, and how one is rotated. */
 
 import { type Signal, useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
 import { createKey, type Key, type MadeKey, rotateKey, type Scope } from "../api/keys.ts";
 import { type Problem, problemFrom } from "../api/problem.ts";
-import { Dialog } from "./dialogs.tsx";
-import { Notice } from "./notice.tsx";
+import { FormDialog } from "./dialogs.tsx";
 
 const DAY_S = 86_400;
 
@@ -48,8 +46,7 @@ export function NewKeyDialog({ token, onMade, onClose }: Making) {
   const requests = useSignal("");
   const failed = useSignal<Problem | null>(null);
   const busy = useSignal(false);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     busy.value = true;
     try {
       const wanted = {
@@ -71,83 +68,79 @@ export function NewKeyDialog({ token, onMade, onClose }: Making) {
     scopes.value = on ? [...scopes.value, scope] : scopes.value.filter((one) => one !== scope);
   };
   return (
-    <Dialog title="New API key" onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
-        <label class="field">
-          Name
-          <input
-            name="name"
-            required
-            maxLength={100}
-            autocomplete="off"
-            value={name}
-            onInput={(event) => (name.value = event.currentTarget.value)}
-          />
-          <small>Whose key it is. The audit log shows it.</small>
-        </label>
-        <fieldset class="choices">
-          <legend>What it may</legend>
-          {SCOPES.map(([scope, title, what]) => (
-            <label key={scope} class="check">
-              <input
-                type="checkbox"
-                name={scope}
-                checked={scopes.value.includes(scope)}
-                onChange={(event) => choose(scope, event.currentTarget.checked)}
-              />
-              <span>
-                {title}
-                <small>{what}</small>
-              </span>
-            </label>
+    <FormDialog
+      title="New API key"
+      action="Make it"
+      disabled={busy.value || scopes.value.length === 0}
+      failed={failed.value}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <label class="field">
+        Name
+        <input
+          name="name"
+          required
+          maxLength={100}
+          autocomplete="off"
+          value={name}
+          onInput={(event) => (name.value = event.currentTarget.value)}
+        />
+        <small>Whose key it is. The audit log shows it.</small>
+      </label>
+      <fieldset class="choices">
+        <legend>What it may</legend>
+        {SCOPES.map(([scope, title, what]) => (
+          <label key={scope} class="check">
+            <input
+              type="checkbox"
+              name={scope}
+              checked={scopes.value.includes(scope)}
+              onChange={(event) => choose(scope, event.currentTarget.checked)}
+            />
+            <span>
+              {title}
+              <small>{what}</small>
+            </span>
+          </label>
+        ))}
+      </fieldset>
+      <label class="field">
+        Only these broadcasts
+        <input
+          name="only"
+          autocomplete="off"
+          spellcheck={false}
+          placeholder="shop-* town-hall"
+          value={only}
+          onInput={(event) => (only.value = event.currentTarget.value)}
+        />
+        <small>shop-*: all that begin so. Of sessions it has those that it makes. Empty: all.</small>
+      </label>
+      <label class="field">
+        Valid
+        <select
+          name="life"
+          value={life.value}
+          onChange={(event) => (life.value = Number(event.currentTarget.value))}
+        >
+          {LIVES.map(([title], index) => (
+            <option key={title} value={index}>
+              {title}
+            </option>
           ))}
-        </fieldset>
-        <label class="field">
-          Only these broadcasts
-          <input
-            name="only"
-            autocomplete="off"
-            spellcheck={false}
-            placeholder="shop-* town-hall"
-            value={only}
-            onInput={(event) => (only.value = event.currentTarget.value)}
-          />
-          <small>shop-*: all that begin so. Of sessions it has those that it makes. Empty: all.</small>
-        </label>
-        <label class="field">
-          Valid
-          <select
-            name="life"
-            value={life.value}
-            onChange={(event) => (life.value = Number(event.currentTarget.value))}
-          >
-            {LIVES.map(([title], index) => (
-              <option key={title} value={index}>
-                {title}
-              </option>
-            ))}
-          </select>
-        </label>
-        <details>
-          <summary>Limits of its own</summary>
-          <div class="limits">
-            <Limit name="sessions" title="Sessions at once" value={sessions} />
-            <Limit name="makes" title="Made a minute" value={makes} />
-            <Limit name="requests" title="Requests a minute" value={requests} />
-          </div>
-          <small>Empty: as the settings have it.</small>
-        </details>
-        {failed.value && <Notice problem={failed.value} />}
-        <div class="buttons">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary" disabled={busy.value || scopes.value.length === 0}>
-            Make it
-          </button>
+        </select>
+      </label>
+      <details>
+        <summary>Limits of its own</summary>
+        <div class="limits">
+          <Limit name="sessions" title="Sessions at once" value={sessions} />
+          <Limit name="makes" title="Made a minute" value={makes} />
+          <Limit name="requests" title="Requests a minute" value={requests} />
         </div>
-      </form>
-    </Dialog>
+        <small>Empty: as the settings have it.</small>
+      </details>
+    </FormDialog>
   );
 }
 
@@ -179,8 +172,7 @@ export function RotateDialog({ held, token, onMade, onClose }: Making & { held: 
   const grace = useSignal(0);
   const failed = useSignal<Problem | null>(null);
   const busy = useSignal(false);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     busy.value = true;
     try {
       onMade(await rotateKey(held.id, GRACES[grace.value]?.[1] ?? DAY_S, token));
@@ -190,73 +182,29 @@ export function RotateDialog({ held, token, onMade, onClose }: Making & { held: 
     }
   };
   return (
-    <Dialog title={`Rotate the key of ${held.name}`} onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
-        <label class="field">
-          The old secret is taken for
-          <select
-            name="grace"
-            value={grace.value}
-            onChange={(event) => (grace.value = Number(event.currentTarget.value))}
-          >
-            {GRACES.map(([title], index) => (
-              <option key={title} value={index}>
-                {title}
-              </option>
-            ))}
-          </select>
-          <small>Long enough to bring the new one to every place that has the old.</small>
-        </label>
-        {failed.value && <Notice problem={failed.value} />}
-        <div class="buttons">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary" disabled={busy.value}>
-            Rotate
-          </button>
-        </div>
-      </form>
-    </Dialog>
-  );
-}
-
-export function SecretDialog({ made, onClose }: { made: MadeKey; onClose(): void }) {
-  const copied = useSignal(false);
-  const input = useRef<HTMLInputElement>(null);
-  const copy = async (): Promise<void> => {
-    input.current?.select();
-    try {
-      await navigator.clipboard.writeText(made.secret);
-      copied.value = true;
-    } catch {
-      // Without HTTPS there is no clipboard; it is selected, Ctrl+C does it.
-    }
-  };
-  return (
-    <Dialog title={`The key of ${made.name}`} onClose={onClose}>
-      <p>It is shown only now. Who loses it has it rotated.</p>
+    <FormDialog
+      title={`Rotate the key of ${held.name}`}
+      action="Rotate"
+      disabled={busy.value}
+      failed={failed.value}
+      onSubmit={submit}
+      onClose={onClose}
+    >
       <label class="field">
-        Secret
-        <input
-          class="secret"
-          ref={input}
-          readOnly
-          value={made.secret}
-          onFocus={(event) => event.currentTarget.select()}
-        />
+        The old secret is taken for
+        <select
+          name="grace"
+          value={grace.value}
+          onChange={(event) => (grace.value = Number(event.currentTarget.value))}
+        >
+          {GRACES.map(([title], index) => (
+            <option key={title} value={index}>
+              {title}
+            </option>
+          ))}
+        </select>
+        <small>Long enough to bring the new one to every place that has the old.</small>
       </label>
-      <span class="visually-hidden" role="status">
-        {copied.value ? "The secret is in the clipboard" : ""}
-      </span>
-      <div class="buttons">
-        <button type="button" class="button" onClick={onClose}>
-          Done
-        </button>
-        <button type="button" class="button primary" onClick={() => void copy()}>
-          {copied.value ? "Copied" : "Copy"}
-        </button>
-      </div>
-    </Dialog>
+    </FormDialog>
   );
 }

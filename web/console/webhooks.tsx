@@ -5,7 +5,7 @@ import { useCallback } from "preact/hooks";
 import { type Problem, problemFrom } from "../api/problem.ts";
 import type { Webhook, WebhookDelivery } from "../api/webhooks.ts";
 import * as api from "../api/webhooks.ts";
-import { Dialog } from "./dialogs.tsx";
+import { Dialog, FormDialog, SecretDialog } from "./dialogs.tsx";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
@@ -117,8 +117,7 @@ function NewWebhook({ token, onClose }: { token: string; onClose(): void }) {
   const wanted = useSignal<ReadonlySet<string>>(new Set());
   const failed = useSignal<Problem | null>(null);
   const secret = useSignal<string | null>(null);
-  const submit = async (event: Event): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     failed.value = null;
     try {
       const events = all.value ? [] : [...wanted.value];
@@ -139,82 +138,66 @@ function NewWebhook({ token, onClose }: { token: string; onClose(): void }) {
     wanted.value = next;
   };
   return (
-    <Dialog title="New webhook" onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
-        <label class="field">
-          Address
-          <input
-            type="url"
-            required
-            placeholder="https://example.org/hooks"
-            value={url.value}
-            onInput={(event) => (url.value = event.currentTarget.value)}
-          />
-        </label>
-        <label class="field">
-          Description
-          <input
-            maxLength={200}
-            value={description.value}
-            onInput={(event) => (description.value = event.currentTarget.value)}
-          />
-        </label>
-        <label class="check">
-          <input
-            type="checkbox"
-            checked={all.value}
-            onChange={(event) => (all.value = event.currentTarget.checked)}
-          />
-          Everything that happens
-        </label>
-        {!all.value && (
-          <div class="events">
-            {Object.entries(api.EVENTS).map(([group, events]) => (
-              <fieldset key={group}>
-                <legend>{group}</legend>
-                {events.map((event) => (
-                  <label key={event} class="check">
-                    <input
-                      type="checkbox"
-                      checked={wanted.value.has(event)}
-                      onChange={(change) => toggle(event, change.currentTarget.checked)}
-                    />
-                    {event}
-                  </label>
-                ))}
-              </fieldset>
-            ))}
-          </div>
-        )}
-        {failed.value && <Notice problem={failed.value} />}
-        <div class="buttons">
-          <button type="button" class="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="button primary" disabled={!all.value && wanted.value.size === 0}>
-            Make it
-          </button>
+    <FormDialog
+      title="New webhook"
+      action="Make it"
+      disabled={!all.value && wanted.value.size === 0}
+      failed={failed.value}
+      onSubmit={submit}
+      onClose={onClose}
+    >
+      <label class="field">
+        Address
+        <input
+          type="url"
+          required
+          placeholder="https://example.org/hooks"
+          value={url.value}
+          onInput={(event) => (url.value = event.currentTarget.value)}
+        />
+      </label>
+      <label class="field">
+        Description
+        <input
+          maxLength={200}
+          value={description.value}
+          onInput={(event) => (description.value = event.currentTarget.value)}
+        />
+      </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={all.value}
+          onChange={(event) => (all.value = event.currentTarget.checked)}
+        />
+        Everything that happens
+      </label>
+      {!all.value && (
+        <div class="events">
+          {Object.entries(api.EVENTS).map(([group, events]) => (
+            <fieldset key={group}>
+              <legend>{group}</legend>
+              {events.map((event) => (
+                <label key={event} class="check">
+                  <input
+                    type="checkbox"
+                    checked={wanted.value.has(event)}
+                    onChange={(change) => toggle(event, change.currentTarget.checked)}
+                  />
+                  {event}
+                </label>
+              ))}
+            </fieldset>
+          ))}
         </div>
-      </form>
-    </Dialog>
+      )}
+    </FormDialog>
   );
 }
 
 function Secret({ secret, onClose }: { secret: string; onClose(): void }) {
-  return (
-    <Dialog title="Its secret" onClose={onClose}>
-      <p>Your server verifies with it that a message is ours. It is shown only now.</p>
-      <label class="field">
-        Secret
-        <input readOnly value={secret} onFocus={(event) => event.currentTarget.select()} />
-      </label>
-      <div class="buttons">
-        <button type="button" class="button primary" onClick={onClose}>
-          Done
-        </button>
-      </div>
-    </Dialog>
-  );
+  const text = "Your server verifies with it that a message is ours. It is shown only now.";
+  return <SecretDialog title="Its secret" text={text} secret={secret} onClose={onClose} />;
 }
 
 function Deliveries({ hook, token, onClose }: { hook: Webhook; token: string; onClose(): void }) {
