@@ -19,6 +19,11 @@ const PERIODS: readonly { name: string; seconds: number | null }[] = [
   { name: "Last 7 days", seconds: 604_800 },
   { name: "Since it was made", seconds: null },
 ];
+/** What its viewers are drawn by. */
+const PARTED = [
+  ["By region", "regions"],
+  ["By device", "devices"],
+] as const;
 
 export function BroadcastAnalytics({ id, token }: { id: string; token: string }) {
   const period = useSignal(3);
@@ -144,30 +149,21 @@ function Told({ told }: { told: Analytics }) {
             },
           ]}
         />
-        <Lines
-          label="By region"
-          at={at}
-          stacked
-          least={4}
-          steps={WHOLE}
-          text={viewers}
-          lines={named(
-            told.regions,
-            points.map((point) => point?.regions ?? null),
-          )}
-        />
-        <Lines
-          label="By device"
-          at={at}
-          stacked
-          least={4}
-          steps={WHOLE}
-          text={viewers}
-          lines={named(
-            told.devices,
-            points.map((point) => point?.devices ?? null),
-          )}
-        />
+        {PARTED.map(([label, part]) => (
+          <Lines
+            key={part}
+            label={label}
+            at={at}
+            stacked
+            least={4}
+            steps={WHOLE}
+            text={viewers}
+            lines={named(
+              told[part],
+              points.map((point) => point?.[part] ?? null),
+            )}
+          />
+        ))}
         <Lines
           label="Latency, median"
           at={at}

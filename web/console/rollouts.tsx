@@ -237,26 +237,8 @@ function New({ onCreate }: { onCreate: (wanted: NewRollout) => void }) {
           <option value="relay">Relays</option>
         </select>
       </label>
-      <label>
-        <span>Stable version</span>
-        <input
-          required
-          maxLength={64}
-          list="versions"
-          value={stable}
-          onInput={(event) => set({ stable: event.currentTarget.value })}
-        />
-      </label>
-      <label>
-        <span>New version</span>
-        <input
-          required
-          maxLength={64}
-          list="versions"
-          value={candidate}
-          onInput={(event) => set({ candidate: event.currentTarget.value })}
-        />
-      </label>
+      <VersionField title="Stable version" value={stable} onInput={(stable) => set({ stable })} />
+      <VersionField title="New version" value={candidate} onInput={(candidate) => set({ candidate })} />
       <datalist id="versions">
         {versions.map((one) => (
           <option key={one} value={one} />
@@ -266,5 +248,21 @@ function New({ onCreate }: { onCreate: (wanted: NewRollout) => void }) {
         Roll out
       </button>
     </form>
+  );
+}
+
+/** One of the versions that run, or another. */
+function VersionField(props: { title: string; value: string; onInput(value: string): void }) {
+  return (
+    <label>
+      <span>{props.title}</span>
+      <input
+        required
+        maxLength={64}
+        list="versions"
+        value={props.value}
+        onInput={(event) => props.onInput(event.currentTarget.value)}
+      />
+    </label>
   );
 }
