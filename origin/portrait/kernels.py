@@ -59,16 +59,19 @@ class MouthView:
 
 
 @wp.func
-def bilinear(picture: wp.array(dtype=Any, ndim=2), x: float, y: float):
-    """Clamped at the edges."""
-    h = picture.shape[0]
-    w = picture.shape[1]
-    cx = wp.clamp(x, 0.0, float(w) - 1.001)
-    cy = wp.clamp(y, 0.0, float(h) - 1.001)
+def corner(width: int, height: int, x: float, y: float):
+    """The pixel left of a place and above it, and how far the place is from there, 0-1; clamped at the edges."""
+    cx = wp.clamp(x, 0.0, float(width) - 1.001)
+    cy = wp.clamp(y, 0.0, float(height) - 1.001)
     ix = int(cx)
     iy = int(cy)
-    fx = cx - float(ix)
-    fy = cy - float(iy)
+    return ix, iy, cx - float(ix), cy - float(iy)
+
+
+@wp.func
+def bilinear(picture: wp.array(dtype=Any, ndim=2), x: float, y: float):
+    """The colour between four pixels."""
+    ix, iy, fx, fy = corner(picture.shape[1], picture.shape[0], x, y)
     a = picture[iy, ix] * (1.0 - fx) + picture[iy, ix + 1] * fx
     b = picture[iy + 1, ix] * (1.0 - fx) + picture[iy + 1, ix + 1] * fx
     return a * (1.0 - fy) + b * fy
@@ -85,14 +88,7 @@ def curve(values: wp.array(dtype=float), s: float) -> float:
 @wp.func
 def texel(texture: wp.array(dtype=wp.uint32, ndim=2), x: float, y: float) -> wp.vec3:
     """Bilinear, of colours packed in 32 bits."""
-    h = texture.shape[0]
-    w = texture.shape[1]
-    cx = wp.clamp(x, 0.0, float(w) - 1.001)
-    cy = wp.clamp(y, 0.0, float(h) - 1.001)
-    ix = int(cx)
-    iy = int(cy)
-    fx = cx - float(ix)
-    fy = cy - float(iy)
+    ix, iy, fx, fy = corner(texture.shape[1], texture.shape[0], x, y)
     p = texture[iy, ix]
     q = texture[iy, ix + 1]
     r = texture[iy + 1, ix]
@@ -118,14 +114,7 @@ def texel(texture: wp.array(dtype=wp.uint32, ndim=2), x: float, y: float) -> wp.
 @wp.func
 def covered(texture: wp.array(dtype=wp.uint32, ndim=2), x: float, y: float) -> wp.vec4:
     """As texel; the fourth number is how much of the place the person covers, 0-1."""
-    h = texture.shape[0]
-    w = texture.shape[1]
-    cx = wp.clamp(x, 0.0, float(w) - 1.001)
-    cy = wp.clamp(y, 0.0, float(h) - 1.001)
-    ix = int(cx)
-    iy = int(cy)
-    fx = cx - float(ix)
-    fy = cy - float(iy)
+    ix, iy, fx, fy = corner(texture.shape[1], texture.shape[0], x, y)
     p = texture[iy, ix]
     q = texture[iy, ix + 1]
     r = texture[iy + 1, ix]
