@@ -64,6 +64,7 @@ def test_an_operator_makes_a_webhook_and_sees_what_was_sent(
         operator.call(f"/api/webhooks/{left['id']}", method="DELETE")
     with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1200, 900)) as console:
         page = console.page
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.on("dialog", lambda question: question.accept())
         pane = page.get_by_role("region", name="Webhooks")
         expect(pane).to_contain_text("Nobody is told what happens", timeout=30_000)
@@ -80,6 +81,9 @@ def test_an_operator_makes_a_webhook_and_sees_what_was_sent(
         dialog.get_by_role("button", name="Make it").click()
         secret = dialog.get_by_label("Secret").input_value()
         assert secret.startswith("whsec_")
+        dialog.get_by_role("button", name="Copy").click()
+        expect(dialog.get_by_role("button", name="Copied")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == secret
         dialog.get_by_role("button", name="Done").click()
 
         row = pane.get_by_role("row", name=re.compile("The pager"))
