@@ -271,7 +271,9 @@ async def test_of_two_orchestrators_that_act_on_one_pool_at_the_same_time_one_wi
                 (second, ALL, {"stable": "1.0", "candidate": f"3.{round}"}),
             )
             one = f"{ALL}/{made['id']}"
-            order = "pause" if round % 2 else "rollback"  # one after the other is no race: what is done can't be done again
+            order = (
+                "pause" if round % 2 else "rollback"
+            )  # one after the other is no race: what is done can't be done again
             told = await race(
                 (first, f"{one}/{order}", {"why": "the first"}),
                 (second, f"{one}/{order}", {"why": "the second"}),
