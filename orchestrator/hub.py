@@ -226,6 +226,7 @@ class Hub:
     async def create(self, new: NewBroadcast) -> Broadcast:
         """Makes a broadcast and places it."""
         broadcast = await self.broadcasts.create(new)
+        self.feed.doubt()  # the name may have been that of a public one which somebody still follows
         _log.info(
             "broadcast:created", broadcast=broadcast.id, public=broadcast.public, avatar=broadcast.avatar
         )
@@ -503,7 +504,8 @@ class Hub:
             return
         self._refreshed_at = now
         try:
-            await self.broadcasts.refresh()
+            if await self.broadcasts.refresh():
+                self.feed.doubt()
         except Exception as error:
             _TICK_FAILURES.labels("database").inc()
             _log.debug("database_down", error=str(error))

@@ -321,6 +321,25 @@ async def test_a_viewers_stream_ends_with_its_token(hub: Running) -> None:
     assert await goes_on.refusal() == "token_invalid", "all tokens that were out have ended"
 
 
+async def test_who_followed_a_public_broadcast_hears_nothing_of_a_private_one_by_its_name(
+    hub: Running,
+) -> None:
+    name, path = {"id": "town"}, "/api/broadcasts/town/events"
+    await hub.ok("POST", "/api/broadcasts", json={**name, "public": True}, headers=admin())
+    anybody, viewer = (
+        await Follower.open(hub, path),
+        await Follower.open(hub, path, token(Audience.VIEWER, "town")),
+    )
+    await hub.ok("DELETE", "/api/broadcasts/town", headers=admin())
+    await hub.ok("POST", "/api/broadcasts", json={**name, "public": False}, headers=admin())
+    await hub.ok("PATCH", "/api/broadcasts/town", json={"title": "T"}, headers=admin())
+    told = []
+    while (event := await anybody.next()).name != "refused":
+        told.append(event.data.get("change"))
+    assert event.data["code"] == "unauthorized" and "created" not in told and "changed" not in told
+    assert await viewer.hears("town")
+
+
 async def test_a_session_that_waits_for_its_avatar_ends_with_its_key(
     hub: Running, cluster: Nodes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
