@@ -2,7 +2,7 @@
 
 A JWT lives for a bounded time and names one audience: `viewer` (sub = broadcast it may watch), `publisher` (sub = broadcast it may
 publish), `ear` (sub = broadcast and viewer who may speak to its avatar, `broadcast/viewer`), `peer` (sub = node that may pull from
-others), `node` (an orchestrator speaks to this node, or a node with the cluster's secret to anybody).
+others), `node` (sub = node with the cluster's secret that registers and pulls), `order` (sub = node to which an orchestrator speaks).
 
 Orchestrators sign with Ed25519 keys that rotate (common/signing.py, `kid` in the header); whoever verifies needs the public ones. Who
 has the cluster's secret can sign with that too (HS256): nodes so register, and `HS256` says for what else it is believed.
@@ -34,6 +34,7 @@ class Audience(enum.StrEnum):
     VIEWER = "viewer"
     PUBLISHER = "publisher"
     NODE = "node"
+    ORDER = "order"
     PEER = "peer"
     EAR = "ear"
 

@@ -170,7 +170,7 @@ class Outreach:
     ) -> Any:
         """A request with a token of ours; `path` is written as it goes out, `body` is JSON."""
         assert self._http is not None, "start() opens the client before anything is asked"
-        token = self._tokens.issue(Audience.NODE, node.id, ttl_s=_TOKEN_S)
+        token = self._tokens.issue(Audience.ORDER, node.id, ttl_s=_TOKEN_S)
         headers = {"Authorization": f"Bearer {token}"}
         if body is not None:
             headers["Content-Type"] = "application/json"

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from common.auth import Audience, Tokens, bearer
 from common.desk import MOST_CARRIED_BYTES, Carried, DeskOrder
 from common.dialogue import DialogueQuery, Dialogues
 from common.directory import Line
@@ -17,13 +16,11 @@ from origin.avatars import Avatars
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def routes(avatars: Avatars, tokens: Tokens) -> list[web.RouteDef]:
+def routes(avatars: Avatars, check: Callable[[web.Request], None]) -> list[web.RouteDef]:
     """`POST api/v1/node/say|ask|interrupt` with a Line; 202 with what became of it. `POST api/v1/node/desk[/approve|drop|play|stop]` with
     a DeskOrder; 200 with the Desk. `POST api/v1/node/desk/give` with a DeskOrder; 200 with what is Carried; `POST api/v1/node/desk/take`
-    with that, at another origin. `POST api/v1/node/dialogues` with a DialogueQuery; 200 with Dialogues."""
-
-    def check(request: web.Request) -> None:
-        tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+    with that, at another origin. `POST api/v1/node/dialogues` with a DialogueQuery; 200 with Dialogues. `check` raises unless a request is
+    an orchestrator's."""
 
     async def say(request: web.Request) -> web.Response:
         check(request)

@@ -43,7 +43,7 @@ class Origin:
             self.avatars = Avatars(
                 config, SfuOutlet(self.worker), on_caption=self._caption, report=self._threadsafe(report)
             )
-            self.app.add_routes(api.routes(self.avatars, self._node.link.tokens))
+            self.app.add_routes(api.routes(self.avatars, self._node.link.require_orchestrator))
             self._node.link.listen(self.avatars.apply)
             self._node.link.carries = self._carries
             self._node.resting = self.avatars.resting

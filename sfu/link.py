@@ -202,11 +202,11 @@ class Link:
         return None if self._until is None else max(0.0, self._until - time.monotonic())
 
     def require_orchestrator(self, request: web.Request) -> None:
-        """Passes for an orchestrator's token only (or that of who has the cluster's secret)."""
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE)
+        """Passes for a token by which an orchestrator speaks to this node only."""
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.node_id)
 
     def require_node(self, request: web.Request) -> None:
-        """Passes for a node's or an orchestrator's token only."""
+        """Passes for a node's token only."""
         self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, also=Audience.PEER)
 
     def peer_token(self) -> str:

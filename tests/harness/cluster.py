@@ -196,24 +196,24 @@ class Node:
         return web.json_response({"status": "ok"}, status=200 if self.healthy else 500)
 
     async def _directory(self, request: web.Request) -> web.Response:
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.report.id)
         self.directory = await read_model(request, Directory)
         self.received.append(self.directory)
         return web.Response(status=204)
 
     async def _line(self, request: web.Request) -> web.Response:
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.report.id)
         self.lines.append((request.path.rsplit("/", 1)[-1], await read_model(request, Line)))
         return web.json_response({"queued": len(self.lines)}, status=202)
 
     async def _dialogues(self, request: web.Request) -> web.Response:
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.report.id)
         known = (await read_model(request, DialogueQuery)).known
         told = {name: one for name, one in self.dialogues.items() if known.get(name, one.count) != one.count}
         return web.json_response(Dialogues(dialogues=told).model_dump(mode="json"))
 
     async def _recordings(self, request: web.Request) -> web.Response:
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.report.id)
         after, limit = request.query.get("after", ""), int(request.query.get("limit", 100))
         found = {place_of(one): one for one in self.recordings}
         places = sorted(place for place in found if place > after)
@@ -224,21 +224,21 @@ class Node:
         return web.json_response(page.model_dump(mode="json"))
 
     async def _give(self, request: web.Request) -> web.Response:
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.report.id)
         name = (await read_model(request, DeskOrder)).broadcast
         waits = self.waiting.get(name)
         given = waits.pop(0) if waits else Carried(id="", broadcast=name)
         return web.json_response(given.model_dump(mode="json"))
 
     async def _take(self, request: web.Request) -> web.Response:
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.report.id)
         if not self.takes:
             raise Unavailable("it is being prepared", code="avatar_preparing")
         self.taken.append(await read_model(request, Carried, MOST_CARRIED_BYTES))
         return web.Response(status=204)
 
     async def _desk(self, request: web.Request) -> web.Response:
-        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.NODE, self.report.id)
+        self.tokens.verify(bearer(request.headers.get("Authorization")), Audience.ORDER, self.report.id)
         verb = request.path.partition("/desk")[2].strip("/")
         self.orders.append((verb, await read_model(request, DeskOrder)))
         if verb in ("approve", "drop") and self.orders[-1][1].number != 1:

@@ -63,7 +63,7 @@ async def running_origin(data: Path, **settings: Any) -> AsyncIterator[Running]:
     started = await origin.app.start(config)
     site = Site(started.app, "127.0.0.1", 0)
     await site.start()
-    token = Tokens(SECRET).issue(Audience.NODE, "orchestrator", ttl_s=600)
+    token = Tokens(SECRET).issue(Audience.ORDER, config.node_id, ttl_s=600)
     async with aiohttp.ClientSession() as http:
         yield Running(f"http://127.0.0.1:{site.port}", http, started, {"Authorization": f"Bearer {token}"})
     await site.close()

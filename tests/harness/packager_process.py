@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from common.auth import Audience, Tokens
 from tests.harness.packaging import SECRET
 
 START_S = 60.0
@@ -24,6 +25,15 @@ class PackagerProcess:
         self._process: asyncio.subprocess.Process | None = None
 
     @property
+    def node_id(self) -> str:
+        return self.settings.get("AVACAST_NODE_ID", f"packager-{self.http_port}")
+
+    @property
+    def order(self) -> dict[str, str]:
+        """The header by which an orchestrator speaks to it."""
+        return {"Authorization": f"Bearer {Tokens(SECRET).issue(Audience.ORDER, self.node_id, ttl_s=600)}"}
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
 
@@ -32,6 +42,7 @@ class PackagerProcess:
         settings = {
             "AVACAST_CLUSTER_SECRET": SECRET,
             "AVACAST_HS256": "all",
+            "AVACAST_NODE_ID": self.node_id,
             "AVACAST_HTTP_HOST": "127.0.0.1",
             "AVACAST_HLS_HOST": "127.0.0.1",
             "AVACAST_MEDIA_HOST": "127.0.0.1",

@@ -64,7 +64,8 @@ class Packaging:
     @property
     def node_token(self) -> str:
         """What an orchestrator shows."""
-        token = self.node.node.link.tokens.issue(Audience.NODE, "orchestrator", ttl_s=60)
+        link = self.node.node.link
+        token = link.tokens.issue(Audience.ORDER, link.node_id, ttl_s=60)
         return f"Bearer {token}"
 
     async def read(self, path: str, status: int = 200) -> bytes:

@@ -247,7 +247,6 @@ async def test_a_killed_packager_goes_on_with_its_recording_after_its_restart(tm
             AVACAST_DVR_S="600",
             AVACAST_DRAIN_S="1",
         )
-        header = {"Authorization": f"Bearer {Tokens(SECRET).issue(Audience.NODE, 'orchestrator', ttl_s=600)}"}
 
         async def tell(version: int, *ids: str) -> None:
             there = [
@@ -256,12 +255,12 @@ async def test_a_killed_packager_goes_on_with_its_recording_after_its_restart(tm
             async with http.post(
                 f"{process.url}/api/v1/node/directory",
                 data=Directory(version=version, broadcasts={one.id: one for one in there}).model_dump_json(),
-                headers={**header, "Content-Type": "application/json"},
+                headers={**process.order, "Content-Type": "application/json"},
             ) as reply:
                 assert reply.status in (200, 204)
 
         async def entries() -> list[dict[str, Any]]:
-            async with http.get(f"{process.url}/api/recordings", headers=header) as reply:
+            async with http.get(f"{process.url}/api/recordings", headers=process.order) as reply:
                 found: list[dict[str, Any]] = (await reply.json())["recordings"]
                 return found
 

@@ -40,7 +40,7 @@ class RunningRelay:
         directory = Directory(
             version=self.version, broadcasts={one.id: one for one in broadcasts}, draining=draining
         )
-        token = Tokens(SECRET).issue(Audience.NODE, "orchestrator", ttl_s=60)
+        token = Tokens(SECRET).issue(Audience.ORDER, self.relay.link.node_id, ttl_s=60)
         async with self.http.post(
             f"{self.url}/api/v1/node/directory",
             data=directory.model_dump_json(),
@@ -133,10 +133,16 @@ async def test_a_private_broadcast_needs_its_viewers_token(tmp_path: Path) -> No
                 assert await viewer.frames("video", 3)
 
 
-async def test_a_directory_without_a_node_token_is_not_believed(tmp_path: Path) -> None:
+async def test_a_directory_is_believed_of_an_orchestrator_that_speaks_to_this_node(tmp_path: Path) -> None:
     async with aiohttp.ClientSession() as http, running_relay(tmp_path, http) as relay:
         body = Directory(version=9, draining=True).model_dump_json()
-        for token, expected in ((None, 401), (Tokens(SECRET).issue(Audience.VIEWER, "far", ttl_s=60), 403)):
+        tokens, node = Tokens(SECRET), relay.relay.link.node_id
+        for token, expected in (
+            (None, 401),
+            (tokens.issue(Audience.VIEWER, "far", ttl_s=60), 403),
+            (tokens.issue(Audience.NODE, node, ttl_s=60), 403),
+            (tokens.issue(Audience.ORDER, "another", ttl_s=60), 403),
+        ):
             headers = {"Content-Type": "application/json"}
             if token:
                 headers["Authorization"] = f"Bearer {token}"

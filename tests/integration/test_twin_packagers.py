@@ -15,7 +15,6 @@ import m3u8
 import pytest
 
 from avacast.process import free_port
-from common.auth import Audience, Tokens
 from common.directory import Broadcast, Directory
 from hls.store import catalogue
 from hls.store.folder import Folder
@@ -23,7 +22,7 @@ from tests.harness.caches import cache
 from tests.harness.hls_viewers import played
 from tests.harness.media_server import MediaServer, media_server
 from tests.harness.packager_process import START_S, PackagerProcess
-from tests.harness.packaging import SECRET, encoder
+from tests.harness.packaging import encoder
 
 
 class Pair:
@@ -53,14 +52,9 @@ class Pair:
             async with self.http.post(
                 f"{own.url}/api/v1/node/directory",
                 data=directory.model_dump_json(),
-                headers={**self.header, "Content-Type": "application/json"},
+                headers={**own.order, "Content-Type": "application/json"},
             ) as reply:
                 assert reply.status in (200, 204), await reply.text()
-
-    @property
-    def header(self) -> dict[str, str]:
-        token = Tokens(SECRET).issue(Audience.NODE, "orchestrator", ttl_s=60)
-        return {"Authorization": f"Bearer {token}"}
 
     async def read(self, index: int, path: str) -> tuple[int, bytes]:
         """Status and body of an HLS object of one packager."""

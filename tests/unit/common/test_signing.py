@@ -95,6 +95,7 @@ def test_forgeries_are_refused() -> None:
 def test_the_secret_is_believed_for_what_the_setting_says() -> None:
     viewer = Tokens(SECRET).issue(Audience.VIEWER, "demo", ttl_s=60)
     node = Tokens(SECRET).issue(Audience.NODE, "relay-1", ttl_s=60)
+    order = Tokens(SECRET).issue(Audience.ORDER, "relay-1", ttl_s=60)
     for hs256, passes in (
         (Believed.ALL, (True, True)),
         (Believed.NODES, (False, True)),
@@ -103,6 +104,7 @@ def test_the_secret_is_believed_for_what_the_setting_says() -> None:
         tokens = verifier(hs256=hs256, secret=SECRET)
         for token, audience, expected in (
             (viewer, Audience.VIEWER, passes[0]),
+            (order, Audience.ORDER, passes[0]),
             (node, Audience.NODE, passes[1]),
         ):
             if expected:
