@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from aiohttp.web_app import _cached_build_middleware
 from hypothesis import HealthCheck, settings
 
 # Whole processes, sockets, browsers: the one kind of test that a machine which others use too can fail without a fault of ours.
@@ -23,6 +24,14 @@ def logs_as_they_were() -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(autouse=True)
+def servers_are_let_go() -> Iterator[None]:
+    """aiohttp remembers the last thousand applications that answered, and an orchestrator hangs on each: gigabytes, through which the
+    garbage collector goes in the middle of stories that measure time."""
+    yield
+    _cached_build_middleware.cache_clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
