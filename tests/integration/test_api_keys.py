@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +189,12 @@ class Follower:
         answer = await hub.http.get(path, headers=headers or {})
         assert answer.status == 200, await answer.text()
         made = cls(answer)
+        FOLLOWERS.append(made)
         assert (await made.next()).name in ("hello", "state")
         return made
+
+    def close(self) -> None:
+        self._answer.close()
 
     async def next(self) -> Event:
         while not self._came:
@@ -211,6 +215,16 @@ class Follower:
         while (event := await self.next()).name != "broadcast" or event.data["change"] != "changed":
             assert event.name != "refused", event
         return bool(event.data["id"] == broadcast)
+
+
+FOLLOWERS: list[Follower] = []
+
+
+@pytest.fixture(autouse=True)
+async def followers_end() -> AsyncIterator[None]:
+    yield
+    while FOLLOWERS:
+        FOLLOWERS.pop().close()
 
 
 def keys_of(hub: Running) -> Keys:
