@@ -68,7 +68,7 @@ def test_the_face_lives_while_it_is_silent(visitor: Viewer) -> None:
 def test_mouth_moves_with_the_sound_and_rests_without(visitor: Viewer) -> None:
     visitor.say("demo", "My mouth moves with each sound that I make, and it rests when I am silent.")
     # Enough of it heard, and then the end of it seen.
-    heard = f"probe.samples.filter(one => one.level > {SPOKEN}).length > 40"
+    heard = f"probe.samples.filter(one => one.level > {SPOKEN}).length > 20"
     ended = f"probe.samples.slice(-50).every(one => one.level < {SPOKEN / 4})"
     samples = visitor.sample(0, until=f"{heard} && {ended}")
     loud = [one["mouth"] for one in samples if one["level"] > SPOKEN]
