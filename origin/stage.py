@@ -95,8 +95,7 @@ def at_rest(reach: Reach) -> Moment:
 class Stage:
     """A live avatar. `start` and `close` from one thread; the rest from any.
 
-    `crew` draws it; one of its own when None. `on_caption` is called in the pacer's thread when a clause begins to be heard, with the
-    instant of the monotonic clock (ns) at which it does.
+    `crew` draws it; one of its own when None. `on_caption` is called in the pacer's thread when a clause begins to be heard.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class Stage:
         seed: int = 1,
         video: VideoSettings | None = None,
         crew: Crew | None = None,
-        on_caption: Callable[[Caption, int], None] | None = None,
+        on_caption: Callable[[Caption], None] | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.name = name
@@ -331,7 +330,7 @@ class Stage:
                 seat.push(frame, content, due, epoch=epoch, every=every, held=held)
             for caption in tick.captions:
                 if self._on_caption:
-                    self._on_caption(caption, clock.due_ns(caption.start))
+                    self._on_caption(caption)
             middle = start + PACKET_SAMPLES
             self._sleep_until(clock.due_ns(middle))
             self._output.audio(audio.encode(tick.pcm[PACKET_SAMPLES:], middle), middle)
