@@ -151,7 +151,9 @@ class Stage:
     def start(self) -> None:
         """Begins; the first frame is due within 40 ms, when the crew has time for it."""
         _STREAMS.inc()
-        self._seat = self._crew.join(self, self._shared.net if self._shared else None)
+        self._seat = seat = self._crew.join(self, self._shared.net if self._shared else None)
+        now = self._now_ns()
+        self._clock = Clock(now + (seat.phase_ns - now) % PERIOD_NS)
         self._pacer.start()
 
     def close(self) -> None:
@@ -307,12 +309,10 @@ class Stage:
     def _pace(self, seat: Seat) -> None:
         prefer_this_thread(_PACER_NICENESS)
         audio = AudioEncoder()
-        now = self._now_ns()  # when all is ready: what comes first says when the line of times began
-        clock = Clock(now + (seat.phase_ns - now) % PERIOD_NS)
         while not self._ended.is_set():
             with self._lock:
                 frame = self._performer.frame
-            self._sleep_until(clock.due_ns(frame * FRAME_SAMPLES))
+            self._sleep_until(self._clock.due_ns(frame * FRAME_SAMPLES))
             if self._ended.is_set():
                 return
             with self._lock:
@@ -324,7 +324,7 @@ class Stage:
             start = tick.frame * FRAME_SAMPLES
             self._output.audio(audio.encode(tick.pcm[:PACKET_SAMPLES], start), start)
             if sent:
-                due = clock.due_ns(start)
+                due = self._clock.due_ns(start)
                 held = drawn and self._holds(tick)
                 content = self._content(tick) if drawn and not held else None
                 seat.push(frame, content, due, epoch=epoch, every=every, held=held)
@@ -332,7 +332,7 @@ class Stage:
                 if self._on_caption:
                     self._on_caption(caption)
             middle = start + PACKET_SAMPLES
-            self._sleep_until(clock.due_ns(middle))
+            self._sleep_until(self._clock.due_ns(middle))
             self._output.audio(audio.encode(tick.pcm[PACKET_SAMPLES:], middle), middle)
 
     def _content(self, tick: Tick) -> Pose | Moment:
