@@ -60,7 +60,9 @@ async def test_a_viewer_asks_for_layers_and_sees_their_sizes(
         await all_layers(server, len(encodings))
         await viewer.watch(server.whep("live"))
         await seen(viewer, height)
-        joined = await viewer.call("incoming", 0)  # of the GOP that a join begins with, pictures that are past are not shown
+        joined = await viewer.call(
+            "incoming", 0
+        )  # of the GOP that a join begins with, pictures that are past are not shown
         assert await viewer.call("codecOf", 0) == f"video/{codec}"
         heights = {one["rid"]: height // one.get("scaleResolutionDownBy", 1) for one in encodings}
         for rid in [*reversed(heights), "l"]:
