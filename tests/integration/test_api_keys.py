@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,21 @@ async def test_keys_outlive_their_orchestrator(tmp_path: Path) -> None:
         assert (await second.ok("GET", f"/api/keys/{name}", headers=admin()))["used_at"] is not None
 
 
-async def test_what_one_orchestrator_revokes_the_other_refuses_within_seconds(
-    tmp_path: Path, shared: Redis
-) -> None:
+@asynccontextmanager
+async def two_orchestrators(tmp_path: Path, shared: Redis) -> AsyncIterator[tuple[Running, Running]]:
+    """Of one cluster: they share Redis and SQL."""
     settings = {"redis_url": shared.url, "database_url": f"sqlite:///{tmp_path / 'shared.db'}"}
     async with (
         orchestrator(tmp_path / "a", **settings) as one,
         orchestrator(tmp_path / "b", **settings) as two,
     ):
+        yield one, two
+
+
+async def test_what_one_orchestrator_revokes_the_other_refuses_within_seconds(
+    tmp_path: Path, shared: Redis
+) -> None:
+    async with two_orchestrators(tmp_path, shared) as (one, two):
         name, header = await key(one, "read")
         async with asyncio.timeout(20):
             while (await two.call("GET", "/api/nodes", headers=header))[0] != 200:  # noqa: ASYNC110 - it reads when it reads
@@ -260,11 +268,7 @@ async def test_a_revoked_key_hears_no_more_and_all_others_go_on(hub: Running) ->
 async def test_what_one_orchestrator_revokes_ends_the_streams_of_the_other(
     tmp_path: Path, shared: Redis
 ) -> None:
-    settings = {"redis_url": shared.url, "database_url": f"sqlite:///{tmp_path / 'shared.db'}"}
-    async with (
-        orchestrator(tmp_path / "a", **settings) as one,
-        orchestrator(tmp_path / "b", **settings) as two,
-    ):
+    async with two_orchestrators(tmp_path, shared) as (one, two):
         name, mine = await key(one, "read")
         _, other = await key(one, "read")
         await keys_of(two).refresh()
