@@ -117,9 +117,10 @@ class Origin:
             except Problem:  # the stream is a publisher's, or its avatar has just ended
                 return
 
-    def _caption(self, broadcast: str, caption: Caption) -> None:
-        """From the pacer's thread, in the tick in which it begins to be heard: tells the viewers of this node."""
-        start_ms = time.time_ns() // 1_000_000
+    def _caption(self, broadcast: str, caption: Caption, due_ns: int) -> None:
+        """From the pacer's thread, in the tick in which it begins to be heard: tells the viewers of this node. `due_ns`: when that is, by
+        the monotonic clock; the pacer may be late."""
+        start_ms = (time.time_ns() + due_ns - time.monotonic_ns()) // 1_000_000
         data = {
             "text": caption.text,
             "start_ms": start_ms,

@@ -108,7 +108,7 @@ class Avatars:
         config: OriginConfig,
         outlet: Outlet,
         *,
-        on_caption: Callable[[str, Caption], None] = lambda _broadcast, _caption: None,
+        on_caption: Callable[[str, Caption, int], None] = lambda _broadcast, _caption, _due_ns: None,
         report: Report = lambda _line: None,
     ) -> None:
         self._config = config
@@ -355,7 +355,7 @@ class Avatars:
             seed=zlib.crc32(name.encode()),
             crew=self.crew,
             video=self._video,
-            on_caption=lambda caption: self._on_caption(name, caption),
+            on_caption=lambda caption, due_ns: self._on_caption(name, caption, due_ns),
         )
         conversation = Conversation(name, stage, voice, self._brain(persona), persona, self._booth)
         conversation.moderated = broadcast.moderated

@@ -95,7 +95,8 @@ def at_rest(reach: Reach) -> Moment:
 class Stage:
     """A live avatar. `start` and `close` from one thread; the rest from any.
 
-    `crew` draws it; one of its own when None. `on_caption` is called in the pacer's thread when a clause begins to be heard.
+    `crew` draws it; one of its own when None. `on_caption` is called in the pacer's thread when a clause begins to be heard, with the
+    instant of the monotonic clock (ns) at which it does.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Stage:
         seed: int = 1,
         video: VideoSettings | None = None,
         crew: Crew | None = None,
-        on_caption: Callable[[Caption], None] | None = None,
+        on_caption: Callable[[Caption, int], None] | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.name = name
@@ -151,9 +152,7 @@ class Stage:
     def start(self) -> None:
         """Begins; the first frame is due within 40 ms, when the crew has time for it."""
         _STREAMS.inc()
-        self._seat = seat = self._crew.join(self, self._shared.net if self._shared else None)
-        now = self._now_ns()
-        self._clock = Clock(now + (seat.phase_ns - now) % PERIOD_NS)
+        self._seat = self._crew.join(self, self._shared.net if self._shared else None)
         self._pacer.start()
 
     def close(self) -> None:
@@ -309,10 +308,12 @@ class Stage:
     def _pace(self, seat: Seat) -> None:
         prefer_this_thread(_PACER_NICENESS)
         audio = AudioEncoder()
+        now = self._now_ns()  # when all is ready: what comes first says when the line of times began
+        clock = Clock(now + (seat.phase_ns - now) % PERIOD_NS)
         while not self._ended.is_set():
             with self._lock:
                 frame = self._performer.frame
-            self._sleep_until(self._clock.due_ns(frame * FRAME_SAMPLES))
+            self._sleep_until(clock.due_ns(frame * FRAME_SAMPLES))
             if self._ended.is_set():
                 return
             with self._lock:
@@ -324,15 +325,15 @@ class Stage:
             start = tick.frame * FRAME_SAMPLES
             self._output.audio(audio.encode(tick.pcm[:PACKET_SAMPLES], start), start)
             if sent:
-                due = self._clock.due_ns(start)
+                due = clock.due_ns(start)
                 held = drawn and self._holds(tick)
                 content = self._content(tick) if drawn and not held else None
                 seat.push(frame, content, due, epoch=epoch, every=every, held=held)
             for caption in tick.captions:
                 if self._on_caption:
-                    self._on_caption(caption)
+                    self._on_caption(caption, clock.due_ns(caption.start))
             middle = start + PACKET_SAMPLES
-            self._sleep_until(self._clock.due_ns(middle))
+            self._sleep_until(clock.due_ns(middle))
             self._output.audio(audio.encode(tick.pcm[PACKET_SAMPLES:], middle), middle)
 
     def _content(self, tick: Tick) -> Pose | Moment:

@@ -14,9 +14,8 @@ from tests.harness.up import RunningUp
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SHOWN = "document.querySelector('avacast-player').shadowRoot.querySelector('.captions')"
-SAME_MS = 1500
-"""The same moment of speech. On a quick machine they are within 250 ms; where rendering is slower than the clock at the start, 560 and
-680 ms were seen, and why is not known (docs/decisions.md)."""
+SAME_MS = 250
+"""The same moment of speech."""
 
 
 @pytest.fixture

@@ -103,9 +103,6 @@ def test_a_finished_recording_is_known_by_its_pictures(
         page.get_by_role("dialog").get_by_role("button", name="Close").click()
 
 
-@pytest.mark.xfail(
-    strict=False, reason="on a slow machine the video has no data now and then, cause not known"
-)
 def test_a_recording_is_played_from_its_page(up: RunningUp, chromium: Browser) -> None:
     with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(1200, 900)) as console:
         page = console.page

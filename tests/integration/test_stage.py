@@ -70,13 +70,16 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def captions() -> list[Caption]:
+def captions() -> list[tuple[Caption, int]]:
+    """Each with the instant at which it is heard, in ns."""
     return []
 
 
 @pytest.fixture
-def stage(renderer: Renderer, kept: Kept, captions: list[Caption]) -> Iterator[Stage]:
-    live = Stage("test", renderer, kept, on_caption=captions.append)
+def stage(renderer: Renderer, kept: Kept, captions: list[tuple[Caption, int]]) -> Iterator[Stage]:
+    live = Stage(
+        "test", renderer, kept, on_caption=lambda caption, due_ns: captions.append((caption, due_ns))
+    )
     live.start()
     yield live
     live.close()
@@ -99,7 +102,7 @@ def sound(kept: Kept) -> np.ndarray:
 
 
 def test_a_line_leaves_as_h264_and_opus_on_one_clock(
-    stage: Stage, kept: Kept, voice: Voice, captions: list[Caption]
+    stage: Stage, kept: Kept, voice: Voice, captions: list[tuple[Caption, int]]
 ) -> None:
     say(stage, voice, LINE)
     kept.wait("end of the line", lambda: stage.quiet)
@@ -115,7 +118,9 @@ def test_a_line_leaves_as_h264_and_opus_on_one_clock(
     assert len(decoded) == len(kept.pictures)
     assert (decoded[0].width, decoded[0].height) == (854, 480)  # type: ignore[union-attr]
     assert np.abs(sound(kept)).max() > 0.2
-    assert "".join(c.text for c in captions).replace(" ", "") == LINE.replace(" ", "")
+    assert "".join(c.text for c, _ in captions).replace(" ", "") == LINE.replace(" ", "")
+    began = {due_ns - c.start * 1_000_000_000 // SAMPLE_RATE for c, due_ns in captions}
+    assert max(began) - min(began) <= 1, "captions are where their sound is, however late the pacer was"
 
 
 def test_sound_leaves_every_20_ms_whatever_the_picture_does(stage: Stage, kept: Kept) -> None:

@@ -10,8 +10,8 @@ use crate::clock::{NtpTime, WallClock};
 use crate::keyframe::KeyFrameGate;
 use crate::packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription};
 
-/// When sample clock and wall clock are further apart than this, the source has paused: the time line is anchored anew.
-const MOST_DRIFT: Duration = Duration::from_millis(500);
+/// When nothing has come less late than this for as long, the source has paused: its time line is anchored anew.
+const MOST_LATE: Duration = Duration::from_millis(500);
 
 /// Source of a stream that this process encodes itself.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Injector {
     gate: KeyFrameGate,
     /// Wall clock of media time zero.
     anchor: Option<NtpTime>,
+    /// When something last came less than `MOST_LATE` after it was captured.
+    in_time: Option<Instant>,
     video: Track,
     audio: Track,
 }
@@ -67,6 +69,7 @@ impl Injector {
             clock,
             gate: KeyFrameGate::default(),
             anchor: None,
+            in_time: None,
             video: Track::new(Kind::Video, &resume),
             audio: Track::new(Kind::Audio, &resume),
         }
@@ -130,7 +133,8 @@ impl Injector {
         })])
     }
 
-    /// Wall clock of capture: both tracks count from one zero, whose wall clock the first unit fixes.
+    /// Wall clock of capture: both tracks count from one zero. What came with the least delay says when that was, for nothing is
+    /// captured after it came; a picture that took long to draw is late, and says nothing of the clock.
     fn capture(&mut self, now: Instant, own: MediaTime) -> NtpTime {
         let since_zero =
             Duration::from_nanos((u128::from(own.ticks) * 1_000_000_000 / u128::from(own.clock_rate)) as u64);
@@ -138,9 +142,13 @@ impl Injector {
         let lap = Duration::from_nanos(((1u128 << 32) * 1_000_000_000 / u128::from(own.clock_rate)) as u64);
         let since_zero = since_zero.saturating_sub(lap);
         let wall = self.clock.ntp(now);
-        let capture = self.anchor.map(|anchor| anchor.plus(since_zero));
-        let near = capture.filter(|capture| capture.since(wall) < MOST_DRIFT && wall.since(*capture) < MOST_DRIFT);
-        near.unwrap_or_else(|| {
+        let known = self.anchor.map(|anchor| anchor.plus(since_zero)).filter(|capture| *capture <= wall);
+        let late = known.is_some_and(|capture| wall.since(capture) >= MOST_LATE);
+        let paused = late && self.in_time.is_some_and(|at| now.saturating_duration_since(at) >= MOST_LATE);
+        if !late || paused {
+            self.in_time = Some(now);
+        }
+        known.filter(|_| !paused).unwrap_or_else(|| {
             self.anchor = Some(wall.minus(since_zero));
             wall
         })
@@ -185,6 +193,32 @@ mod tests {
         let later = now + Duration::from_secs(10);
         let packet = injector.push_audio(later, &[1], 960);
         assert_eq!(packet[0].ntp, injector.clock.ntp(later));
+    }
+
+    #[test]
+    fn a_picture_that_took_long_to_draw_moves_no_clock() {
+        let (mut injector, start) = injector();
+        for tick in 0..100 {
+            let now = start + Duration::from_millis(20) * tick;
+            let sound = injector.push_audio(now, &[1], 960 * tick);
+            assert_eq!(sound[0].ntp.unix_ms(), injector.clock.ntp(now).unix_ms());
+            if tick == 40 {
+                let picture = injector.push_video(now, &key_frame(10), 0, true);
+                assert_eq!(picture[0].ntp.unix_ms(), injector.clock.ntp(start).unix_ms(), "800 ms late");
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_soonest_says_when_the_line_began() {
+        let (mut injector, start) = injector();
+        let held_up = Duration::from_millis(400);
+        injector.push_audio(start + held_up, &[1], 0);
+        let later = start + held_up + Duration::from_millis(20);
+        let sound = injector.push_audio(later, &[1], 21 * 960);
+        assert_eq!(sound[0].ntp, injector.clock.ntp(later));
+        let picture = injector.push_video(later, &key_frame(10), 0, true);
+        assert!(picture[0].ntp.unix_ms().abs_diff(injector.clock.ntp(start).unix_ms()) <= 1);
     }
 
     #[test]
