@@ -5,10 +5,12 @@ A tick every few hundredths of a second keeps the clock going when the source do
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 
 from common.log import log
 from hls import captions
+from hls.abreast import Abreast
 from hls.captions import Caption, Captions
 from hls.grid import AUDIO_RATE, VIDEO_RATE, Grid, first_msn, ticks
 from hls.layers import Layers
@@ -76,6 +78,7 @@ class Packager:
         self._msn = first_msn(round(now_ms)) + LEADING_GAPS if msn is None else msn
         self._layers: Layers | None = None
         self._sound: Sound | None = None
+        self._abreast = Abreast()
         self._opus = opus
         self._captions = Captions(grid, window_s, language) if language else None
         self._session = session_data(grid)
@@ -110,9 +113,9 @@ class Packager:
             return
         if self._layers:
             self._govern(self._layers, now_ms)
-            self._show_video(self._layers, self._layers.tick(now_ms))
+            self._show_video(self._layers, self._layers.tick(now_ms), now_ms)
         if self._sound:
-            self._show_sound(self._sound, self._sound.tick(now_ms))
+            self._show_sound(self._sound, self._sound.tick(now_ms), now_ms)
 
     def caption(self, said: Caption, now_ms: float) -> None:
         """Takes what begins to be heard, and arrived at `now_ms`."""
@@ -139,9 +142,9 @@ class Packager:
     def end(self) -> None:
         """Finishes the playlists with EXT-X-ENDLIST. They stay on the shelf until `discard`."""
         if self._layers:
-            self._show_video(self._layers, self._layers.end())
+            self._show_video(self._layers, self._layers.end(), math.inf)
         if self._sound:
-            self._show_sound(self._sound, self._sound.end())
+            self._show_sound(self._sound, self._sound.end(), math.inf)
         if self._captions:
             until, rate = self._led_until
             self._show([(self._captions.rendition, self._captions.end(until, rate))])
@@ -194,7 +197,7 @@ class Packager:
         wall_ms = self._wall.of((unit.kind, unit.layer), unit.ntp_ms, media_ms, now_ms)
         if unit.kind == "audio":
             sound = self._sound or self._begin_sound(None)
-            self._show_sound(sound, sound.push(unit, wall_ms, now_ms))
+            self._show_sound(sound, sound.push(unit, wall_ms, now_ms), now_ms)
             return
         if self._layers is None:
             assert self._sound is not None, "a broadcast without pictures has sound"
@@ -202,7 +205,7 @@ class Packager:
             self._layers = Layers(self._grid, self._window_s, self._sound.yield_lead(), elder)
             self.shape = Shape.VIDEO
             _log.info("pictures_joined", stream=self.stream)
-        self._show_video(self._layers, self._layers.push(unit, wall_ms, now_ms))
+        self._show_video(self._layers, self._layers.push(unit, wall_ms, now_ms), now_ms)
         self._govern(self._layers, now_ms)
 
     def _begin_sound(self, lead_msn: int | None) -> Sound:
@@ -214,23 +217,31 @@ class Packager:
         if layers.wants_key_frame(now_ms):
             self._ask_key_frame()
 
-    def _show_video(self, layers: Layers, changes: Changes) -> None:
+    def _show_video(self, layers: Layers, changes: Changes, now_ms: float) -> None:
         boundaries = layers.boundaries()
-        self._show(changes)
+        self._show_abreast(changes, now_ms)
         if self._sound:
             self._show(self._sound.follow(boundaries, layers.decided))
         if self._captions:
             events = self._captions.follow(boundaries, layers.decided, layers.elder)
-            self._show([(self._captions.rendition, events)])
+            self._show_abreast([(self._captions.rendition, events)] if events else [], now_ms)
 
-    def _show_sound(self, sound: Sound, changes: Changes) -> None:
+    def _show_sound(self, sound: Sound, changes: Changes, now_ms: float) -> None:
         self._show(changes)
-        if self._captions is None or self._layers is not None:
+        if self._layers is not None:
+            self._show_abreast([], now_ms)
+            return
+        if self._captions is None:
             return
         rendition, events = changes[0] if changes else (None, [])
         boundaries = [event for event in events if isinstance(event, SegmentStart)]
         events = self._captions.follow(boundaries, sound.cursor, rendition, AUDIO_RATE)
         self._show([(self._captions.rendition, events)])
+
+    def _show_abreast(self, changes: Changes, now_ms: float) -> None:
+        """Takes `changes` of pictures, and shows those for which there is sound."""
+        self._abreast.push(changes, now_ms)
+        self._show(self._abreast.due(self._sound.cursor if self._sound else 0, now_ms))
 
     @property
     def _led_until(self) -> tuple[int, int]:

@@ -74,6 +74,17 @@ def test_the_shortest_tier_aims_nearer_to_live(broadcast: Broadcast, page: Page)
     assert aims[1] < aims[0] < 1.2
 
 
+def test_sound_that_comes_a_second_after_its_pictures_keeps_nobody_from_playing(page: Page) -> None:
+    broadcast = Broadcast(sound_later_ms=1200)
+    try:
+        # A player that comes later begins near the end of the pictures.
+        time.sleep(6)
+        page.goto(broadcast.page())
+        settles_within(page, 4000)
+    finally:
+        broadcast.close()
+
+
 def test_chromium_plays_it_by_itself(broadcast: Broadcast, page: Page) -> None:
     # Chromium takes three segments before it begins.
     time.sleep(6)

@@ -5,6 +5,7 @@ below them the same bits inverted, so that a reader knows whether it read well. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -59,7 +60,7 @@ def read_clock(luma: NDArray[np.uint8]) -> int | None:
 
 class LiveSource:
     """Pictures every 1/`fps` s and Opus packets every 20 ms from `start_ms` on (Unix). The encoder makes key frames when asked
-    (`ask_key_frame`), and every `gop` pictures if that is given."""
+    (`ask_key_frame`), and every `gop` pictures if that is given. `sound_later_ms`: what sound takes longer than pictures to come."""
 
     def __init__(
         self,
@@ -72,12 +73,14 @@ class LiveSource:
         gop: int | None = None,
         video: bool = True,
         audio: bool = True,
+        sound_later_ms: float = 0,
         seed: int = 1,
     ) -> None:
         self.start_ms = start_ms
         self.fps = fps
         self.size = (width, height)
         self.video, self.audio = video, audio
+        self.sound_later_ms = sound_later_ms
         self._pictures = self._packets = 0
         self._gop = gop
         self._key_wanted = True
@@ -122,13 +125,16 @@ class LiveSource:
 
     @property
     def next_ms(self) -> float:
-        """When the next unit is captured."""
-        times = []
-        if self.video:
-            times.append(self.start_ms + self._pictures * 1000 / self.fps)
-        if self.audio:
-            times.append(self.start_ms + self._packets * 20)
-        return min(times)
+        """When the next unit comes."""
+        return min(self._next_picture_ms, self._next_packet_ms)
+
+    @property
+    def _next_picture_ms(self) -> float:
+        return self.start_ms + self._pictures * 1000 / self.fps if self.video else math.inf
+
+    @property
+    def _next_packet_ms(self) -> float:
+        return self.start_ms + self._packets * 20 + self.sound_later_ms if self.audio else math.inf
 
     def skip(self, duration_ms: float) -> None:
         """The source stands still for that long: nothing comes, its clock goes on."""
@@ -136,11 +142,10 @@ class LiveSource:
         self._packets += round(duration_ms / 20)
 
     def until(self, now_ms: float) -> Iterator[Unit]:
-        """The units captured up to `now_ms`, in order."""
+        """The units that come up to `now_ms`, in order."""
         while self.next_ms <= now_ms:
-            video_ms = self.start_ms + self._pictures * 1000 / self.fps
-            if self.video and (not self.audio or video_ms <= self.start_ms + self._packets * 20):
-                yield self._picture(video_ms)
+            if self._next_picture_ms <= self._next_packet_ms:
+                yield self._picture(self._next_picture_ms)
             else:
                 yield self._packet(self.start_ms + self._packets * 20)
 

@@ -150,6 +150,46 @@ def test_the_first_playlist_comes_at_the_end_of_the_first_part() -> None:
     assert first.plain is None
 
 
+def end_of(one: Shown) -> float:
+    """Where a playlist ends, by its parts; Unix seconds."""
+    newest = next(segment for segment in reversed(m3u8.loads(one.live).segments) if segment.parts)
+    began = newest.parts[0].program_date_time
+    assert began is not None
+    return began.timestamp() + sum(part.duration for part in newest.parts)
+
+
+@pytest.mark.parametrize("later_ms", [0, 400, 1200])
+def test_pictures_do_not_run_away_from_sound_that_comes_later(later_ms: int) -> None:
+    broadcast = live(sound_later_ms=later_ms)
+    broadcast.run(12)
+    sound: float | None = None
+    ahead = []
+    for one in broadcast.shelf.shown:
+        if one.rendition == "a128":
+            sound = end_of(one)
+        elif one.rendition == "v0" and sound is not None:
+            ahead.append(end_of(one) - sound)
+    # hls.js begins three parts before the end of the pictures, and never where there is no sound yet.
+    assert len(ahead) > 25
+    assert max(ahead) < 2.5 * 0.32
+    late_ms = max(one.at_ms / 1000 - end_of(one) for one in broadcast.shelf.of("v0")[-10:]) * 1000
+    assert late_ms <= 60 + later_ms, "pictures wait for no more than their sound"
+    assert video_stats(broadcast)["gap_parts"] == 0
+    for rendition in ("v0", "a128", "a64"):
+        check_media(broadcast, rendition)
+
+
+def test_sound_that_stops_does_not_hold_pictures_up() -> None:
+    broadcast = live()
+    broadcast.run(6)
+    broadcast.source.audio = False
+    broadcast.run(6)
+    waits = [b.at_ms - a.at_ms for a, b in itertools.pairwise(broadcast.shelf.of("v0"))]
+    assert max(waits) <= 2 * 320
+    assert broadcast.now_ms / 1000 - end_of(broadcast.shelf.last("v0")) <= 2 * 0.32
+    assert video_stats(broadcast)["gap_parts"] == 0
+
+
 def test_a_stalled_source_becomes_gaps_and_the_playlist_goes_on() -> None:
     broadcast = live()
     broadcast.run(6)
