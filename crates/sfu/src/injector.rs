@@ -10,8 +10,10 @@ use crate::clock::{NtpTime, WallClock};
 use crate::keyframe::KeyFrameGate;
 use crate::packet::{Burst, Codec, Kind, Layer, MediaTime, Packet, StreamDescription};
 
-/// When nothing has come less late than this for as long, the source has paused: its time line is anchored anew.
+/// A source that has been held up is late at first and catches up; one that has paused stays as late.
 const MOST_LATE: Duration = Duration::from_millis(500);
+/// When all that has come for this long was that late, the source has paused: its time line is anchored anew.
+const CATCHES_UP: Duration = Duration::from_secs(2);
 
 /// Source of a stream that this process encodes itself.
 #[derive(Debug)]
@@ -21,8 +23,8 @@ pub struct Injector {
     gate: KeyFrameGate,
     /// Wall clock of media time zero.
     anchor: Option<NtpTime>,
-    /// When something last came less than `MOST_LATE` after it was captured.
-    in_time: Option<Instant>,
+    /// Since when all that came was more than `MOST_LATE` behind its capture.
+    late_since: Option<Instant>,
     video: Track,
     audio: Track,
 }
@@ -69,7 +71,7 @@ impl Injector {
             clock,
             gate: KeyFrameGate::default(),
             anchor: None,
-            in_time: None,
+            late_since: None,
             video: Track::new(Kind::Video, &resume),
             audio: Track::new(Kind::Audio, &resume),
         }
@@ -144,11 +146,10 @@ impl Injector {
         let wall = self.clock.ntp(now);
         let known = self.anchor.map(|anchor| anchor.plus(since_zero)).filter(|capture| *capture <= wall);
         let late = known.is_some_and(|capture| wall.since(capture) >= MOST_LATE);
-        let paused = late && self.in_time.is_some_and(|at| now.saturating_duration_since(at) >= MOST_LATE);
-        if !late || paused {
-            self.in_time = Some(now);
-        }
+        self.late_since = self.late_since.or(Some(now)).filter(|_| late);
+        let paused = self.late_since.is_some_and(|at| now.saturating_duration_since(at) >= CATCHES_UP);
         known.filter(|_| !paused).unwrap_or_else(|| {
+            self.late_since = None;
             self.anchor = Some(wall.minus(since_zero));
             wall
         })
@@ -190,9 +191,28 @@ mod tests {
     fn a_pause_anchors_the_line_anew() {
         let (mut injector, now) = injector();
         injector.push_audio(now, &[1], 0);
-        let later = now + Duration::from_secs(10);
-        let packet = injector.push_audio(later, &[1], 960);
-        assert_eq!(packet[0].ntp, injector.clock.ntp(later));
+        let again = now + Duration::from_secs(10);
+        let told: Vec<_> = (0..200)
+            .map(|tick| {
+                let at = again + Duration::from_millis(20) * tick;
+                let packet = injector.push_audio(at, &[1], 960 * (tick + 1));
+                (injector.clock.ntp(at).since(packet[0].ntp)).as_millis()
+            })
+            .collect();
+        assert!(told[..100].iter().all(|late| *late > 9_000), "it may catch up yet");
+        assert!(told[101..].iter().all(|late| *late == 0), "{told:?}");
+    }
+
+    #[test]
+    fn a_source_that_was_held_up_catches_up_and_moves_no_clock() {
+        let (mut injector, start) = injector();
+        injector.push_audio(start, &[1], 0);
+        let held_up = start + Duration::from_millis(900);
+        for tick in 1..60 {
+            let captured = start + Duration::from_millis(20) * tick;
+            let packet = injector.push_audio(captured.max(held_up), &[1], 960 * tick);
+            assert!(packet[0].ntp.unix_ms().abs_diff(injector.clock.ntp(captured).unix_ms()) <= 1);
+        }
     }
 
     #[test]
