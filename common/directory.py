@@ -143,6 +143,8 @@ class Broadcast(Message):
     released: bool = False
     """Another origin has taken it over: who watches here is to join there, and then it ends here. To a packager: its twin is to make the
     playlists, so it gives them up as soon as that reads along."""
+    moving: bool = False
+    """Another origin waits for its publisher: who publishes here is asked to come there too."""
     moderated: bool = False
     """Questions to its avatar wait until a host approves them."""
     speech: str | None = None

@@ -107,6 +107,7 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
     move = view.handovers.get(broadcast.id)
     takes_over = move is not None and move.target == node.id
     released = move is not None and move.stage is Stage.MOVED and move.source == node.id and not own
+    moving = move is not None and move.stage is Stage.OPENING and broadcast.avatar is None and own
     runs = own or takes_over or released
     if role is Role.ORIGIN and not runs:
         return None
@@ -140,6 +141,7 @@ def _entry(node: Node, broadcast: Broadcast, view: View, packagers: list[Node]) 
         persona=broadcast.persona if runs else None,
         dialogue=list(said),
         released=released,
+        moving=moving,
         moderated=broadcast.moderated,
         speech=directory.AVATAR_LANGUAGE if broadcast.avatar else None,
         upstreams=upstreams,

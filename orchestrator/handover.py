@@ -1,4 +1,4 @@
-"""How one origin hands a broadcast with its avatar over to another, so that nobody is cut. Pure: facts and the time in, a stage out.
+"""How one origin hands a broadcast over to another, so that nobody is cut. Pure: facts and the time in, a stage out.
 
     (none) ──it is to leave──► OPENING ──live there, and silent here──► MOVED ──nobody left here──► (none)
       ▲                          │  ▲                                     │
@@ -8,6 +8,9 @@
 OPENING: the target begins the avatar with the dialogue so far; all still watch and talk at the source. MOVED: who joins and who talks
 goes to the target, which hears what was said meanwhile and is given what waits (lines, questions, a script); the source lets its
 viewers go when its avatar has ended its sentence.
+
+Where a person publishes: OPENING, the source asks the publisher to come to the target too, and whoever publishes anew goes there. MOVED:
+viewers and relays go to the target, whose media is the same; when nobody is left the source ends the publisher's session.
 """
 
 from __future__ import annotations
@@ -77,6 +80,8 @@ class Facts:
     target_gone: bool = False
     """It reports no more."""
     target_live: bool = False
+    comes: bool = False
+    """It is a publisher's, who comes to the target or does not: the target has not failed by being without it."""
 
 
 def step(
@@ -93,7 +98,8 @@ def step(
     if before is not None and before.source == facts.source:
         if facts.target_there and facts.target_live and (facts.resting or facts.late):
             return before.model_copy(update={"stage": Stage.MOVED, "since_ms": now_ms})
-        if facts.target_there and (facts.target_live or now_ms - before.since_ms < OPENING_MS):
+        patient = facts.target_live or facts.comes or now_ms - before.since_ms < OPENING_MS
+        if facts.target_there and patient:
             return before
     failed = () if before is None else (*before.failed, before.target)[-8:]
     target = choose(frozenset((*failed, facts.source))) or choose(frozenset({facts.source}))

@@ -150,7 +150,7 @@ class Moves:
         steps: list[tuple[Broadcast, Handover | None, Handover | None]] = []
         for broadcast in hub.broadcasts:
             before = self.handovers.get(broadcast.id)
-            if broadcast.avatar is None or (before is None and not leaving):
+            if before is None and not leaving:
                 continue
             facts = self._facts(broadcast, before, now_ms)
             after = handover.step(before, facts, now_ms, partial(self._another, broadcast))
@@ -161,8 +161,8 @@ class Moves:
             if after != before:
                 steps.append((broadcast, before, after))
         await asyncio.gather(*(self._carry_out(*one) for one in steps))
-        moved = (name for name, one in self.handovers.items() if one.stage is Stage.MOVED)
-        await asyncio.gather(*(self._carry(name) for name in list(moved)))
+        moved = [name for name, one in self.handovers.items() if one.stage is Stage.MOVED]
+        await asyncio.gather(*(self._carry(name) for name in moved if self._speaks(name)))
 
     async def _carry_out(self, broadcast: Broadcast, before: Handover | None, after: Handover | None) -> None:
         hub, name = self._hub, broadcast.id
@@ -172,7 +172,7 @@ class Moves:
             _log.info("broadcast:handover", broadcast=name, outcome=outcome)
             return
         source = hub.nodes.find(after.source)
-        if source is not None:
+        if source is not None and broadcast.avatar is not None:
             said = tuple(await self._said(name, source)) or after.said or tuple(hub.dialogue(name))
             after = self.handovers[name] = after.model_copy(update={"said": said})
         if after.stage is Stage.MOVED:
@@ -205,6 +205,10 @@ class Moves:
                         _log.info("broadcast:desk_moved", broadcast=name, target=target.id)
                         move = move.model_copy(update={"carried": None})
         self.handovers[name] = move
+
+    def _speaks(self, name: str) -> bool:
+        broadcast = self._hub.broadcasts.find(name)
+        return broadcast is not None and broadcast.avatar is not None
 
     async def _said(self, name: str, source: Node) -> Sequence[Said]:
         try:
@@ -240,6 +244,7 @@ class Moves:
             and name not in target.report.avatars_refused,
             target_gone=target is None,
             target_live=at_target is not None and at_target.live,
+            comes=broadcast.avatar is None,
         )
 
     def _another(self, broadcast: Broadcast, but: frozenset[str]) -> str | None:
@@ -262,6 +267,12 @@ class Moves:
     def _released(self, name: str, node: Node) -> bool:
         found = self.handovers.get(name)
         return found is not None and found.stage is Stage.MOVED and found.source == node.id
+
+    def publish_to(self, name: str) -> Node | None:
+        """The origin to which a publisher goes who comes now: the one that is to take the broadcast over, or that has it."""
+        found = self.handovers.get(name)
+        target = self._hub.nodes.find(found.target) if found is not None else None
+        return target or self._hub.origin_of(name)
 
     def learn(self, handovers: Mapping[str, str]) -> None:
         """Takes over what the orchestrator on duty has written."""
@@ -288,6 +299,8 @@ def _takers(stream: StreamReport) -> int:
 
 
 def _has_room(report: NodeReport, broadcast: Broadcast, coming: int) -> bool:
+    if broadcast.avatar is None:
+        return True
     if not report.avatar or broadcast.id in report.avatars_refused:
         return False
     return report.avatars_free is None or report.avatars_free > coming

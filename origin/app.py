@@ -94,12 +94,12 @@ class Origin:
 
     def _may_leave(self, stream: str) -> bool:
         """Viewers of an avatar stay until another origin has it, and until it has ended its sentence, unless time runs out. Those of a
-        publisher may go to a relay at once."""
+        publisher may go to a relay at once, but wait for the publisher when that is to move."""
         broadcast = self._node.link.directory.broadcasts.get(stream)
-        if broadcast is None or not broadcast.avatar or self.avatars is None:
-            return True
         emptying = self._node.emptying
         hurry = emptying is not None and emptying.drain.until - time.monotonic() < _SENTENCE_S
+        if broadcast is None or not broadcast.avatar or self.avatars is None:
+            return hurry or broadcast is None or not broadcast.moving
         return broadcast.released and (hurry or self.avatars.resting(stream) is not False)
 
     def _health(self) -> Health:

@@ -13,7 +13,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from common.log import log
 from common.metrics import counter
 from sfu.chat import NODE_RATE, VIEWER_RATE, ChatRefused, Line, Pace, passed_on, written
 from sfu.upstream import Puller
-from sfu.viewers import CAPTIONS, CHAT, EVENTS, ViewerRole, Viewers, words
+from sfu.viewers import CAPTIONS, CHAT, EVENTS, LABELS, ViewerRole, Viewers, words
 from sfu.whip import Whip
 from sfu.worker import Event, Worker
 
@@ -51,6 +51,8 @@ class Channels:
         self._publishers: dict[str, str] = {}
         """Publishers that listen to the chat: session and stream."""
         self._paces: dict[str, Pace] = {}
+        self.greet: Callable[[str], None] = lambda _session: None
+        """Called with a publisher's session that has opened `events`."""
         viewers.spread = self._spread
         worker.listen(self._heard)
 
@@ -62,6 +64,10 @@ class Channels:
     def _say(self, session: str, label: str, text: str) -> None:
         with contextlib.suppress(SfuError):
             self._worker.sfu.tell_session(session, label, text)
+
+    def tell_publisher(self, session: str, name: str, data: Mapping[str, Any]) -> None:
+        """Tells a publisher an event, if it has opened the channel for it."""
+        self._say(session, LABELS[name], words(name, data))
 
     # --- in -------------------------------------------------------------------------------------------
 
@@ -90,6 +96,8 @@ class Channels:
                     viewer.channels[label](words(name, data))
         elif label == CHAT and self._publishes(session):
             self._publishers[session] = stream
+        elif label == EVENTS and self._publishes(session):
+            self.greet(session)
 
     def _closed(self, session: str, label: str) -> None:
         viewer = self._viewers.find(session)
@@ -151,7 +159,7 @@ class Channels:
         return pull is not None and pull.session == session
 
     def _publishes(self, session: str) -> bool:
-        return self._whip is not None and self._whip.holds(session)
+        return self._whip is not None and self._whip.find(session) is not None
 
 
 def caption_of(message: str | bytes) -> Mapping[str, Any] | None:

@@ -24,6 +24,7 @@ from sfu.drain import Drain
 from sfu.emptying import Emptying
 from sfu.ice_servers import IceServers
 from sfu.link import DirectoryAdmission, Link
+from sfu.publishers import Publishers
 from sfu.room import RoomMeter
 from sfu.stats import node_stats, stream_reports
 from sfu.upstream import Puller
@@ -100,6 +101,8 @@ class MediaNode:
         if serves or pulls:
             # A node that shares its core with another leaves them to that one.
             self.channels = Channels(worker, self.viewers, puller=self.puller, whip=self.whip)
+            if whip:
+                self.publishers = Publishers(self.link, self.whip, self.channels)
         self.link.add_to(self.app)
         self.app.router.add_get("/api/sfu/stats", self._stats)
         self.link.listen(self._tell_viewers)

@@ -16,7 +16,14 @@ MAX_WAITING_EVENTS = 64
 
 EVENTS, CAPTIONS, CHAT = "events", "captions", "chat"
 """Labels of data channels."""
-LABELS = {"mode": EVENTS, "viewercount": EVENTS, "layers": EVENTS, "caption": CAPTIONS, "chat": CHAT}
+LABELS = {
+    "mode": EVENTS,
+    "viewercount": EVENTS,
+    "layers": EVENTS,
+    "move": EVENTS,
+    "caption": CAPTIONS,
+    "chat": CHAT,
+}
 """The data channel on which each event is told."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -23,6 +25,16 @@ from sfu.session import (
 from sfu.worker import Event, Worker
 
 
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One WHIP session on this node. `host`: the Host header that it came with, the name by which it reaches this machine."""
+
+    session: str
+    stream: str
+    etag: str
+    host: str | None = None
+
+
 class Whip:
     """The handlers; add the routes with `add_to`."""
 
@@ -32,7 +44,7 @@ class Whip:
         self._worker = worker
         self._ice = ice or IceServers()
         self._admission = admission or Everybody()
-        self._sessions: dict[str, tuple[str, str]] = {}
+        self._sessions: dict[str, Publication] = {}
         worker.listen(self._heard)
 
     def add_to(self, app: web.Application) -> None:
@@ -41,11 +53,20 @@ class Whip:
 
     def publishing(self, stream: str) -> bool:
         """True while a publisher's session is open for the stream."""
-        return any(one == stream for one, _ in self._sessions.values())
+        return any(one.stream == stream for one in self._sessions.values())
 
-    def holds(self, session: str) -> bool:
-        """True while the session is a publisher's of this node."""
-        return session in self._sessions
+    def __iter__(self) -> Iterator[Publication]:
+        return iter(list(self._sessions.values()))
+
+    def find(self, session: str) -> Publication | None:
+        """The publisher's session with this name."""
+        return self._sessions.get(session)
+
+    def leave(self, session: str) -> None:
+        """Ends a publisher's session."""
+        if self._sessions.pop(session, None) is not None:
+            with contextlib.suppress(SessionUnknown):
+                self._worker.sfu.close(session)
 
     def _heard(self, event: Event) -> None:
         if event["type"] == "session_closed":
@@ -59,30 +80,28 @@ class Whip:
             answer = self._worker.sfu.publish(stream, offer)
         except SfuError as error:
             raise refused(error) from None
-        self._sessions[answer.session] = (stream, answer.etag)
+        host = request.headers.get("Host")
+        self._sessions[answer.session] = Publication(answer.session, stream, answer.etag, host)
         return created(request, answer, self._ice.links())
 
-    def _session(self, request: web.Request) -> tuple[str, str]:
-        session = session_of(request)
-        stream, etag = self._sessions.get(session, ("", ""))
-        if stream != stream_of(request):
+    def _session(self, request: web.Request) -> Publication:
+        found = self._sessions.get(session_of(request))
+        if found is None or found.stream != stream_of(request):
             raise NotFound(
                 "there is no such session on this node",
                 code="session_unknown",
                 hint="publish again: POST to the WHIP URL",
             )
-        return session, etag
+        return found
 
     async def _patch(self, request: web.Request) -> web.Response:
-        session, etag = self._session(request)
-        response = await patch(request, self._worker, session, etag)
-        if session in self._sessions:  # it may have ended meanwhile
-            self._sessions[session] = (stream_of(request), newest_etag(response, etag))
+        found = self._session(request)
+        response = await patch(request, self._worker, found.session, found.etag)
+        if found.session in self._sessions:  # it may have ended meanwhile
+            etag = newest_etag(response, found.etag)
+            self._sessions[found.session] = replace(found, etag=etag)
         return response
 
     async def _end(self, request: web.Request) -> web.Response:
-        session, _ = self._session(request)
-        self._sessions.pop(session, None)
-        with contextlib.suppress(SessionUnknown):
-            self._worker.sfu.close(session)
+        self.leave(self._session(request).session)
         return web.Response(status=200)

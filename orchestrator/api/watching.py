@@ -107,6 +107,14 @@ class Play(BaseModel):
     )
 
 
+class Publish(BaseModel):
+    """Where to publish now."""
+
+    whip: str = Field(description="POST the offer here, with the publisher's token.")
+    node: str
+    region: str
+
+
 def _play(
     at: Context,
     request: web.Request,
@@ -169,16 +177,30 @@ async def _redirect_viewer(request: web.Request) -> web.Response:
     return _redirect(at, request, f"{node.report.url.rstrip('/')}/whep/{broadcast.id}")
 
 
+async def _where(request: web.Request) -> web.Response:
+    at = context(request)
+    broadcast = at.broadcast(request)
+    at.require_publisher(request, broadcast)
+    node = await _publish_to(at, broadcast)
+    whip = at.reach(request, f"{node.report.url.rstrip('/')}/whip/{broadcast.id}")
+    return json(Publish(whip=whip, node=node.id, region=node.report.region))
+
+
 async def _redirect_publisher(request: web.Request) -> web.Response:
     at = context(request)
     broadcast = at.broadcast(request)
     at.tokens.verify(bearer(request.headers.get("Authorization")), Audience.PUBLISHER, broadcast.id)
+    node = await _publish_to(at, broadcast)
+    return _redirect(at, request, f"{node.report.url.rstrip('/')}/whip/{broadcast.id}")
+
+
+async def _publish_to(at: Context, broadcast: Broadcast) -> Node:
     if at.hub.origin_of(broadcast.id) is None:
         await at.hub.tick()
-    origin = at.hub.origin_of(broadcast.id)
+    origin = at.hub.moves.publish_to(broadcast.id)
     if origin is None:
         raise Unavailable("no origin is registered", code="no_node", retry_after_s=2)
-    return _redirect(at, request, f"{origin.report.url.rstrip('/')}/whip/{broadcast.id}")
+    return origin
 
 
 def _redirect(at: Context, request: web.Request, url: str) -> web.Response:
@@ -259,6 +281,10 @@ ROUTES = (
     Route(
         "POST", "/whep/{broadcast}", _redirect_viewer, "Watch by WHEP: redirects to the best node", TAG,
         status=307, problems=("no_node",), name="whep_watch",
+    ),
+    Route(
+        "GET", f"{ONE}/publish", _where, "Where to publish now", TAG, Access.PUBLISHER,
+        answer=Publish, problems=("no_node",),
     ),
     Route("OPTIONS", "/whep/{broadcast}", _options, "What WHEP allows", TAG),
     Route(

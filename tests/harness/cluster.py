@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from avacast.pages import add_pages
 from common.auth import Audience, Believed, Tokens, bearer
 from common.config import OrchestratorConfig
 from common.desk import MOST_CARRIED_BYTES, Carried, DeskOrder
@@ -82,11 +83,14 @@ class Running:
 
 
 @asynccontextmanager
-async def orchestrator(data: Path, **settings: Any) -> AsyncIterator[Running]:
-    """An orchestrator on a free port. It believes the tokens that tests sign with the secret (`token`)."""
+async def orchestrator(data: Path, *, pages: bool = False, **settings: Any) -> AsyncIterator[Running]:
+    """An orchestrator on a free port, with the web pages if they are wanted. It believes the tokens that tests sign with the secret
+    (`token`)."""
     facts = {"cluster_secret": SECRET, "admin_token": ADMIN, "hs256": "all", **settings}
     config = OrchestratorConfig(data=data, **facts)
     role = await start(config)
+    if pages:
+        add_pages(role.app)
     site = Site(role.app, "127.0.0.1", 0)
     await site.start()
     config.http_port = site.port

@@ -117,3 +117,9 @@ export function ask(id: string, text: string): Promise<{ held?: boolean }> {
 export function openEar(id: string): Promise<{ whip: string; token: string }> {
   return call(path(id, "/ears"), { method: "POST", body: {} });
 }
+
+/** The WHIP endpoint of the node that takes a broadcast's publisher now. */
+export async function whereToPublish(id: string, token: string | null, signal: AbortSignal): Promise<string> {
+  const found = await call<{ whip: string }>(path(id, "/publish"), { ...(token && { token }), signal });
+  return found.whip;
+}

@@ -5,6 +5,7 @@ import { render } from "preact";
 import { useRef } from "preact/hooks";
 import "../theme/theme.css";
 import "./camera.css";
+import { whereToPublish } from "../api/broadcasts.ts";
 import { type Problem, problemFrom } from "../api/problem.ts";
 import { bitrateText, latencyText } from "../player/stats.ts";
 import { Header } from "../theme/header.tsx";
@@ -57,9 +58,14 @@ async function goLive(): Promise<void> {
   if (!stream.value) return;
   phase.value = "connecting";
   problem.value = null;
-  const endpoint = new URL(`/whip/${encodeURIComponent(broadcast.value.trim())}`, location.href).href;
+  const [id, shown] = [broadcast.value.trim(), token.value.trim() || null];
   publisher = new Publisher(
-    { endpoint, token: token.value.trim() || null, maxBitrateBps: quality.value, simulcast: simulcast.value },
+    {
+      find: (signal) => whereToPublish(id, shown, signal),
+      token: shown,
+      maxBitrateBps: quality.value,
+      simulcast: simulcast.value,
+    },
     (ending) => {
       phase.value = "ready";
       problem.value = ending;

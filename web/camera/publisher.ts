@@ -1,7 +1,8 @@
-/** Sends a camera and a microphone to a broadcast by WHIP. One object a sending; make a new one to send again. */
+/** Sends a camera and a microphone to a broadcast by WHIP. Make a new publisher to send again. */
 
 import { Problem, problemFrom } from "../api/problem.ts";
 import { negotiateCaptureTimes } from "../player/capture.ts";
+import { eventOf } from "../player/channels.ts";
 import { connected } from "../player/connected.ts";
 import { configuration } from "../player/ice.ts";
 import { exchange, type Resource, release } from "../player/signalling.ts";
@@ -20,8 +21,8 @@ export interface Figures {
 }
 
 export interface Settings {
-  /** WHIP endpoint; redirects are followed. */
-  endpoint: string;
+  /** Asks for the node to send to: no redirect of WHIP, because browsers show no token at the host that it leads to. */
+  find: (signal: AbortSignal) => Promise<string>;
   token: string | null;
   /** Highest video bitrate. */
   maxBitrateBps: number;
@@ -31,11 +32,15 @@ export interface Settings {
 
 export type Ending = (problem: Problem | null) => void;
 
+/** Before another try to follow the node's word, while the first connection goes on. */
+const AGAIN_MS = 3000;
+
+/** Over one connection, or for a while over two: when its node is to be emptied, the node names another one to send to as well. */
 export class Publisher {
-  private readonly connection = new RTCPeerConnection(configuration());
-  private readonly stopping = new AbortController();
-  private resource: Resource | null = null;
-  private before: { atMs: number; bytes: number; frames: number } | null = null;
+  /** The newest last. */
+  private readonly sendings: Sending[] = [];
+  private stream: MediaStream | null = null;
+  private retry = 0;
 
   constructor(
     private readonly settings: Settings,
@@ -43,6 +48,95 @@ export class Publisher {
   ) {}
 
   /** Resolves when media flows. Rejects with a Problem. */
+  async start(stream: MediaStream): Promise<void> {
+    this.stream = stream;
+    await this.open();
+  }
+
+  stop(): void {
+    this.close();
+    this.ended(null);
+  }
+
+  /** Another camera or microphone, without a new session. */
+  async replace(stream: MediaStream): Promise<void> {
+    this.stream = stream;
+    await Promise.all(this.sendings.map((sending) => sending.replace(stream)));
+  }
+
+  async read(): Promise<Figures | null> {
+    return this.sendings.at(-1)?.read() ?? null;
+  }
+
+  private async open(): Promise<void> {
+    const { stream } = this;
+    if (!stream) return;
+    const sending: Sending = new Sending(this.settings, {
+      lost: (problem) => this.handleLost(sending, problem),
+      move: (moves) => this.handleMove(sending, moves),
+    });
+    this.sendings.push(sending);
+    try {
+      await sending.start(stream);
+    } catch (thrown) {
+      this.drop(sending);
+      throw thrown;
+    }
+  }
+
+  /** The node of `from` asks for the stream to be sent to another one too; or to stay after all. */
+  private handleMove(from: Sending, moves: boolean): void {
+    window.clearTimeout(this.retry);
+    if (!this.sendings.includes(from)) return;
+    if (!moves) {
+      for (const other of this.sendings.filter((sending) => sending !== from)) this.drop(other);
+      return;
+    }
+    const again = (): void => {
+      this.retry = window.setTimeout(() => this.handleMove(from, true), AGAIN_MS);
+    };
+    // Two are enough: one of them is about to be ended by its node.
+    if (this.sendings.length > 1) again();
+    else this.open().catch(again);
+  }
+
+  private handleLost(sending: Sending, problem: Problem): void {
+    this.drop(sending);
+    if (this.sendings.length > 0) return;
+    this.close();
+    this.ended(problem);
+  }
+
+  private drop(sending: Sending): void {
+    const index = this.sendings.indexOf(sending);
+    if (index >= 0) this.sendings.splice(index, 1);
+    sending.close();
+  }
+
+  private close(): void {
+    window.clearTimeout(this.retry);
+    this.stream = null;
+    for (const sending of [...this.sendings]) this.drop(sending);
+  }
+}
+
+interface Listener {
+  lost: (problem: Problem) => void;
+  move: (moves: boolean) => void;
+}
+
+/** One connection to one node. */
+class Sending {
+  private readonly connection = new RTCPeerConnection(configuration());
+  private readonly stopping = new AbortController();
+  private resource: Resource | null = null;
+  private before: { atMs: number; bytes: number; frames: number } | null = null;
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly listener: Listener,
+  ) {}
+
   async start(stream: MediaStream): Promise<void> {
     const { connection, settings } = this;
     for (const track of stream.getTracks()) {
@@ -54,11 +148,14 @@ export class Publisher {
       negotiateCaptureTimes(transceiver);
       if (track.kind === "video") preferH264(transceiver);
     }
+    const events = connection.createDataChannel("events");
+    events.addEventListener("message", ({ data }) => this.handleEvent(data));
     try {
       await connection.setLocalDescription();
       const offer = connection.localDescription?.sdp ?? "";
       const timeout = AbortSignal.any([this.stopping.signal, AbortSignal.timeout(10_000)]);
-      this.resource = await exchange(settings.endpoint, offer, settings.token, timeout);
+      const endpoint = await settings.find(timeout);
+      this.resource = await exchange(endpoint, offer, settings.token, timeout);
       await connection.setRemoteDescription({ type: "answer", sdp: this.resource.answer });
       await this.limit();
       const lost = new Problem(
@@ -69,22 +166,21 @@ export class Publisher {
       );
       await connected(connection, AbortSignal.timeout(10_000), lost);
     } catch (thrown) {
-      this.release();
+      this.close();
       throw problemFrom(thrown);
     }
+    const lost = new Problem(0, "connection_lost", "The connection to the node broke.", "Go live again.");
+    const handleEnd = (): void => {
+      if (!this.stopping.signal.aborted) this.listener.lost(lost);
+    };
     connection.addEventListener("connectionstatechange", () => {
-      if (connection.connectionState !== "failed") return;
-      this.release();
-      this.ended(new Problem(0, "connection_lost", "The connection to the node broke.", "Go live again."));
+      if (connection.connectionState === "failed") handleEnd();
     });
+    // A node that ends a session closes its channels; one that takes none has closed them by now.
+    if (events.readyState === "open") events.addEventListener("close", handleEnd);
+    else events.addEventListener("open", () => events.addEventListener("close", handleEnd));
   }
 
-  stop(): void {
-    this.release();
-    this.ended(null);
-  }
-
-  /** Another camera or microphone, without a new session. */
   async replace(stream: MediaStream): Promise<void> {
     for (const sender of this.connection.getSenders()) {
       const track = stream.getTracks().find((candidate) => candidate.kind === sender.track?.kind);
@@ -144,11 +240,19 @@ export class Publisher {
     }
   }
 
-  private release(): void {
+  close(): void {
+    if (this.stopping.signal.aborted) return;
     this.stopping.abort();
     this.connection.close();
     if (this.resource?.url) release(this.resource.url, this.settings.token);
     this.resource = null;
+  }
+
+  private handleEvent(message: unknown): void {
+    const told = typeof message === "string" ? eventOf("events", message) : null;
+    if (told?.event !== "move") return;
+    const { whip } = JSON.parse(told.data) as { whip?: unknown };
+    this.listener.move(typeof whip === "string");
   }
 }
 

@@ -166,6 +166,14 @@ class Broadcasts(Group):
             rtt=rtt,
         )
 
+    def publish(self, broadcast: str) -> models.Publish:
+        """Where to publish now.
+
+        `GET /api/broadcasts/{broadcast}/publish`, with a token: admin or key or publisher.
+        Refusals of its own: scope_missing, key_limited, request_limit, no_node.
+        """
+        return self._json("broadcasts_publish", models.Publish, broadcast=broadcast)
+
     def say(
         self, broadcast: str, text: str, *, now: bool | None = None, idempotency_key: str | None = None
     ) -> models.Taken:

@@ -314,6 +314,7 @@ class Broadcast(BaseModel):
     persona: str | None = None
     dialogue: list[Said] = Field(default_factory=list)
     released: bool = False
+    moving: bool = False
     moderated: bool = False
     speech: str | None = None
     upstreams: list[str] = Field(default_factory=list)
@@ -1021,6 +1022,15 @@ class PublicKey(BaseModel):
     kid: str
     x: str
     """The key, 32 bytes in base64url."""
+
+
+class Publish(BaseModel):
+    """Where to publish now."""
+
+    whip: str
+    """POST the offer here, with the publisher's token."""
+    node: str
+    region: str
 
 
 class Quality(BaseModel):

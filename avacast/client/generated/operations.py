@@ -348,6 +348,24 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ),
         Operation(
+            id="broadcasts_publish",
+            method="GET",
+            path="/api/broadcasts/{broadcast}/publish",
+            summary="Where to publish now",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="broadcast",
+                    where=Where.PATH,
+                    kind=Kind.TEXT,
+                    required=True,
+                    text="The id of a broadcast.",
+                ),
+            ),
+            tokens=("admin", "key", "publisher"),
+            codes=("scope_missing", "key_limited", "request_limit", "no_node"),
+        ),
+        Operation(
             id="whip_publish",
             method="POST",
             path="/whip/{broadcast}",

@@ -9,6 +9,7 @@ from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import State, Switch
 from orchestrator.directory import View, directory_of, packager_of, packagers_of, told
 from orchestrator.draining import Drain
+from orchestrator.handover import Handover, Stage
 from orchestrator.nodes import Node
 
 
@@ -60,6 +61,22 @@ def test_an_origin_learns_what_it_runs_and_nothing_else() -> None:
     entry = found.broadcasts["talk"]
     assert (entry.avatar, entry.persona, entry.upstreams) == ("ava", "a guide", [])
     assert not directory_of(OTHER, view()).broadcasts
+
+
+def test_origins_learn_that_a_publisher_is_to_move_and_that_it_has() -> None:
+    origins, moving = {"film": ORIGIN}, Handover(source="origin", target="other")
+    opening = view(origins=origins, handovers={"film": moving})
+    assert directory_of(ORIGIN, opening).broadcasts["film"].moving
+    target = directory_of(OTHER, opening).broadcasts["film"]
+    assert (target.moving, target.released, target.upstreams) == (False, False, [])
+    moved = view(
+        origins={"film": OTHER}, handovers={"film": moving.model_copy(update={"stage": Stage.MOVED})}
+    )
+    source = directory_of(ORIGIN, moved).broadcasts["film"]
+    assert (source.moving, source.released) == (False, True)
+    assert "film" not in directory_of(ORIGIN, view(origins={"film": OTHER})).broadcasts
+    talk = Handover(source="origin", target="other")
+    assert not directory_of(ORIGIN, view(handovers={"talk": talk})).broadcasts["talk"].moving, "an avatar's"
 
 
 def test_a_relay_learns_all_broadcasts_and_where_to_pull_them() -> None:

@@ -48,6 +48,8 @@ class World:
     draining: set[str] = field(default_factory=set)
     busy_until: int = 0
     late_at: int = 10**9
+    comes: bool = False
+    """A person publishes."""
     now: int = 0
     move: Handover | None = None
     placed: str = "o1"
@@ -75,6 +77,7 @@ class World:
                 target_there=at_target is not None and move.target not in self.draining,
                 target_gone=at_target is None,
                 target_live=at_target is not None and at_target.live,
+                comes=self.comes,
             )
         after = step(move, facts, self.now, self._another)
         if (
@@ -159,6 +162,16 @@ def test_a_target_that_does_not_begin_is_replaced_by_another() -> None:
     at.draining.add("o1")
     at.run(OPENING_MS / 1000 + 5)
     assert at.placed == "o3"
+
+
+def test_a_publisher_that_does_not_come_is_waited_for_where_it_is_expected() -> None:
+    at = world("o2", "o3", comes=True)
+    at.origins["o2"].begins_at = 5 * OPENING_MS
+    at.draining.add("o1")
+    at.run(4 * OPENING_MS / 1000)
+    assert at.move is not None and (at.move.target, at.move.failed, at.placed) == ("o2", (), "o1")
+    at.run(OPENING_MS / 1000 + 20)
+    assert (at.placed, at.move, at.origins["o1"].live) == ("o2", None, False)
 
 
 def test_without_another_origin_it_stays_and_moves_when_one_comes() -> None:
