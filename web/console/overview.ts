@@ -114,22 +114,29 @@ export async function refresh(): Promise<void> {
   timer = window.setTimeout(() => void refresh(), document.hidden ? EVERY_MS * 5 : EVERY_MS);
 }
 
-/** Lives as long as the page: the steady reading, and for operators the server's own events as a nudge. */
-export function watchOverview(): void {
+/** Until the signal aborts: an orchestrator that is replaced ends its streams, and another one has them. */
+async function listen(token: string, signal: AbortSignal): Promise<void> {
   let nudge = 0;
-  let following = new AbortController();
-  admin.subscribe((token) => {
-    following.abort();
-    following = new AbortController();
-    void refresh();
-    if (!token) return;
-    void follow("/api/events", token, following.signal, () => {
+  while (!signal.aborted) {
+    await follow("/api/events", token, signal, () => {
       if (nudge !== 0) return;
       nudge = window.setTimeout(() => {
         nudge = 0;
         void refresh();
       }, SOONEST_MS);
     });
+    await new Promise((again) => window.setTimeout(again, EVERY_MS));
+  }
+}
+
+/** Lives as long as the page: the steady reading, and for operators the server's own events as a nudge. */
+export function watchOverview(): void {
+  let following = new AbortController();
+  admin.subscribe((token) => {
+    following.abort();
+    following = new AbortController();
+    void refresh();
+    if (token) void listen(token, following.signal);
   });
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) void refresh();
