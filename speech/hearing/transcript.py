@@ -35,8 +35,8 @@ _WORD: Final = re.compile(r"[\w']+")
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One reading. `logprob` is the mean of its tokens, `no_speech` the recogniser's own doubt (0 to 1); `words` have times in
-    seconds from the start of the sound, and are empty in a reading without times."""
+    """One reading. `logprob` is the mean of its tokens and its end, `no_speech` the recogniser's own doubt (0 to 1); `words` have
+    times in seconds from the start of the sound, and are empty in a reading without times."""
 
     text: str
     logprob: float = 0.0

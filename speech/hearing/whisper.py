@@ -106,8 +106,9 @@ class Whisper:
         if timed and text:
             found = self._whisper.find_alignment(self._tokens, [tokens], encoded, features.shape[-1])[0]
             words = _words(found, duration_s)
-        score = answer.scores[0]
-        return Transcript(text, score if math.isfinite(score) else -9.0, answer.no_speech_prob, words)
+        # The score is the sum over the tokens and the end, by the tokens alone: a word or two would be doubted for being few.
+        logprob = answer.scores[0] * len(tokens) / (len(tokens) + 1)
+        return Transcript(text, logprob if math.isfinite(logprob) else -9.0, answer.no_speech_prob, words)
 
 
 def _words(found: list[dict[str, Any]], duration_s: float) -> tuple[Word, ...]:

@@ -76,6 +76,21 @@ def test_short_words_are_said_once(models: tuple[Silero, Whisper], voice: Piper,
     assert [words(event.text) for event in events if isinstance(event, Final)] == [words(text)]
 
 
+def test_it_is_as_sure_of_a_word_or_two_as_whisper_is(models: tuple[Silero, Whisper], voice: Piper) -> None:
+    """The limit for doubt is that of Whisper's authors, so what is held against it is measured as theirs: the end counts as a token."""
+    _, whisper = models
+    sound = np.zeros(30 * RATE, np.float32)
+    spoken = at_16_khz(voice.synthesise("Golden rabbit."))
+    sound[RATE : RATE + spoken.size] = spoken
+    theirs, _ = whisper._whisper.transcribe(
+        sound, language="en", beam_size=1, temperature=0.0, without_timestamps=True
+    )
+    (segment,) = theirs
+    ours = whisper.transcribe(sound)
+    assert ours.text == segment.text.strip()
+    assert ours.logprob == pytest.approx(segment.avg_logprob, abs=0.01)
+
+
 def test_noise_hum_breath_and_clicks_make_no_words(models: tuple[Silero, Whisper]) -> None:
     chance = np.random.default_rng(5)
     seconds = np.arange(6 * RATE) / RATE
