@@ -139,12 +139,12 @@ async def _book(hub: Hub, viewer: str, address: str, nodes: list[Node]) -> Node 
         reservation = await hub.registry.reserve(
             viewer, rooms, ttl_ms=int(BOOKING_S * 1000), address=address, most=most
         )
-        note, now = hub.nodes.booked, time.monotonic()
+        alone, now = False, time.monotonic()
     except RegistryDown:
-        note, now = hub.nodes.placed, time.monotonic()
+        alone, now = True, time.monotonic()
         reservation = hub.bookings.reserve(viewer, rooms, now, address, most)
     for node, count in zip(nodes, reservation.booked, strict=False):
-        note(node.id, count, now)
+        hub.nodes.booked(node.id, count, now, alone=alone)
     return None if reservation.at is None else nodes[reservation.at]
 
 

@@ -195,23 +195,16 @@ class Nodes:
         self._put(node, now)
         return True
 
-    def booked(self, node_id: str, count: int, now: float) -> None:
-        """So many viewers are on the way to a node, from all orchestrators."""
+    def booked(self, node_id: str, count: int, now: float, *, alone: bool = False) -> None:
+        """So many viewers are on the way to a node: from all orchestrators, or from this one `alone`, as the registry is away."""
         node = self._nodes.get(node_id)
         if node is None:
             return
         before = node.pending(now)
-        node.booked, node.booked_until = count, now + BOOKING_S
-        if node.pending(now) != before:
-            self._put(node, now)
-
-    def placed(self, node_id: str, count: int, now: float) -> None:
-        """So many viewers are on the way to a node, from this orchestrator alone: the registry is away."""
-        node = self._nodes.get(node_id)
-        if node is None:
-            return
-        before = node.pending(now)
-        node.placed, node.placed_until = count, now + BOOKING_S
+        if alone:
+            node.placed, node.placed_until = count, now + BOOKING_S
+        else:
+            node.booked, node.booked_until = count, now + BOOKING_S
         if node.pending(now) != before:
             self._put(node, now)
 

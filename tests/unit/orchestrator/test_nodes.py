@@ -106,9 +106,9 @@ def test_a_lie_about_the_lease_is_cut() -> None:
 def test_viewers_that_were_just_sent_count_before_the_node_reports_them() -> None:
     nodes = Nodes()
     nodes.heartbeat(report(capacity=2), 100.0)
-    nodes.placed("r1", 1, 100.1)
+    nodes.booked("r1", 1, 100.1, alone=True)
     assert best(nodes) == "r1"
-    nodes.placed("r1", 2, 100.2)
+    nodes.booked("r1", 2, 100.2, alone=True)
     assert best(nodes) is None
     nodes.heartbeat(report(capacity=2), 102.5)  # may have been written before they arrived
     assert best(nodes) is None
@@ -121,9 +121,9 @@ def test_what_the_registry_said_last_counts_beside_what_is_booked_without_it() -
     nodes.heartbeat(report(capacity=4), 100.0)
     nodes.booked("r1", 4, 100.0)
     assert best(nodes) is None
-    nodes.placed("r1", 1, 101.0)
+    nodes.booked("r1", 1, 101.0, alone=True)
     assert best(nodes) is None, "the registry is away, those that it sent are on their way still"
-    nodes.placed("r1", 2, 100.0 + BOOKING_S)
+    nodes.booked("r1", 2, 100.0 + BOOKING_S, alone=True)
     assert best(nodes) == "r1"
 
 
