@@ -15,6 +15,11 @@ import { Table } from "./table.tsx";
 
 const EVERY_MS = 5000;
 const MOST = 25;
+/**
+ * Sound begins up to a frame after the pictures. hls.js 1.7 has sound that begins after the start of a running recording start at its
+ * end, and when a discontinuity lies between, both wait for each other for ever.
+ */
+const BEGIN_S = 0.1;
 /** Pictures below the player. */
 const TILES = 24;
 
@@ -129,7 +134,7 @@ function Play({ one, onClose }: { one: Recording; onClose(): void }) {
         element.src = one.play;
         return;
       }
-      const hls = new Hls({ startPosition: 0 });
+      const hls = new Hls({ startPosition: BEGIN_S });
       close = () => hls.destroy();
       hls.on(Hls.Events.ERROR, (_event, data) => {
         if (data.fatal) failed.value = `It cannot be played: ${data.details}.`;
