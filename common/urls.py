@@ -34,6 +34,11 @@ def is_local(url: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+def entrance(play_url: str, host: str | None) -> str:
+    """The address of ours at which whoever sent this Host header joins or publishes anew, by where players ask (`play_url`)."""
+    return for_viewer(play_url.partition("/api/")[0], host)
+
+
 def for_viewer(url: str, host: str | None) -> str:
     """`url` as the viewer who sent this Host header reaches it."""
     name = host_name(host)

@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Iterable
 
 from hls.grid import AUDIO_RATE, scaled
-from hls.rendition import Rendition
-from hls.track import Event, Part
+from hls.rendition import Change
+from hls.track import Part
 
 MOST_MS = 2000
 """Longer than sound may be late before silence takes its place (`Sound.tick`): what has waited so long waits for nothing."""
-
-Change = tuple[Rendition, list[Event]]
 
 
 class Abreast:

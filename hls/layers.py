@@ -11,7 +11,7 @@ from hls.governor import KeyFrameGovernor
 from hls.grid import VIDEO_RATE, Grid
 from hls.picture import GRACE_PARTS, Picture
 from hls.playlist import Variant
-from hls.rendition import Rendition
+from hls.rendition import Changes, Rendition
 from hls.sources import AccessUnit
 from hls.sync import TrackClock
 from hls.track import Event, SegmentStart
@@ -21,8 +21,6 @@ MOST_LAYERS = 8
 ABSENT_MS = 6000
 """Three target durations: what a player that is in a layer has had time to play out."""
 _RECENT_MS = 500
-
-Changes = list[tuple[Rendition, list[Event]]]
 
 
 class Layers:

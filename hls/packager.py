@@ -16,9 +16,9 @@ from hls.grid import AUDIO_RATE, VIDEO_RATE, Grid, first_msn, ticks
 from hls.layers import Layers
 from hls.playlist import DateRange, key_frames_name, multivariant
 from hls.playlist.profile import session_data
-from hls.rendition import LEADING_GAPS, Rendition
+from hls.rendition import LEADING_GAPS, Changes, Rendition
 from hls.shelf import Shelf
-from hls.sound import Changes, Sound
+from hls.sound import Sound
 from hls.sources import AccessUnit
 from hls.sync import WallClock
 from hls.track import Event, SegmentStart

@@ -337,3 +337,8 @@ class Rendition:
         last = self.playlist.segments[-1]
         duration = sum(part.duration for part in last.parts)
         return self._open_bytes * 8 * self.rate / duration if duration else 0.0
+
+
+Change = tuple[Rendition, list[Event]]
+"""What a rendition is to show next."""
+Changes = list[Change]

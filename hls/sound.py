@@ -11,10 +11,10 @@ from hls.grid import AUDIO_RATE, Grid, ticks, unix_ms
 from hls.opus import CODEC as OPUS
 from hls.opus import HEADER, Frame, Passage
 from hls.playlist import AudioRendition
-from hls.rendition import Rendition
+from hls.rendition import Changes, Rendition
 from hls.sources import AccessUnit, Delay
 from hls.sync import TrackClock
-from hls.track import Event, SegmentStart
+from hls.track import SegmentStart
 
 BITRATES_BPS = (128_000, 64_000)
 FOLDER = "aopus"
@@ -22,8 +22,6 @@ _PASSED = 0
 """Key of the rendition that is not encoded here."""
 _SILENCE_AFTER_MS = 160
 """Sound that is this late, against what is usual for the stream, becomes silence."""
-
-Changes = list[tuple[Rendition, list[Event]]]
 
 
 class Sound:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from common.directory import Delivery, Directory
 from common.log import log
 from common.tasks import end_tasks
-from common.urls import for_viewer
+from common.urls import entrance, for_viewer
 from sfu.drain import Drain, Phase
 from sfu.link import Link
 from sfu.viewers import Viewer, ViewerRole, Viewers
@@ -85,8 +85,7 @@ class Emptying:
         broadcast = self._link.directory.broadcasts.get(viewer.stream)
         if viewer.role is ViewerRole.NODE or broadcast is None or not broadcast.play_url:
             return
-        entrance = for_viewer(broadcast.play_url.partition("/api/")[0], viewer.host)
-        whep = f"{entrance}/whep/{viewer.stream}"
+        whep = f"{entrance(broadcast.play_url, viewer.host)}/whep/{viewer.stream}"
         hls = None
         if viewer.role is ViewerRole.PASSIVE and broadcast.hls_url:
             hls = for_viewer(broadcast.hls_url, viewer.host)

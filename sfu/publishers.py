@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from common.directory import Broadcast, Directory
 from common.log import log
-from common.urls import for_viewer
+from common.urls import entrance
 from sfu.channels import Channels
 from sfu.link import Link
 from sfu.whip import Publication, Whip
@@ -55,7 +55,7 @@ class Publishers:
     def _ask(self, publication: Publication, broadcast: Broadcast) -> None:
         if publication.session in self._asked or not broadcast.play_url:
             return
-        entrance = for_viewer(broadcast.play_url.partition("/api/")[0], publication.host)
-        whip = self._asked[publication.session] = f"{entrance}/whip/{publication.stream}"
+        whip = f"{entrance(broadcast.play_url, publication.host)}/whip/{publication.stream}"
+        self._asked[publication.session] = whip
         _log.info("publisher_asked_to_move", stream=publication.stream)
         self._channels.tell_publisher(publication.session, "move", {"whip": whip})

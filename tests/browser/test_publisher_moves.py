@@ -4,48 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, async_playwright
 
 import origin.app
-from avacast.process import free_port
-from common.config import OriginConfig
-from common.http import Site
 from tests.harness.browser import ARGUMENTS, PROBE, executable
 from tests.harness.chromium import story
-from tests.harness.cluster import SECRET, Running, admin, eventually, orchestrator
+from tests.harness.cluster import Running, admin, eventually, orchestrator
+from tests.harness.served_origin import served_origin
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-@asynccontextmanager
-async def origin_of(hub: Running, name: str, data: Path) -> AsyncIterator[origin.app.Origin]:
+def origin_of(hub: Running, name: str, data: Path) -> AbstractAsyncContextManager[origin.app.Origin]:
     """An origin without avatars."""
-    port = free_port()
-    config = OriginConfig(
-        node_id=name,
-        data=data / name,
-        avatar=False,
-        cluster_secret=SECRET,
-        url=f"http://127.0.0.1:{port}",
-        orchestrators=[hub.url],
-        media_host="127.0.0.1",
-        media_port=0,
-        workers=1,
-        heartbeat_s=0.5,
-    )
-    node = await origin.app.start(config)
-    site = Site(node.app, "127.0.0.1", port)
-    await site.start()
-    try:
-        await eventually(lambda: hub.role.hub.nodes.find(name) is not None, f"{name} registers", 20)
-        yield node
-    finally:
-        await site.close()
-        await node.close()
+    return served_origin(hub, name, data / name, registers_s=20, avatar=False)
 
 
 @asynccontextmanager
@@ -65,6 +41,18 @@ async def pages(*urls: str) -> AsyncIterator[list[Page]]:
             await browser.close()
 
 
+@asynccontextmanager
+async def on_air(data: Path, *others: str) -> AsyncIterator[tuple[Running, origin.app.Origin, list[Page]]]:
+    """A cluster of one origin, `o1`, to which a camera sends: its page first, then those of the paths `others`."""
+    async with orchestrator(data, pages=True) as hub, origin_of(hub, "o1", data) as node:
+        made = await hub.ok("POST", "/api/broadcasts", json={"id": "booth", "public": True}, headers=admin())
+        paths = (f"/camera#broadcast=booth&token={made['token']}", *others)
+        async with pages(*(f"{hub.url}{path}" for path in paths)) as opened:
+            await opened[0].get_by_role("button", name="Go live").click()
+            await opened[0].get_by_text("On air").wait_for()
+            yield hub, node, opened
+
+
 def publishing(node: origin.app.Origin) -> int:
     return sum(len(one["sources"]) for one in node.worker.sfu.stats()["streams"].values())
 
@@ -80,14 +68,7 @@ async def drain_phase(hub: Running) -> str:
 @story
 async def test_a_camera_goes_on_at_another_origin_while_it_is_watched(tmp_path: Path) -> None:
     async with AsyncExitStack() as closing:
-        hub = await closing.enter_async_context(orchestrator(tmp_path, pages=True))
-        first = await closing.enter_async_context(origin_of(hub, "o1", tmp_path))
-        made = await hub.ok("POST", "/api/broadcasts", json={"id": "booth", "public": True}, headers=admin())
-        camera, viewer = await closing.enter_async_context(
-            pages(f"{hub.url}/camera#broadcast=booth&token={made['token']}", f"{hub.url}/watch/booth")
-        )
-        await camera.get_by_role("button", name="Go live").click()
-        await camera.get_by_text("On air").wait_for()
+        hub, first, (camera, viewer) = await closing.enter_async_context(on_air(tmp_path, "/watch/booth"))
         await viewer.wait_for_function("probe.frames > 20", timeout=30_000)
         assert publishing(first) == watching(first) == 1
 
@@ -114,14 +95,7 @@ async def test_a_camera_goes_on_at_another_origin_while_it_is_watched(tmp_path: 
 @story
 async def test_a_camera_stays_when_the_drain_is_taken_back(tmp_path: Path) -> None:
     async with AsyncExitStack() as closing:
-        hub = await closing.enter_async_context(orchestrator(tmp_path, pages=True))
-        first = await closing.enter_async_context(origin_of(hub, "o1", tmp_path))
-        made = await hub.ok("POST", "/api/broadcasts", json={"id": "booth", "public": True}, headers=admin())
-        (camera,) = await closing.enter_async_context(
-            pages(f"{hub.url}/camera#broadcast=booth&token={made['token']}")
-        )
-        await camera.get_by_role("button", name="Go live").click()
-        await camera.get_by_text("On air").wait_for()
+        hub, first, (camera,) = await closing.enter_async_context(on_air(tmp_path))
         await eventually(lambda: hub.role.hub.live("booth"), "it is live", 20)
         second = await closing.enter_async_context(origin_of(hub, "o2", tmp_path))
         # Nobody's offer gets through to the other origin, so the camera tries again and again.

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from yarl import URL
 
 import origin.app
 from avacast.process import free_port
-from common.config import OriginConfig
 from common.desk import Carried, Cue, LineState
 from common.dialogue import Dialogue, Said, Speaker
 from common.directory import OwnDrain, Role
@@ -29,6 +28,7 @@ from sfu.worker import Worker
 from tests.harness.cluster import SECRET, Node, Nodes, Running, admin, eventually, orchestrator
 from tests.harness.media_server import media_config
 from tests.harness.peers import Publisher, Viewer
+from tests.harness.served_origin import served_origin
 
 SAID = [Said(speaker=Speaker.VISITOR, text="I am Zoe."), Said(speaker=Speaker.AVATAR, text="Hello Zoe.")]
 
@@ -354,33 +354,9 @@ async def sent_away(events: Any, within_s: float = 40) -> str:
 # real avatars ---------------------------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def real_origin(hub: Running, name: str, data: Path) -> AsyncIterator[origin.app.Origin]:
-    """An origin that draws and speaks, with a listener of its own."""
-    port = free_port()
-    config = OriginConfig(
-        node_id=name,
-        data=data,
-        cluster_secret=SECRET,
-        url=f"http://127.0.0.1:{port}",
-        orchestrators=[hub.url],
-        media_host="127.0.0.1",
-        media_port=0,
-        workers=1,
-        voice="piper",
-        heartbeat_s=0.5,
-        drain_s=600,
-        ears=0,
-    )
-    started = await origin.app.start(config)
-    site = Site(started.app, "127.0.0.1", port)
-    await site.start()
-    try:
-        await eventually(lambda: hub.role.hub.nodes.find(name) is not None, f"{name} registers", 60)
-        yield started
-    finally:
-        await site.close()
-        await started.close()
+def real_origin(hub: Running, name: str, data: Path) -> AbstractAsyncContextManager[origin.app.Origin]:
+    """An origin that draws and speaks."""
+    return served_origin(hub, name, data, registers_s=60, voice="piper", drain_s=600, ears=0)
 
 
 @pytest.mark.slow
