@@ -7,9 +7,9 @@ from uuid import uuid4
 from rich.console import Console
 
 from common.errors import Problem
-from hls.store.folder import Folder
-from hls.store.opening import open_store
-from hls.store.store import Store, StoreError, whole
+from common.store.folder import Folder
+from common.store.opening import open_store
+from common.store.store import Store, StoreError, whole
 
 
 def init(address: str, cold_days: int, cold_class: str, *, versions: bool, console: Console) -> int:
@@ -45,8 +45,8 @@ def _try(store: Store) -> None:
 
 
 def _prepare_bucket(store: Store, cold_days: int, cold_class: str, versions: bool, console: Console) -> None:
+    from common.store.s3 import S3
     from hls.store.lifecycle import READABLE, keep_versions, write
-    from hls.store.s3 import S3
 
     assert isinstance(store, S3)
     changed = write(store, cold_days, cold_class)

@@ -18,6 +18,7 @@ from common.directory import Broadcast, Delivery, Directory, Role
 from common.errors import Conflict, NotFound, Problem
 from common.log import log
 from common.metrics import gauge
+from common.store.opening import open_store
 from hls.captions import caption
 from hls.feed import Feed, WallTime
 from hls.grid import tier
@@ -25,7 +26,6 @@ from hls.replica import Replica
 from hls.shelf import EdgeShelf, Shelf
 from hls.standby import Standby
 from hls.store.gate import Gate
-from hls.store.opening import open_store
 from hls.store.recorder import Recorder
 from hls.store.serving import Serving
 from hls.store.shelf import RecordedShelf

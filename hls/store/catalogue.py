@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from common.recordings import CATALOGUE, RecordingView, place
+from common.store.store import NotStored, Store, is_word, whole
 from hls.store.gallery import POSTER, STORYBOARD
 from hls.store.recording import Recording, State, is_private, started_of
-from hls.store.store import NotStored, Store, is_word, whole
 
 PREFIX = CATALOGUE
 FILM = "recording.mp4"

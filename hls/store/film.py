@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from common.log import log
+from common.store.store import NotStored, StoreError
 from hls.check.fragments import BadMedia, boxes
 from hls.fmp4.boxes import box, full_box
 from hls.grid import AUDIO_RATE, VIDEO_RATE
 from hls.store.fragments import child, fragments_of
-from hls.store.store import NotStored, StoreError
 
 _log = log("hls.store")
 

@@ -19,9 +19,9 @@ from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
 
 from common.log import log
+from common.store.store import NotStored
 from hls.grid import VIDEO_RATE
 from hls.store.film import Piece, Read
-from hls.store.store import NotStored
 from hls.webvtt import timestamp
 
 _log = log("hls.store")

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hls.store.s3 import S3
-from hls.store.store import StoreError
+from common.store.s3 import S3
+from common.store.store import StoreError
 
 Rule = dict[str, Any]
 ColdClass = Literal[

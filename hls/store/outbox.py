@@ -7,7 +7,7 @@ import random
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from hls.store.store import Body, Stream
+from common.store.store import Body, Stream
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0

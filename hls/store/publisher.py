@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from common.log import log
+from common.store.store import BRIEF, FINAL, IMMUTABLE, Store, Stream, content_type
 from hls.store.catalogue import FILM, entry_of
 from hls.store.film import Film
 from hls.store.gallery import POSTER, Gallery, tiles_of
@@ -18,7 +19,6 @@ from hls.store.ongoing import Ongoing
 from hls.store.outbox import Item
 from hls.store.recording import KEY_FRAMES, Recording, State
 from hls.store.spool import Spool
-from hls.store.store import BRIEF, FINAL, IMMUTABLE, Store, Stream, content_type
 from hls.store.uploader import Uploader
 
 _log = log("hls.recorder")

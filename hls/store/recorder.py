@@ -21,6 +21,7 @@ from pathlib import Path
 
 from common.log import log
 from common.metrics import gauge
+from common.store.store import Store
 from hls.check.fragments import BadMedia
 from hls.rendition import Snapshot
 from hls.store import journal
@@ -51,7 +52,6 @@ from hls.store.records import JOURNAL, Records, Why, row_op
 from hls.store.rows import Row
 from hls.store.shadow import BadLine, Shadow
 from hls.store.spool import Spool
-from hls.store.store import Store
 
 _log = log("hls.recorder")
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from common.recordings import place
+from common.store.store import is_word
 from hls.store.film import Piece
 from hls.store.gallery import Scene
 from hls.store.journal import Op
 from hls.store.rows import Row
-from hls.store.store import is_word
 
 _VERSION = 6
 _DELTA_VERSION = 9

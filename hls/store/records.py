@@ -16,6 +16,7 @@ from pathlib import Path
 
 from common.log import log
 from common.metrics import counter, gauge
+from common.store.store import Store, StoreError, whole
 from hls.store import journal
 from hls.store.catalogue import stored_entry
 from hls.store.intake import missing
@@ -27,7 +28,6 @@ from hls.store.recording import Recording, State
 from hls.store.rows import Row
 from hls.store.shadow import COPY
 from hls.store.spool import Spool, SpoolFull
-from hls.store.store import Store, StoreError, whole
 
 _log = log("hls.recorder")
 

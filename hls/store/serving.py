@@ -16,12 +16,8 @@ from aiohttp.web_response import ContentCoding
 from common.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
 from common.log import log
 from common.recordings import RecordingList, RecordingView
-from hls.store import catalogue
-from hls.store.folder import Folder
-from hls.store.gate import TOKEN, Gate, Shown
-from hls.store.recorder import Recorder
-from hls.store.recording import KEY_FRAMES, State
-from hls.store.store import (
+from common.store.folder import Folder
+from common.store.store import (
     BRIEF,
     FINAL,
     IMMUTABLE,
@@ -34,6 +30,10 @@ from hls.store.store import (
     is_word,
     whole,
 )
+from hls.store import catalogue
+from hls.store.gate import TOKEN, Gate, Shown
+from hls.store.recorder import Recorder
+from hls.store.recording import KEY_FRAMES, State
 
 _log = log("hls.store")
 

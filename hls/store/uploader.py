@@ -9,8 +9,8 @@ from pathlib import Path
 
 from common.log import log
 from common.metrics import counter, gauge
+from common.store.store import BadName, Store, StoreError
 from hls.store.outbox import Item, Outbox
-from hls.store.store import BadName, Store, StoreError
 
 _log = log("hls.store")
 

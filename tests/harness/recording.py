@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from common.store.folder import Folder
+from common.store.store import Body, StoreError
 from hls.grid import ERA_MS, date_time, tier
 from hls.rendition import Snapshot
 from hls.store import catalogue
 from hls.store.catalogue import Entry
-from hls.store.folder import Folder
 from hls.store.recorder import Recorder
-from hls.store.store import Body, StoreError
 from tests.harness.live_source import LiveSource
 from tests.harness.shelf import Live, Shelf
 

@@ -12,11 +12,11 @@ from aiohttp import web
 
 from common.auth import PathTokens, Tokens
 from common.http import Site, application
+from common.store.store import Store
 from hls.rendition import Snapshot
 from hls.store.gate import Gate
 from hls.store.recorder import Recorder
 from hls.store.serving import Serving
-from hls.store.store import Store
 from tests.harness.recording import play
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -15,8 +15,8 @@ import pytest
 from avacast.process import free_port
 from common.directory import NodeReport, Role
 from common.http import Site
+from common.store.folder import Folder
 from hls.store import catalogue
-from hls.store.folder import Folder
 from orchestrator.directory import packagers_of
 from orchestrator.nodes import Node
 from sfu.node import MediaNode

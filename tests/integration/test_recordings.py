@@ -17,8 +17,8 @@ import pytest
 from avacast.process import free_port
 from common.auth import Audience, PathTokens, Tokens
 from common.directory import Broadcast, Directory, Role
+from common.store.folder import Folder
 from hls.store import catalogue
-from hls.store.folder import Folder
 from hls.store.recorder import Recorder
 from tests.harness import cluster
 from tests.harness.cluster import admin, eventually, orchestrator

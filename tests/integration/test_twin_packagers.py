@@ -16,8 +16,8 @@ import pytest
 
 from avacast.process import free_port
 from common.directory import Broadcast, Directory
+from common.store.folder import Folder
 from hls.store import catalogue
-from hls.store.folder import Folder
 from tests.harness.caches import cache
 from tests.harness.hls_viewers import played
 from tests.harness.media_server import MediaServer, media_server

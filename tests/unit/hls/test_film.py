@@ -12,13 +12,13 @@ from pathlib import Path
 import av
 import pytest
 
+from common.store.store import NotStored, StoreError
 from hls.check.fragments import boxes
 from hls.fmp4 import Sample, part
 from hls.grid import tier
 from hls.rendition import Snapshot
 from hls.store.film import Film, Piece
 from hls.store.recorder import Recorder
-from hls.store.store import NotStored, StoreError
 from tests.harness.live_source import LiveSource
 from tests.harness.recording import START_MS, Tape, WatchedFolder, broadcast, play
 from tests.harness.shelf import Live

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.store.store import NotStored, StoreError
 from hls.store.film import Piece
 from hls.store.gallery import MOST_TILES, Gallery, Scene, tiles_of
 from hls.store.recorder import Recorder
-from hls.store.store import NotStored, StoreError
 from tests.harness.live_source import read_clock
 from tests.harness.recording import START_MS, WatchedFolder, broadcast, ending, made_up, play
 

@@ -80,6 +80,6 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     code, said = run("--store", (tmp_path / "file").as_uri())
     assert code == 1 and "cannot be written" in said
     code, said = run("--store", "ftp://x")
-    assert code == 1 and "AVACAST_STORE is" in said
+    assert code == 1 and "a store is file:///folder" in said
     code, said = run()
     assert code == 1 and "no store is named" in said

@@ -15,8 +15,8 @@ import av
 import m3u8
 import pytest
 
+from common.store.store import Store, StoreError
 from hls.store.recorder import Recorder
-from hls.store.store import Store, StoreError
 from tests.harness.live_source import read_clock
 from tests.harness.recording import WatchedFolder, broadcast, ending, made_up, play, segment_names
 

@@ -11,10 +11,10 @@ import av
 import m3u8
 import pytest
 
+from common.store.store import StoreError
 from hls.grid import tier
 from hls.rendition import Snapshot
 from hls.store.recorder import Recorder
-from hls.store.store import StoreError
 from tests.harness.live_source import LiveSource
 from tests.harness.recording import START_MS, Tape, WatchedFolder, ending, made_up, play, segment_names
 from tests.harness.shelf import Live

@@ -15,13 +15,13 @@ import pytest
 from moto import mock_aws
 
 from common.errors import Problem
+from common.store.folder import Folder
+from common.store.opening import open_store
+from common.store.s3 import S3
+from common.store.store import BadName, NotStored, Store, StoreError, Stream, whole
 from hls.store import catalogue
-from hls.store.folder import Folder
-from hls.store.opening import open_store
 from hls.store.outbox import LONGEST_WAIT_S, Item, Outbox
 from hls.store.recorder import Recorder
-from hls.store.s3 import S3
-from hls.store.store import BadName, NotStored, Store, StoreError, Stream, whole
 from tests.harness.faulty_s3 import Fault, FaultyS3, faulty_s3
 from tests.harness.recording import broadcast, play
 

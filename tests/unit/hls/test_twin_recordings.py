@@ -8,9 +8,9 @@ from pathlib import Path
 import m3u8
 import pytest
 
+from common.store.store import StoreError
 from hls.rendition import Snapshot
 from hls.store.recorder import Recorder
-from hls.store.store import StoreError
 from tests.harness.recording import WatchedFolder, ending, made_up, play, segment_names
 
 FIRST = 60_000_000

@@ -11,7 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 from uuid import uuid4
 
-from hls.store.store import LIST_LIMIT, Body, NotStored, Store, Stored, StoreError, Stream, checked
+from common.store.store import LIST_LIMIT, Body, NotStored, Store, Stored, StoreError, Stream, checked
 
 _PIECE_BYTES = 1 << 20
 _BEGUN = ".begun-"
@@ -70,6 +70,9 @@ class Folder(Store):
         except OSError as error:
             raise StoreError(f"{name} cannot be read: {error.strerror or error}") from error
         return _pieces(file, start, end)
+
+    def link(self, name: str, seconds: int) -> str | None:
+        return None
 
     def names(self, prefix: str, after: str = "", limit: int = LIST_LIMIT) -> list[Stored]:
         top = prefix.rpartition("/")[0]

@@ -1,4 +1,4 @@
-"""Where recordings are kept: bytes under names, with a content type and a lifetime for caches. All calls block: they are for threads."""
+"""What a store is: bytes under names, with a content type and a lifetime for caches. All calls block: they are for threads."""
 
 from __future__ import annotations
 
@@ -64,6 +64,10 @@ class Store(Protocol):
 
     def read(self, name: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes [start, end) in pieces of at most 1 MiB. Raises NotStored, StoreError."""
+        ...
+
+    def link(self, name: str, seconds: int) -> str | None:
+        """A URL at which the store itself gives what is under `name`, to whoever has it, for so long; None when it serves nobody."""
         ...
 
     def names(self, prefix: str, after: str = "", limit: int = LIST_LIMIT) -> list[Stored]:

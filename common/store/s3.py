@@ -13,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hls.store.store import LIST_LIMIT, Body, NotStored, Store, Stored, StoreError, Stream, checked
+from common.store.store import LIST_LIMIT, Body, NotStored, Store, Stored, StoreError, Stream, checked
 
 _PIECE_BYTES = 1 << 20
 _PART_BYTES = 16 << 20
@@ -95,6 +95,11 @@ class S3(Store):
         with _told(name):
             body = self.client.get_object(Bucket=self.bucket, Key=self._key(name), **asked)["Body"]
         return _pieces(name, body)
+
+    def link(self, name: str, seconds: int) -> str | None:
+        asked = {"Bucket": self.bucket, "Key": self._key(name)}
+        with _told(name):
+            return str(self.client.generate_presigned_url("get_object", Params=asked, ExpiresIn=seconds))
 
     def names(self, prefix: str, after: str = "", limit: int = LIST_LIMIT) -> list[Stored]:
         found: list[Stored] = []

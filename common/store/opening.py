@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from common.errors import Problem
-from hls.store.folder import Folder
-from hls.store.store import BadName, Store, checked
+from common.store.folder import Folder
+from common.store.store import BadName, Store, checked
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_HINT = "AVACAST_STORE is file:///folder or s3://bucket/prefix?endpoint=https://host&region=name"
+_HINT = "a store is file:///folder or s3://bucket/prefix?endpoint=https://host&region=name"
 
 
 def open_store(address: str) -> Store:
@@ -51,7 +51,7 @@ def _bucket(address: str, url: SplitResult, options: dict[str, str]) -> Store:
         raise _bad(address, "an endpoint is https://host or https://host:port")
     from botocore.exceptions import BotoCoreError
 
-    from hls.store.s3 import S3  # 0.3 s, and 20 MB, for who has a bucket only
+    from common.store.s3 import S3  # 0.3 s, and 20 MB, for who has a bucket only
 
     try:
         return S3(url.netloc, prefix, endpoint=endpoint, region=region)
