@@ -78,6 +78,10 @@ class Bindings:
             for name, field in schema.get("properties", {}).items():
                 told = {"name": name, "required": name in required, "schema": field}
                 parameters.append(self._parameter(told, Where.BODY))
+        elif "application/octet-stream" in content:
+            parameters.append(
+                (Parameter("file", Where.FILE, Kind.TEXT, True, "The bytes of a file."), "bytes")
+            )
         elif content:
             text = "The session description (SDP)."
             parameters.append((Parameter("offer", Where.SDP, Kind.TEXT, True, text), "str"))

@@ -267,6 +267,12 @@ class OriginConfig(Node, Media):
     voice: str = Field(
         "auto", description="Voice of the avatars: kokoro, piper, or auto (by measured speed)."
     )
+    jobs: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="Films of jobs that this node makes at the same time, with what its avatars leave of the machine; 0 for none.",
+    )
     ears: int = Field(
         4,
         ge=0,
@@ -584,10 +590,25 @@ class OrchestratorConfig(Shared):
     )
     request_limit: str = Field("1200/minute", description="Requests that one API key may send.")
     make_limit: str = Field(
-        "10/minute", description="Broadcasts and sessions that one API key may make, together."
+        "10/minute", description="Broadcasts, sessions and jobs that one API key may make, together."
     )
     account_sessions: int = Field(
         50, ge=0, description="Sessions that one API key may have at the same time; 0: as many as it likes."
+    )
+
+    account_jobs: int = Field(
+        50, ge=0, description="Jobs that one API key may have that are not over; 0: as many as it likes."
+    )
+    account_upload_mb: int = Field(
+        2000, ge=0, description="MB of uploads that one API key may have; 0: as many as it likes."
+    )
+    jobs_store: str = Field(
+        "",
+        description="Where uploads and films of jobs are kept, as `store` of packagers; `jobs` in `data` when empty. Several orchestrators"
+        " share one.",
+    )
+    job_days: float = Field(
+        30.0, ge=1, le=3650, description="Days that jobs which are over and their films are kept."
     )
 
     def admin(self) -> str:

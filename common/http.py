@@ -173,6 +173,29 @@ async def read_body(request: web.Request, limit: int, what: str) -> bytes:
     return body
 
 
+def byte_range(request: web.Request, size: int) -> tuple[int, int, bool]:
+    """What a Range header asks for of `size` bytes: begin, end, and whether it does; one that is not understood does not. Raises
+    BadRequest (416)."""
+    try:
+        asked = request.http_range
+    except ValueError:
+        return 0, size, False
+    if asked.start is None and asked.stop is None:
+        return 0, size, False
+    start = asked.start or 0
+    if start < 0:
+        start = max(0, size + start)
+    end = size if asked.stop is None else min(size, asked.stop)
+    if start >= end:
+        raise BadRequest(
+            f"there are {size} bytes",
+            status=416,
+            code="range_not_satisfiable",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return start, end, True
+
+
 async def read_model(request: web.Request, model: type[_Model], most_bytes: int = 0) -> _Model:
     """The request's JSON body as `model`; `most_bytes` where it may be larger than all others (what is beyond is not read). Raises
     BadRequest: not JSON (400), or not valid (422) with the fields named."""

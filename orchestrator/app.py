@@ -15,6 +15,7 @@ from common.database import Database
 from common.http import application
 from common.log import log
 from common.registry import Registry
+from common.store.opening import open_store
 from orchestrator.analytics.ledger import Ledger
 from orchestrator.analytics.recorder import Recorder
 from orchestrator.api import (
@@ -29,6 +30,7 @@ from orchestrator.api import (
     docs,
     events,
     gate,
+    jobs,
     keys,
     nodes,
     recordings,
@@ -52,6 +54,9 @@ from orchestrator.cost.spot import SpotPrices
 from orchestrator.geo import Geo, parse_networks
 from orchestrator.hub import Hub
 from orchestrator.idempotency import once
+from orchestrator.jobs.links import Links
+from orchestrator.jobs.queue import Jobs
+from orchestrator.jobs.uploads import Uploads
 from orchestrator.keeper import Keeper
 from orchestrator.keys import Keys
 from orchestrator.limits import Limits
@@ -86,6 +91,7 @@ ROUTES: tuple[Route, ...] = (
     *scaling.ROUTES,
     *cost.ROUTES,
     *recordings.ROUTES,
+    *jobs.ROUTES,
     *webhooks.ROUTES,
     *docs.ROUTES,
 )
@@ -196,6 +202,12 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         deploying.rollouts.told = hooks.rollout
         opening.push_async_callback(hooks.close)
         await hooks.start()
+        films = open_store(config.jobs_store or (config.data / "jobs").absolute().as_uri())
+        uploads = Uploads(database, films)
+        queue = Jobs(database, films, uploads, days=config.job_days)
+        queue.told = hooks.job
+        opening.push_async_callback(queue.close)
+        queue.start()
         app = application("orchestrator", lambda: _facts(hub))
         app[CONTEXT] = Context(
             config=config,
@@ -215,6 +227,10 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
             webhooks=hooks,
             recorder=recorder,
             rollouts=deploying,
+            jobs=queue,
+            uploads=uploads,
+            links=Links(config.secret()),
+            films=films,
             trusted=trusted,
         )
         docs.describe(app, ROUTES)

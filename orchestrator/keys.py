@@ -56,6 +56,8 @@ class Scope(StrEnum):
     """Make, change and end broadcasts, their tokens, their delivery and recordings."""
     SESSIONS = "sessions"
     """Make, read, talk in and end sessions."""
+    JOBS = "jobs"
+    """Upload photos and recordings, have films made of them: its own ones only."""
     NODE = "node"
     """Register nodes (`AVACAST_NODE_KEY`), and be told who watches and publishes what."""
     ADMIN = "admin"

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from orchestrator.api.route import Access, Query, Route
+from orchestrator.api.route import SDP, Access, Query, Route
 from orchestrator.webhooks.events import FACTS, WebhookEvent
 
 _REF = "#/components/schemas/{model}"
@@ -56,6 +56,8 @@ _PARAMETERS = {
     "delivery": "The number of a delivery.",
     "line": "The number of a line, from the desk.",
     "key": "The prefix of an API key.",
+    "job": "The id of a job.",
+    "upload": "The id of an upload.",
 }
 
 _KEY = {
@@ -74,6 +76,7 @@ _TOKENS: dict[Access, tuple[str, ...]] = {
     Access.TALK: ("viewer", "publisher", "admin"),
     Access.PUBLISHER: ("publisher", "admin"),
     Access.ADMIN: ("admin",),
+    Access.LINK: ("admin",),
     Access.NODE: ("node",),
 }
 
@@ -158,18 +161,20 @@ def _operation(route: Route) -> dict[str, Any]:
             "required": any(field.is_required() for field in route.body.model_fields.values()),
             "content": {"application/json": {"schema": _ref(route.body)}},
         }
-    elif route.status == 307:
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/sdp": {"schema": {"type": "string"}}},
-        }
+    elif route.raw:
+        operation["requestBody"] = {"required": True, "content": {type: _raw(type) for type in route.raw}}
     return operation
+
+
+def _raw(type: str) -> dict[str, Any]:
+    """A body that is no JSON: OpenAPI 3.1 says nothing of bytes, and that a text is one."""
+    return {"schema": {"type": "string"}} if type == SDP else {}
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
     """What opens a route, one of them; a key needs the scope, which OpenAPI 3.1 names as a role."""
     found: list[dict[str, list[str]]] = [{one: []} for one in _TOKENS[route.access]]
-    if route.access in (Access.WATCH, Access.TALK):
+    if route.access in (Access.WATCH, Access.TALK, Access.LINK):
         found = [{}, *found]
     if found:
         found.append({"key": [route.needs.value]})
@@ -309,6 +314,16 @@ _STATUSES = {
     "moderated": "403",
     "avatar_busy": "429",
     "packager_unreachable": "503",
+    "job_unknown": "404",
+    "upload_unknown": "404",
+    "upload_kind": "415",
+    "upload_limit": "429",
+    "job_limit": "429",
+    "body_too_large": "413",
+    "link_invalid": "403",
+    "file_gone": "404",
+    "range_not_satisfiable": "416",
+    "store_unavailable": "503",
 }
 """Codes whose status is not 409; a test holds them to docs/errors.md."""
 

@@ -18,7 +18,9 @@ from origin.avatars import Avatars
 from origin.clock import FRAME_SAMPLES
 from origin.health import health
 from origin.hearing.ears import Ears
+from origin.jobs.maker import Maker
 from origin.outlet import SfuOutlet
+from origin.packages.library import FOLDER
 from origin.performer import Caption
 from sfu.link import Carries
 from sfu.node import MediaNode
@@ -61,6 +63,10 @@ class Origin:
             self.ears.add_to(self.app)
             self._node.link.listen(self.ears.apply)
 
+        self.maker: Maker | None = None
+        if config.jobs:
+            self.maker = Maker(self._node.link, config.data, config.data / FOLDER, most=config.jobs)
+
         if self._node.emptying:
             self._node.emptying.may_leave = self._may_leave
 
@@ -73,6 +79,8 @@ class Origin:
         self._node.start()
         if self.avatars:
             self.avatars.start()
+        if self.maker:
+            self.maker.start()
 
     async def leave(self, why: str) -> None:
         """The process is to end: returns once others have taken over what runs here, or when the time for that is over."""
@@ -80,6 +88,8 @@ class Origin:
 
     async def close(self) -> None:
         """Ends avatars, sessions and the core."""
+        if self.maker:
+            await self.maker.close()
         if self.ears:
             await self.ears.close()
         if self.avatars:

@@ -11,8 +11,10 @@ import importlib.metadata
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import psutil
@@ -242,6 +244,24 @@ class Link:
                 _log.error("directory_not_applied", exc_info=error)
 
     # --- reporting ----------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def ask(
+        self, method: str, path: str, *, silence_s: float = _TIMEOUT_S, **body: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A request of this node's own to the orchestrator that answered last; it may take as long as bytes move every `silence_s`.
+        Raises aiohttp.ClientError, TimeoutError, ValueError before the link has begun."""
+        if self._http is None:
+            raise ValueError("the link has not begun")
+        url = self._config.orchestrators[self._first].rstrip("/") + path
+        async with self._http.request(
+            method,
+            url,
+            headers={"Authorization": f"Bearer {self._credential()}"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_TIMEOUT_S, sock_read=silence_s),
+            **body,
+        ) as answer:
+            yield answer
 
     def report(self) -> NodeReport:
         """The node as it is now."""

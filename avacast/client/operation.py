@@ -22,6 +22,8 @@ class Where(StrEnum):
     BODY = "body"
     SDP = "sdp"
     """It is the whole body."""
+    FILE = "file"
+    """The same: bytes, whatever they are."""
 
 
 class Kind(StrEnum):
@@ -126,6 +128,8 @@ def request_of(operation: Operation, arguments: Mapping[str, Any], key: str) -> 
             query.append(f"{one.spelled}={quote(_spelled(value), safe='')}")
         elif one.where is Where.SDP:
             headers["Content-Type"], body = "application/sdp", str(value).encode()
+        elif one.where is Where.FILE:
+            headers["Content-Type"], body = "application/octet-stream", bytes(value)
         else:
             fields[one.spelled] = value
     if any(one.where is Where.BODY for one in operation.parameters):

@@ -20,6 +20,8 @@ from avacast.client.operation import Operation, Request, request_of
 from avacast.client.retries import Retries
 
 MOST_BYTES = 64 * 1024 * 1024
+_SLOWEST_BYTES_S = 100_000
+"""A large body may take as long as on a line that is so slow."""
 _SILENCE_S = 60.0
 """Event streams have a comment each 15 s; one that is silent for longer is dead."""
 
@@ -62,7 +64,8 @@ class Transport:
         while True:
             attempt += 1
             try:
-                async with self._open(request, aiohttp.ClientTimeout(total=self.timeout_s)) as answer:
+                whole_s = self.timeout_s + len(request.body or b"") / _SLOWEST_BYTES_S
+                async with self._open(request, aiohttp.ClientTimeout(total=whole_s)) as answer:
                     return Reply(self.server + request.path, answer.headers, await self._body(answer))
             except AvacastError as error:
                 wait_s = self.retries.wait_s(

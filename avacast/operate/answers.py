@@ -31,6 +31,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "heartbeat_age_s",
     ),
     "recordings_list": ("broadcast", "id", "started", "state", "duration_s", "size_bytes", "lost_segments"),
+    "jobs_list": ("id", "state", "step", "share", "avatar", "text", "created_at", "error"),
     "audit_list": ("at", "actor", "method", "path", "status", "made", "address"),
     "sfu_stats": ("id", "role", "region", "workers", "transports", "streams", "egress_bps", "cpu_ratio"),
 }

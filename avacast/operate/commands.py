@@ -24,6 +24,8 @@ GROUPS = {
     "broadcasts": "Broadcasts: make, list, talk, deliver, end.",
     "sessions": "Sessions: one person with an avatar.",
     "recordings": "Recordings of broadcasts.",
+    "jobs": "Films of an avatar or a photo that speaks: make, list, cancel, retry.",
+    "uploads": "Photos and recordings of speech that films are made of.",
     "nodes": "Nodes: list, drain.",
     "scaling": "How many nodes each pool should have, and why.",
     "cdn": "Which CDN is before the packagers, and how it is.",
@@ -168,6 +170,11 @@ def command_of(operation: Operation) -> Callable[..., None]:
 
 
 def _argument(one: Parameter) -> tuple[str, Any, Any]:
+    if one.where is Where.FILE:
+        kind = Annotated[
+            Path, typer.Argument(help="A file.", show_default=False, exists=True, dir_okay=False)
+        ]
+        return one.name, kind, inspect.Parameter.empty
     text = one.text + (" A file: @FILE." if one.kind is Kind.JSON or one.where is Where.SDP else "")
     return (
         one.name,
@@ -192,7 +199,9 @@ def _type(one: Parameter) -> Any:
 
 
 def _value(one: Parameter, given: Any) -> Any:
-    """What is sent for what was typed. `@FILE` is what the file holds, `@-` what comes on standard input."""
+    """What is sent for what was typed. A path, or `@FILE`, is what the file holds, `@-` what comes on standard input."""
+    if isinstance(given, Path):
+        return given.read_bytes()
     if isinstance(given, str) and given.startswith("@") and (one.kind is Kind.JSON or one.where is Where.SDP):
         given = _read(given[1:])
     if one.kind is not Kind.JSON:

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from aiohttp import web
 from aiohttp.web_response import ContentCoding
 
-from common.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
+from common.errors import BadRequest, Conflict, NotFound, Unavailable
+from common.http import byte_range
 from common.log import log
 from common.recordings import RecordingList, RecordingView
 from common.store.folder import Folder
@@ -142,7 +143,7 @@ class Serving:
             text = await asyncio.to_thread(whole, store, path, _MOST_PLAYLIST_BYTES)
             return _playlist(request, text.decode(), lifetime)
         size = await asyncio.to_thread(store.size, path)
-        start, end, partial = _range(request, size)
+        start, end, partial = byte_range(request, size)
         pieces = store.read(path, start, end)
         first = await asyncio.to_thread(next, pieces, b"")
         headers = {**_media_headers(request, rendition, file, lifetime), "Content-Length": str(end - start)}
@@ -291,28 +292,6 @@ def _media_headers(request: web.Request, rendition: str, file: str, lifetime: st
         "Accept-Ranges": "bytes",
         "Access-Control-Expose-Headers": "Age, Date, Content-Length, Content-Range, ETag, Retry-After",
     }
-
-
-def _range(request: web.Request, size: int) -> tuple[int, int, bool]:
-    """What is asked for of `size` bytes: begin, end, and whether that is less than all."""
-    try:
-        asked = request.http_range
-    except ValueError:
-        return 0, size, False
-    if asked.start is None and asked.stop is None:
-        return 0, size, False
-    start = asked.start or 0
-    if start < 0:
-        start = max(0, size + start)
-    end = size if asked.stop is None else min(size, asked.stop)
-    if start >= end:
-        raise Problem(
-            f"there are {size} bytes",
-            status=416,
-            code="range_not_satisfiable",
-            headers={"Content-Range": f"bytes */{size}"},
-        )
-    return start, end, True
 
 
 def _playlist(request: web.Request, text: str, lifetime: str) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.auth import Audience, Tokens, bearer, require_admin
 from common.config import OrchestratorConfig
 from common.errors import BadRequest, Forbidden, Problem, Unauthorized
+from common.store.store import Store
 from common.urls import for_viewer, host_name, is_local
 from orchestrator.analytics.recorder import Recorder
 from orchestrator.audit import Audit
@@ -22,6 +23,9 @@ from orchestrator.broadcasts import Broadcast
 from orchestrator.cost.costs import Costs
 from orchestrator.geo import Address, Geo, Network, Place, client_address
 from orchestrator.hub import Hub
+from orchestrator.jobs.links import Links
+from orchestrator.jobs.queue import Jobs
+from orchestrator.jobs.uploads import Uploads
 from orchestrator.keeper import Keeper
 from orchestrator.keys import Key, Keys, Scope
 from orchestrator.limits import Limits
@@ -33,6 +37,7 @@ from orchestrator.signing import Signing
 from orchestrator.webhooks.service import Webhooks
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SDP = "application/sdp"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -48,6 +53,8 @@ class Access(enum.StrEnum):
     """Its publisher token; the node asks for the same."""
     ADMIN = "admin"
     """The admin token, or an API key with the route's scope (which opens WATCH, TALK and PUBLISHER too)."""
+    LINK = "link"
+    """Whoever has a link that was signed for it, else as ADMIN; the handler asks."""
     NODE = "node"
     """A node's token, or an API key with the scope `node`."""
 
@@ -79,6 +86,8 @@ class Route:
     tag: str
     access: Access = Access.OPEN
     body: type[BaseModel] | None = None
+    raw: tuple[str, ...] = ()
+    """Media types of a body that is no JSON: handlers read it as it comes."""
     answer: type[BaseModel] | str | None = None
     status: int = 200
     query: type[Query] | None = None
@@ -147,6 +156,11 @@ class Context:
     webhooks: Webhooks
     recorder: Recorder
     rollouts: Deploying
+    jobs: Jobs
+    uploads: Uploads
+    links: Links
+    films: Store
+    """Where uploads and films are kept."""
     trusted: tuple[Network, ...]
 
     def address(self, request: web.Request) -> Address | None:

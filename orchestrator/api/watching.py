@@ -18,7 +18,7 @@ from common.registry import RegistryDown
 from orchestrator import viewers
 from orchestrator.analytics.devices import device_of
 from orchestrator.api.broadcasts import ONE
-from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
+from orchestrator.api.route import SDP, Access, Context, Query, Route, context, json, read_query
 from orchestrator.broadcasts import Broadcast
 from orchestrator.delivery import Stage
 from orchestrator.joining import Asked, Plan, join, scouts, webrtc_node
@@ -211,7 +211,7 @@ def _redirect(at: Context, request: web.Request, url: str) -> web.Response:
 
 
 async def _options(_request: web.Request) -> web.Response:
-    return preflight("OPTIONS, POST", Accept_Post="application/sdp")
+    return preflight("OPTIONS, POST", Accept_Post=SDP)
 
 
 async def _report(request: web.Request) -> web.Response:
@@ -280,7 +280,7 @@ ROUTES = (
     ),
     Route(
         "POST", "/whep/{broadcast}", _redirect_viewer, "Watch by WHEP: redirects to the best node", TAG,
-        status=307, problems=("no_node",), name="whep_watch",
+        status=307, raw=(SDP,), problems=("no_node",), name="whep_watch",
     ),
     Route(
         "GET", f"{ONE}/publish", _where, "Where to publish now", TAG, Access.PUBLISHER,
@@ -289,7 +289,7 @@ ROUTES = (
     Route("OPTIONS", "/whep/{broadcast}", _options, "What WHEP allows", TAG),
     Route(
         "POST", "/whip/{broadcast}", _redirect_publisher, "Publish by WHIP: redirects to the broadcast's origin", TAG,
-        Access.PUBLISHER, status=307, problems=("no_node",), name="whip_publish",
+        Access.PUBLISHER, status=307, raw=(SDP,), problems=("no_node",), name="whip_publish",
     ),
     Route("OPTIONS", "/whip/{broadcast}", _options, "What WHIP allows", TAG),
 )  # fmt: skip

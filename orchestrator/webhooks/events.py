@@ -30,6 +30,8 @@ class EventType(enum.StrEnum):
     NODE_RESUMED = "node.resumed"
     NODE_LOST = "node.lost"
     RECORDING_READY = "recording.ready"
+    JOB_DONE = "job.done"
+    JOB_FAILED = "job.failed"
     ROLLOUT_BEGUN = "rollout.begun"
     ROLLOUT_WIDENED = "rollout.widened"
     ROLLOUT_PAUSED = "rollout.paused"
@@ -93,6 +95,17 @@ class RecordingFacts(BaseModel):
     film: str | None
 
 
+class JobFacts(BaseModel):
+    """Of job.*. GET /api/jobs/{job} has the link to the film: links are not sent, since they need no token."""
+
+    job: str
+    account: str | None = Field(description="The API key that made it; null: an operator did.")
+    created_at: dt.datetime
+    node: str | None = Field(description="The origin that made it.")
+    size_bytes: int | None
+    error: str | None
+
+
 class RolloutFacts(BaseModel):
     """Of rollout.*: a pool gets a new version. One that begins again has the same id and the next `attempt`."""
 
@@ -113,7 +126,16 @@ class TestFacts(BaseModel):
     webhook: str
 
 
-Facts = BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | RolloutFacts | TestFacts
+Facts = (
+    BroadcastFacts
+    | CdnFacts
+    | SessionFacts
+    | NodeFacts
+    | RecordingFacts
+    | JobFacts
+    | RolloutFacts
+    | TestFacts
+)
 
 
 class WebhookEvent(BaseModel):
@@ -144,6 +166,7 @@ FACTS: dict[EventType, type[BaseModel]] = {
         NodeFacts,
     ),
     EventType.RECORDING_READY: RecordingFacts,
+    **dict.fromkeys((EventType.JOB_DONE, EventType.JOB_FAILED), JobFacts),
     **dict.fromkeys(
         (
             EventType.ROLLOUT_BEGUN,

@@ -20,6 +20,7 @@ from common.tasks import end_tasks
 from orchestrator import fences
 from orchestrator.broadcasts import Broadcast, Change
 from orchestrator.hub import Hub
+from orchestrator.jobs.job import Job, JobState
 from orchestrator.nodes import Node
 from orchestrator.outreach import Outreach
 from orchestrator.rollout.plan import Happened, Rollout
@@ -31,6 +32,7 @@ from orchestrator.webhooks.events import (
     BroadcastFacts,
     EventType,
     Happening,
+    JobFacts,
     RecordingFacts,
     RolloutFacts,
     SessionFacts,
@@ -59,7 +61,7 @@ _PAGES = 5
 
 
 class Webhooks:
-    """All of it. Broadcasts, sessions and rollouts write through `broadcast`, `session` and `rollout`, the API works on `endpoints`."""
+    """All of it. What happens to each is written through `broadcast`, `session`, `job` and `rollout`; the API works on `endpoints`."""
 
     def __init__(
         self,
@@ -122,6 +124,19 @@ class Webhooks:
         """A session was made or ended in this transaction."""
         facts = SessionFacts(session=one.id, user=one.user, created_at=one.created_at)
         type = EventType.SESSION_STARTED if change is Change.MADE else EventType.SESSION_ENDED
+        await outbox.write(session, [Happening(type, facts, dt.datetime.now(dt.UTC))])
+
+    async def job(self, session: AsyncSession, one: Job) -> None:
+        """A job has ended in this transaction, with a film or without."""
+        facts = JobFacts(
+            job=one.id,
+            account=one.account,
+            created_at=one.created_at,
+            node=one.node,
+            size_bytes=one.size_bytes,
+            error=one.error,
+        )
+        type = EventType.JOB_DONE if one.state is JobState.DONE else EventType.JOB_FAILED
         await outbox.write(session, [Happening(type, facts, dt.datetime.now(dt.UTC))])
 
     async def rollout(self, session: AsyncSession, happened: Happened, one: Rollout) -> None:

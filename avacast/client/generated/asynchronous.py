@@ -768,6 +768,68 @@ class AsyncWorker(AsyncGroup):
             stats=stats,
         )
 
+    async def take_job(self, node: str) -> models.JobChance:
+        """An origin with room asks for a job.
+
+        `POST /api/v1/worker/jobs`, with a token: key or node.
+        """
+        return await self._json("worker_take_job", models.JobChance, node=node)
+
+    async def tell_progress(
+        self, job: str, node: str, attempt: int, step: str, share: float
+    ) -> models.JobGoing:
+        """How far it is; answers whether to go on.
+
+        `share`: Of the step.
+        `POST /api/v1/worker/jobs/{job}/progress`, with a token: key or node.
+        """
+        return await self._json(
+            "worker_tell_progress",
+            models.JobGoing,
+            job=job,
+            node=node,
+            attempt=attempt,
+            step=step,
+            share=share,
+        )
+
+    async def end_job(
+        self, job: str, node: str, attempt: int, outcome: models.JobOutcome, *, why: str | None = None
+    ) -> None:
+        """There is no film.
+
+        `POST /api/v1/worker/jobs/{job}/end`, with a token: key or node.
+        Refusals of its own: job_lost.
+        """
+        await self._nothing("worker_end_job", job=job, node=node, attempt=attempt, outcome=outcome, why=why)
+
+    async def job_image(self, job: str) -> str:
+        """The photo that it is made of.
+
+        `GET /api/v1/worker/jobs/{job}/image`, with a token: key or node.
+        Refusals of its own: job_unknown, file_gone.
+        """
+        return await self._text("worker_job_image", job=job)
+
+    async def job_audio(self, job: str) -> str:
+        """The recording that it is made of.
+
+        `GET /api/v1/worker/jobs/{job}/audio`, with a token: key or node.
+        Refusals of its own: job_unknown, file_gone.
+        """
+        return await self._text("worker_job_audio", job=job)
+
+    async def give_film(self, job: str, node: str, attempt: int, file: bytes) -> None:
+        """The film.
+
+        `node`: The origin that made it.
+        `attempt`: Which attempt this was.
+        `file`: The bytes of a file.
+        `PUT /api/v1/worker/jobs/{job}/film`, with a token: key or node.
+        Refusals of its own: job_lost, body_too_large, store_unavailable.
+        """
+        await self._nothing("worker_give_film", job=job, node=node, attempt=attempt, file=file)
+
 
 class AsyncNodes(AsyncGroup):
     """Nodes: `nodes`."""
@@ -1123,6 +1185,138 @@ class AsyncRecordings(AsyncGroup):
         await self._nothing("recordings_delete", broadcast=broadcast, id=id)
 
 
+class AsyncUploads(AsyncGroup):
+    """Jobs: `uploads`."""
+
+    async def create(self, file: bytes) -> models.Upload:
+        """Keep a photo or a recording for a week.
+
+        `file`: The bytes of a file.
+        `POST /api/uploads`, with a token: admin or key.
+        Refusals of its own: scope_missing, body_too_large, upload_kind, request_limit, upload_limit, store_unavailable.
+        """
+        return await self._json("uploads_create", models.Upload, file=file)
+
+    async def delete(self, upload: str) -> None:
+        """Delete an upload.
+
+        `DELETE /api/uploads/{upload}`, with a token: admin or key.
+        Refusals of its own: scope_missing, upload_unknown, upload_needed, request_limit, store_unavailable.
+        """
+        await self._nothing("uploads_delete", upload=upload)
+
+
+class AsyncJobs(AsyncGroup):
+    """Jobs: `jobs`."""
+
+    async def create(
+        self,
+        *,
+        avatar: str | None = None,
+        image: str | None = None,
+        text: str | None = None,
+        audio: str | None = None,
+        voice: str | None = None,
+        size: str | None = None,
+        background: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Job:
+        """Order a film of an avatar or a photo that speaks.
+
+        `avatar`: A person or a package of the origins; `ava` when there is no image either.
+        `image`: An uploaded photo of one person, which then speaks.
+        `text`: What is said.
+        `audio`: An uploaded recording of speech, in the place of text.
+        `voice`: Voice of a text: auto is the avatar's own.
+        `size`: WIDTHxHEIGHT; 512x512 of an image and 854x480 of an avatar when null.
+        `background`: What is behind the person: what its avatar or image has (keep), or a colour such as #00ff00.
+        `POST /api/jobs`, with a token: admin or key.
+        Refusals of its own: scope_missing, upload_unknown, request_under_way, idempotency_key_reused, request_limit, job_limit,
+        make_limit, database_unavailable.
+        """
+        return await self._json(
+            "jobs_create",
+            models.Job,
+            avatar=avatar,
+            image=image,
+            text=text,
+            audio=audio,
+            voice=voice,
+            size=size,
+            background=background,
+            idempotency_key=idempotency_key,
+        )
+
+    async def list(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        state: Literal["waiting", "running", "done", "failed", "cancelled"] | None = None,
+    ) -> models.JobList:
+        """Jobs, the newest first.
+
+        `limit`: Most jobs of the page.
+        `after`: The `next` of the page before.
+        `state`: Only those of this state.
+        `GET /api/jobs`, with a token: admin or key.
+        Refusals of its own: scope_missing, request_limit.
+        """
+        return await self._json("jobs_list", models.JobList, limit=limit, after=after, state=state)
+
+    def list_all(
+        self,
+        *,
+        limit: int | None = None,
+        state: Literal["waiting", "running", "done", "failed", "cancelled"] | None = None,
+    ) -> AsyncIterator[models.Job]:
+        """Jobs, the newest first: all, page by page."""
+        return self._pages("jobs_list", models.JobList, limit=limit, state=state)
+
+    async def read(self, job: str) -> models.Job:
+        """A job, how far it is, and the link to its film.
+
+        `GET /api/jobs/{job}`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, request_limit.
+        """
+        return await self._json("jobs_read", models.Job, job=job)
+
+    async def delete(self, job: str) -> None:
+        """Delete a job and its film.
+
+        `DELETE /api/jobs/{job}`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, request_limit, store_unavailable.
+        """
+        await self._nothing("jobs_delete", job=job)
+
+    async def cancel(self, job: str) -> models.Job:
+        """Do not make it, or not to its end.
+
+        `POST /api/jobs/{job}/cancel`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, job_over, request_limit.
+        """
+        return await self._json("jobs_cancel", models.Job, job=job)
+
+    async def retry(self, job: str) -> models.Job:
+        """Make one that failed or was cancelled once more.
+
+        `POST /api/jobs/{job}/retry`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, job_not_over, upload_expired, request_limit.
+        """
+        return await self._json("jobs_retry", models.Job, job=job)
+
+    async def result(self, job: str, *, until: str | None = None, signature: str | None = None) -> str:
+        """The film.
+
+        `until`: When it ends, in seconds since 1970.
+        `signature`: That it is ours.
+        `GET /api/jobs/{job}/result`, with a token: admin or key.
+        Refusals of its own: scope_missing, link_invalid, job_unknown, file_gone, film_not_made, range_not_satisfiable,
+        request_limit, store_unavailable.
+        """
+        return await self._text("jobs_result", job=job, until=until, signature=signature)
+
+
 class AsyncWebhooks(AsyncGroup):
     """Webhooks: `webhooks`."""
 
@@ -1332,5 +1526,7 @@ class AsyncOperations:
         self.scaling = AsyncScaling(transport)
         self.cost = AsyncCost(transport)
         self.recordings = AsyncRecordings(transport)
+        self.uploads = AsyncUploads(transport)
+        self.jobs = AsyncJobs(transport)
         self.webhooks = AsyncWebhooks(transport)
         self.about = AsyncAbout(transport)

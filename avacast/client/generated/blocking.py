@@ -767,6 +767,66 @@ class Worker(Group):
             stats=stats,
         )
 
+    def take_job(self, node: str) -> models.JobChance:
+        """An origin with room asks for a job.
+
+        `POST /api/v1/worker/jobs`, with a token: key or node.
+        """
+        return self._json("worker_take_job", models.JobChance, node=node)
+
+    def tell_progress(self, job: str, node: str, attempt: int, step: str, share: float) -> models.JobGoing:
+        """How far it is; answers whether to go on.
+
+        `share`: Of the step.
+        `POST /api/v1/worker/jobs/{job}/progress`, with a token: key or node.
+        """
+        return self._json(
+            "worker_tell_progress",
+            models.JobGoing,
+            job=job,
+            node=node,
+            attempt=attempt,
+            step=step,
+            share=share,
+        )
+
+    def end_job(
+        self, job: str, node: str, attempt: int, outcome: models.JobOutcome, *, why: str | None = None
+    ) -> None:
+        """There is no film.
+
+        `POST /api/v1/worker/jobs/{job}/end`, with a token: key or node.
+        Refusals of its own: job_lost.
+        """
+        self._nothing("worker_end_job", job=job, node=node, attempt=attempt, outcome=outcome, why=why)
+
+    def job_image(self, job: str) -> str:
+        """The photo that it is made of.
+
+        `GET /api/v1/worker/jobs/{job}/image`, with a token: key or node.
+        Refusals of its own: job_unknown, file_gone.
+        """
+        return self._text("worker_job_image", job=job)
+
+    def job_audio(self, job: str) -> str:
+        """The recording that it is made of.
+
+        `GET /api/v1/worker/jobs/{job}/audio`, with a token: key or node.
+        Refusals of its own: job_unknown, file_gone.
+        """
+        return self._text("worker_job_audio", job=job)
+
+    def give_film(self, job: str, node: str, attempt: int, file: bytes) -> None:
+        """The film.
+
+        `node`: The origin that made it.
+        `attempt`: Which attempt this was.
+        `file`: The bytes of a file.
+        `PUT /api/v1/worker/jobs/{job}/film`, with a token: key or node.
+        Refusals of its own: job_lost, body_too_large, store_unavailable.
+        """
+        self._nothing("worker_give_film", job=job, node=node, attempt=attempt, file=file)
+
 
 class Nodes(Group):
     """Nodes: `nodes`."""
@@ -1120,6 +1180,138 @@ class Recordings(Group):
         self._nothing("recordings_delete", broadcast=broadcast, id=id)
 
 
+class Uploads(Group):
+    """Jobs: `uploads`."""
+
+    def create(self, file: bytes) -> models.Upload:
+        """Keep a photo or a recording for a week.
+
+        `file`: The bytes of a file.
+        `POST /api/uploads`, with a token: admin or key.
+        Refusals of its own: scope_missing, body_too_large, upload_kind, request_limit, upload_limit, store_unavailable.
+        """
+        return self._json("uploads_create", models.Upload, file=file)
+
+    def delete(self, upload: str) -> None:
+        """Delete an upload.
+
+        `DELETE /api/uploads/{upload}`, with a token: admin or key.
+        Refusals of its own: scope_missing, upload_unknown, upload_needed, request_limit, store_unavailable.
+        """
+        self._nothing("uploads_delete", upload=upload)
+
+
+class Jobs(Group):
+    """Jobs: `jobs`."""
+
+    def create(
+        self,
+        *,
+        avatar: str | None = None,
+        image: str | None = None,
+        text: str | None = None,
+        audio: str | None = None,
+        voice: str | None = None,
+        size: str | None = None,
+        background: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> models.Job:
+        """Order a film of an avatar or a photo that speaks.
+
+        `avatar`: A person or a package of the origins; `ava` when there is no image either.
+        `image`: An uploaded photo of one person, which then speaks.
+        `text`: What is said.
+        `audio`: An uploaded recording of speech, in the place of text.
+        `voice`: Voice of a text: auto is the avatar's own.
+        `size`: WIDTHxHEIGHT; 512x512 of an image and 854x480 of an avatar when null.
+        `background`: What is behind the person: what its avatar or image has (keep), or a colour such as #00ff00.
+        `POST /api/jobs`, with a token: admin or key.
+        Refusals of its own: scope_missing, upload_unknown, request_under_way, idempotency_key_reused, request_limit, job_limit,
+        make_limit, database_unavailable.
+        """
+        return self._json(
+            "jobs_create",
+            models.Job,
+            avatar=avatar,
+            image=image,
+            text=text,
+            audio=audio,
+            voice=voice,
+            size=size,
+            background=background,
+            idempotency_key=idempotency_key,
+        )
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        state: Literal["waiting", "running", "done", "failed", "cancelled"] | None = None,
+    ) -> models.JobList:
+        """Jobs, the newest first.
+
+        `limit`: Most jobs of the page.
+        `after`: The `next` of the page before.
+        `state`: Only those of this state.
+        `GET /api/jobs`, with a token: admin or key.
+        Refusals of its own: scope_missing, request_limit.
+        """
+        return self._json("jobs_list", models.JobList, limit=limit, after=after, state=state)
+
+    def list_all(
+        self,
+        *,
+        limit: int | None = None,
+        state: Literal["waiting", "running", "done", "failed", "cancelled"] | None = None,
+    ) -> Iterator[models.Job]:
+        """Jobs, the newest first: all, page by page."""
+        return self._pages("jobs_list", models.JobList, limit=limit, state=state)
+
+    def read(self, job: str) -> models.Job:
+        """A job, how far it is, and the link to its film.
+
+        `GET /api/jobs/{job}`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, request_limit.
+        """
+        return self._json("jobs_read", models.Job, job=job)
+
+    def delete(self, job: str) -> None:
+        """Delete a job and its film.
+
+        `DELETE /api/jobs/{job}`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, request_limit, store_unavailable.
+        """
+        self._nothing("jobs_delete", job=job)
+
+    def cancel(self, job: str) -> models.Job:
+        """Do not make it, or not to its end.
+
+        `POST /api/jobs/{job}/cancel`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, job_over, request_limit.
+        """
+        return self._json("jobs_cancel", models.Job, job=job)
+
+    def retry(self, job: str) -> models.Job:
+        """Make one that failed or was cancelled once more.
+
+        `POST /api/jobs/{job}/retry`, with a token: admin or key.
+        Refusals of its own: scope_missing, job_unknown, job_not_over, upload_expired, request_limit.
+        """
+        return self._json("jobs_retry", models.Job, job=job)
+
+    def result(self, job: str, *, until: str | None = None, signature: str | None = None) -> str:
+        """The film.
+
+        `until`: When it ends, in seconds since 1970.
+        `signature`: That it is ours.
+        `GET /api/jobs/{job}/result`, with a token: admin or key.
+        Refusals of its own: scope_missing, link_invalid, job_unknown, file_gone, film_not_made, range_not_satisfiable,
+        request_limit, store_unavailable.
+        """
+        return self._text("jobs_result", job=job, until=until, signature=signature)
+
+
 class Webhooks(Group):
     """Webhooks: `webhooks`."""
 
@@ -1327,5 +1519,7 @@ class Operations:
         self.scaling = Scaling(loop, operations.scaling)
         self.cost = Cost(loop, operations.cost)
         self.recordings = Recordings(loop, operations.recordings)
+        self.uploads = Uploads(loop, operations.uploads)
+        self.jobs = Jobs(loop, operations.jobs)
         self.webhooks = Webhooks(loop, operations.webhooks)
         self.about = About(loop, operations.about)

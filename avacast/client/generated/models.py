@@ -82,6 +82,8 @@ class EventType(Word):
     NODE_RESUMED = "node.resumed"
     NODE_LOST = "node.lost"
     RECORDING_READY = "recording.ready"
+    JOB_DONE = "job.done"
+    JOB_FAILED = "job.failed"
     ROLLOUT_BEGUN = "rollout.begun"
     ROLLOUT_WIDENED = "rollout.widened"
     ROLLOUT_PAUSED = "rollout.paused"
@@ -117,6 +119,23 @@ class Held(Word):
     MOST = "most"
     UP_COOL_DOWN = "up_cool_down"
     DOWN_COOL_DOWN = "down_cool_down"
+
+
+class JobOutcome(Word):
+    """How an origin ends a job that has no film."""
+
+    FAILED = "failed"
+    GIVEN_BACK = "given_back"
+
+
+class JobState(Word):
+    """How far a job is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class NodeState(Word):
@@ -161,6 +180,7 @@ class Scope(Word):
     SPEAK = "speak"
     BROADCASTS = "broadcasts"
     SESSIONS = "sessions"
+    JOBS = "jobs"
     NODE = "node"
     ADMIN = "admin"
 
@@ -652,6 +672,89 @@ class History(BaseModel):
     """What was said, oldest first."""
 
     said: list[Said]
+
+
+class Job(BaseModel):
+    """A job and how far it is."""
+
+    id: str
+    account: str | None
+    """The API key that made it; null: an operator did."""
+    state: JobState
+    avatar: str | None
+    image: str | None
+    text: str | None
+    audio: str | None
+    voice: str
+    size: str
+    background: str
+    created_at: dt.datetime
+    begun_at: dt.datetime | None
+    ended_at: dt.datetime | None
+    ahead: int | None = None
+    """Jobs that were there before it and wait too; null when it does not wait."""
+    node: str | None
+    """The origin that makes it, or made it."""
+    step: str
+    """What is being done, for people."""
+    share: float
+    """How much of that is done, 0..1."""
+    attempts: int
+    """How often an origin began it."""
+    error: str | None
+    """Why there is no film."""
+    size_bytes: int | None
+    """Of the film."""
+    result: str | None = None
+    """The film (MP4): a link that needs no token and is valid for 24 hours. Ask again for a new one."""
+    result_until: dt.datetime | None = None
+    """The film is deleted then."""
+
+
+class JobChance(BaseModel):
+    """What there is for it."""
+
+    job: TakenJob | None
+
+
+class JobFacts(BaseModel):
+    """Of job.*. GET /api/jobs/{job} has the link to the film: links are not sent, since they need no token."""
+
+    job: str
+    account: str | None
+    """The API key that made it; null: an operator did."""
+    created_at: dt.datetime
+    node: str | None
+    """The origin that made it."""
+    size_bytes: int | None
+    error: str | None
+
+
+class JobGoing(BaseModel):
+    """Whether the origin is to go on."""
+
+    go_on: bool
+
+
+class JobList(BaseModel):
+    """A page of jobs, the newest first."""
+
+    jobs: list[Job]
+    next: str | None
+    """`after` of the next page, null on the last."""
+
+
+class JobOrder(BaseModel):
+    """What a film is made of: a face by name or (None) by its image, and words, or (None) a recording of speech."""
+
+    avatar: str | None
+    text: str | None
+    voice: str
+    width: int
+    height: int
+    background: str
+    image: str | None = None
+    audio: str | None = None
 
 
 class Key(BaseModel):
@@ -1400,6 +1503,14 @@ class Taken(BaseModel):
     origin: str
 
 
+class TakenJob(BaseModel):
+    """A job that an origin has from now on."""
+
+    id: str
+    attempt: int
+    order: JobOrder
+
+
 class TestFacts(BaseModel):
     """Of webhook.test, which an operator asked for."""
 
@@ -1413,6 +1524,20 @@ class Token(BaseModel):
     audience: str
     broadcast: str
     expires_at: dt.datetime
+
+
+class Upload(BaseModel):
+    """A file that was uploaded."""
+
+    id: str
+    kind: str
+    """image or audio."""
+    format: str
+    """What it was found to be, such as jpg or wav."""
+    size_bytes: int
+    created_at: dt.datetime
+    expires_at: dt.datetime
+    """It is deleted then, unless a job waits for it."""
 
 
 class VersionFigures(BaseModel):
@@ -1489,7 +1614,16 @@ class WebhookEvent(BaseModel):
     type: EventType
     timestamp: dt.datetime
     """When it happened."""
-    data: BroadcastFacts | CdnFacts | SessionFacts | NodeFacts | RecordingFacts | RolloutFacts | TestFacts
+    data: (
+        BroadcastFacts
+        | CdnFacts
+        | SessionFacts
+        | NodeFacts
+        | RecordingFacts
+        | JobFacts
+        | RolloutFacts
+        | TestFacts
+    )
 
 
 class WebhookList(BaseModel):

@@ -1886,6 +1886,331 @@ OPERATIONS: dict[str, Operation] = {
             ),
         ),
         Operation(
+            id="uploads_create",
+            method="POST",
+            path="/api/uploads",
+            summary="Keep a photo or a recording for a week",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="file", where=Where.FILE, kind=Kind.TEXT, required=True, text="The bytes of a file."
+                ),
+            ),
+            tokens=("admin", "key"),
+            codes=(
+                "scope_missing",
+                "body_too_large",
+                "upload_kind",
+                "request_limit",
+                "upload_limit",
+                "store_unavailable",
+            ),
+        ),
+        Operation(
+            id="uploads_delete",
+            method="DELETE",
+            path="/api/uploads/{upload}",
+            summary="Delete an upload",
+            answer=Answer.NOTHING,
+            parameters=(
+                Parameter(
+                    name="upload",
+                    where=Where.PATH,
+                    kind=Kind.TEXT,
+                    required=True,
+                    text="The id of an upload.",
+                ),
+            ),
+            tokens=("admin", "key"),
+            codes=("scope_missing", "upload_unknown", "upload_needed", "request_limit", "store_unavailable"),
+        ),
+        Operation(
+            id="jobs_create",
+            method="POST",
+            path="/api/jobs",
+            summary="Order a film of an avatar or a photo that speaks",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="avatar",
+                    where=Where.BODY,
+                    kind=Kind.TEXT,
+                    text="A person or a package of the origins; `ava` when there is no image either.",
+                ),
+                Parameter(
+                    name="image",
+                    where=Where.BODY,
+                    kind=Kind.TEXT,
+                    text="An uploaded photo of one person, which then speaks.",
+                ),
+                Parameter(name="text", where=Where.BODY, kind=Kind.TEXT, text="What is said."),
+                Parameter(
+                    name="audio",
+                    where=Where.BODY,
+                    kind=Kind.TEXT,
+                    text="An uploaded recording of speech, in the place of text.",
+                ),
+                Parameter(
+                    name="voice",
+                    where=Where.BODY,
+                    kind=Kind.TEXT,
+                    text="Voice of a text: auto is the avatar's own.",
+                    default="auto",
+                ),
+                Parameter(
+                    name="size",
+                    where=Where.BODY,
+                    kind=Kind.TEXT,
+                    text="WIDTHxHEIGHT; 512x512 of an image and 854x480 of an avatar when null.",
+                ),
+                Parameter(
+                    name="background",
+                    where=Where.BODY,
+                    kind=Kind.TEXT,
+                    text="What is behind the person: what its avatar or image has (keep), or a colour such as #00ff00.",
+                    default="keep",
+                ),
+            ),
+            once=True,
+            tokens=("admin", "key"),
+            codes=(
+                "scope_missing",
+                "upload_unknown",
+                "request_under_way",
+                "idempotency_key_reused",
+                "request_limit",
+                "job_limit",
+                "make_limit",
+                "database_unavailable",
+            ),
+        ),
+        Operation(
+            id="jobs_list",
+            method="GET",
+            path="/api/jobs",
+            summary="Jobs, the newest first",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="limit",
+                    where=Where.QUERY,
+                    kind=Kind.INTEGER,
+                    text="Most jobs of the page.",
+                    default="50",
+                ),
+                Parameter(
+                    name="after", where=Where.QUERY, kind=Kind.TEXT, text="The `next` of the page before."
+                ),
+                Parameter(
+                    name="state",
+                    where=Where.QUERY,
+                    kind=Kind.TEXT,
+                    text="Only those of this state.",
+                    choices=("waiting", "running", "done", "failed", "cancelled"),
+                ),
+            ),
+            items="jobs",
+            tokens=("admin", "key"),
+            codes=("scope_missing", "request_limit"),
+        ),
+        Operation(
+            id="jobs_read",
+            method="GET",
+            path="/api/jobs/{job}",
+            summary="A job, how far it is, and the link to its film",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+            ),
+            tokens=("admin", "key"),
+            codes=("scope_missing", "job_unknown", "request_limit"),
+        ),
+        Operation(
+            id="jobs_delete",
+            method="DELETE",
+            path="/api/jobs/{job}",
+            summary="Delete a job and its film",
+            answer=Answer.NOTHING,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+            ),
+            tokens=("admin", "key"),
+            codes=("scope_missing", "job_unknown", "request_limit", "store_unavailable"),
+        ),
+        Operation(
+            id="jobs_cancel",
+            method="POST",
+            path="/api/jobs/{job}/cancel",
+            summary="Do not make it, or not to its end",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+            ),
+            tokens=("admin", "key"),
+            codes=("scope_missing", "job_unknown", "job_over", "request_limit"),
+        ),
+        Operation(
+            id="jobs_retry",
+            method="POST",
+            path="/api/jobs/{job}/retry",
+            summary="Make one that failed or was cancelled once more",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+            ),
+            tokens=("admin", "key"),
+            codes=("scope_missing", "job_unknown", "job_not_over", "upload_expired", "request_limit"),
+        ),
+        Operation(
+            id="jobs_result",
+            method="GET",
+            path="/api/jobs/{job}/result",
+            summary="The film",
+            answer=Answer.TEXT,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+                Parameter(
+                    name="until",
+                    where=Where.QUERY,
+                    kind=Kind.TEXT,
+                    text="When it ends, in seconds since 1970.",
+                ),
+                Parameter(name="signature", where=Where.QUERY, kind=Kind.TEXT, text="That it is ours."),
+            ),
+            tokens=("admin", "key"),
+            codes=(
+                "scope_missing",
+                "link_invalid",
+                "job_unknown",
+                "file_gone",
+                "film_not_made",
+                "range_not_satisfiable",
+                "request_limit",
+                "store_unavailable",
+            ),
+        ),
+        Operation(
+            id="worker_take_job",
+            method="POST",
+            path="/api/v1/worker/jobs",
+            summary="An origin with room asks for a job",
+            answer=Answer.JSON,
+            parameters=(Parameter(name="node", where=Where.BODY, kind=Kind.TEXT, required=True),),
+            tokens=("key", "node"),
+        ),
+        Operation(
+            id="worker_tell_progress",
+            method="POST",
+            path="/api/v1/worker/jobs/{job}/progress",
+            summary="How far it is; answers whether to go on",
+            answer=Answer.JSON,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+                Parameter(name="node", where=Where.BODY, kind=Kind.TEXT, required=True),
+                Parameter(name="attempt", where=Where.BODY, kind=Kind.INTEGER, required=True),
+                Parameter(name="step", where=Where.BODY, kind=Kind.TEXT, required=True),
+                Parameter(
+                    name="share", where=Where.BODY, kind=Kind.NUMBER, required=True, text="Of the step."
+                ),
+            ),
+            tokens=("key", "node"),
+        ),
+        Operation(
+            id="worker_end_job",
+            method="POST",
+            path="/api/v1/worker/jobs/{job}/end",
+            summary="There is no film",
+            answer=Answer.NOTHING,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+                Parameter(name="node", where=Where.BODY, kind=Kind.TEXT, required=True),
+                Parameter(name="attempt", where=Where.BODY, kind=Kind.INTEGER, required=True),
+                Parameter(
+                    name="outcome",
+                    where=Where.BODY,
+                    kind=Kind.TEXT,
+                    required=True,
+                    choices=("failed", "given_back"),
+                ),
+                Parameter(name="why", where=Where.BODY, kind=Kind.TEXT),
+            ),
+            tokens=("key", "node"),
+            codes=("job_lost",),
+        ),
+        Operation(
+            id="worker_job_image",
+            method="GET",
+            path="/api/v1/worker/jobs/{job}/image",
+            summary="The photo that it is made of",
+            answer=Answer.TEXT,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+            ),
+            tokens=("key", "node"),
+            codes=("job_unknown", "file_gone"),
+        ),
+        Operation(
+            id="worker_job_audio",
+            method="GET",
+            path="/api/v1/worker/jobs/{job}/audio",
+            summary="The recording that it is made of",
+            answer=Answer.TEXT,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+            ),
+            tokens=("key", "node"),
+            codes=("job_unknown", "file_gone"),
+        ),
+        Operation(
+            id="worker_give_film",
+            method="PUT",
+            path="/api/v1/worker/jobs/{job}/film",
+            summary="The film",
+            answer=Answer.NOTHING,
+            parameters=(
+                Parameter(
+                    name="job", where=Where.PATH, kind=Kind.TEXT, required=True, text="The id of a job."
+                ),
+                Parameter(
+                    name="node",
+                    where=Where.QUERY,
+                    kind=Kind.TEXT,
+                    required=True,
+                    text="The origin that made it.",
+                ),
+                Parameter(
+                    name="attempt",
+                    where=Where.QUERY,
+                    kind=Kind.INTEGER,
+                    required=True,
+                    text="Which attempt this was.",
+                ),
+                Parameter(
+                    name="file", where=Where.FILE, kind=Kind.TEXT, required=True, text="The bytes of a file."
+                ),
+            ),
+            tokens=("key", "node"),
+            codes=("job_lost", "body_too_large", "store_unavailable"),
+        ),
+        Operation(
             id="webhooks_create",
             method="POST",
             path="/api/webhooks",
