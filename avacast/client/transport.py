@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import random
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -120,7 +121,7 @@ class Transport:
             async with self._http.request(
                 request.method,
                 URL(url, encoded=True),
-                data=request.body,
+                data=io.BytesIO(request.body) if request.body else None,
                 headers=headers,
                 timeout=limits,
                 allow_redirects=False,

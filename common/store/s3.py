@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,6 +60,8 @@ class S3(Store):
         told = {"ContentType": content_type, "CacheControl": cache_control}
         key = self._key(name)
         with _told(name):
+            if isinstance(body, Path) and body.stat().st_size > _PART_BYTES:
+                body = Stream(functools.partial(_read, body))
             if isinstance(body, Stream):
                 self._put_parts(key, body, told)
                 return
@@ -155,6 +158,12 @@ def _pieces(name: str, body: Any) -> Iterator[bytes]:
                 piece = body.read(_PIECE_BYTES)
             if not piece:
                 return
+            yield piece
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
             yield piece
 
 

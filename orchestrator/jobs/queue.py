@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from common.database import Database, DatabaseDown
@@ -38,6 +38,8 @@ AVATAR = "ava"
 MOST_LOST = 3
 """A job that so many origins were lost with is not tried on another one."""
 _LEASE = dt.timedelta(seconds=LEASE_S)
+_RACES = 5
+"""Another origin may have taken the same row; PostgreSQL lets both choose it."""
 _LOOK_S = 1.0
 _SWEEP_S = 600.0
 _AT_ONCE = 100
@@ -174,19 +176,21 @@ class Jobs:
         """A job for this origin; None while there is none."""
         if self._waiting <= 0:
             return None
-        async with self._database.session() as session:
-            for number in (await session.scalars(_next())).all():
-                now = self.now()
-                changed = {
-                    "state": JobState.RUNNING.value, "node": node, "attempt": JobRow.attempt + 1, "begun_at": now,
-                    "leased_until": now + _LEASE, "step": "", "share": 0.0,
-                }  # fmt: skip
-                waits = (JobRow.number == number, JobRow.state == JobState.WAITING.value)
+        now = self.now()
+        changed = {
+            "state": JobState.RUNNING.value, "node": node, "attempt": JobRow.attempt + 1, "begun_at": now,
+            "leased_until": now + _LEASE, "step": "", "share": 0.0,
+        }  # fmt: skip
+        waits = (JobRow.number == _next(), JobRow.state == JobState.WAITING.value)
+        for _ in range(_RACES):
+            async with self._database.session() as session:
                 if row := await _changed(session, waits, changed):
                     self._waiting -= 1
                     _WAITED.observe((now - row.created_at).total_seconds())
                     return TakenJob(id=row.id, attempt=row.attempt, order=await _order(session, row))
-            self._waiting = 0
+                if await session.scalar(select(_next())) is None:
+                    self._waiting = 0
+                    return None
         return None
 
     async def upload_of(self, job: str, node: str | None, kind: UploadKind) -> UploadRow:
@@ -366,8 +370,8 @@ def _held(job: str, node: str, attempt: int) -> list[ColumnElement[bool]]:
     ]
 
 
-def _next() -> Select[int]:
-    """Numbers of jobs that wait, the oldest of each account; who has the fewest under way comes first."""
+def _next() -> ScalarSelect[int]:
+    """The number of the job that is to be made next: of who has the fewest under way, the oldest."""
     mine = (
         select(func.coalesce(JobRow.account, "").label("who"), func.count().label("busy"))
         .where(JobRow.state == JobState.RUNNING.value)
@@ -384,7 +388,8 @@ def _next() -> Select[int]:
         select(oldest.c.number)
         .join(mine, mine.c.who == oldest.c.who, isouter=True)
         .order_by(func.coalesce(mine.c.busy, 0), oldest.c.number)
-        .limit(8)
+        .limit(1)
+        .scalar_subquery()
     )
 
 

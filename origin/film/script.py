@@ -25,6 +25,8 @@ TAIL_FRAMES: Final = FRAME_RATE // 2
 _AHEAD: Final = 30 * SAMPLE_RATE
 """Speech that is in the buffer before it is performed; of a long film no more than this is in memory."""
 _PIECE: Final = 10 * SAMPLE_RATE
+_FORMATS: Final = "wav,w64,aiff,caf,mp3,aac,flac,ogg,amr,mov,matroska,avi,flv,mpegts"
+"""What FFmpeg may take a recording for: not for a list, which would have it open other files and addresses."""
 MOST_S: Final = 4 * 3600
 """Longest recording, seconds."""
 MOST_CHARACTERS: Final = 400_000
@@ -96,7 +98,7 @@ def _decoded(path: Path) -> Iterator[Pcm]:
     """Mono at 48 kHz."""
     total = 0
     try:
-        with av.open(str(path)) as file:
+        with av.open(str(path), options={"format_whitelist": _FORMATS}) as file:
             if not file.streams.audio:
                 raise FilmError(f"{path} has no sound: give a recording of speech, such as a .wav or .mp3")
             resampler = av.AudioResampler("flt", "mono", SAMPLE_RATE)
