@@ -69,8 +69,9 @@ class Jobs:
         self._store = store
         self._uploads = uploads
         self._life = dt.timedelta(days=days)
-        self._waiting = 0
-        """About how many wait: whoever asks for one costs no SQL while there is none."""
+        self._empty = False
+        """Nothing waited when somebody asked last, and nothing is known to have come since: who asks then costs no SQL."""
+        self._news = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -112,7 +113,7 @@ class Jobs:
             session.add(row)
             await session.flush()
             made = _view(row, await self._ahead(session, row))
-        self._waiting += 1
+        self._came()
         return made
 
     async def read(self, job: str, account: str | None = None) -> Job:
@@ -159,7 +160,7 @@ class Jobs:
             "lost": 0, "step": "", "share": 0.0, "error": None,
         }  # fmt: skip
         told = await self._change(job, account, over, changed, "job_not_over", "has not failed")
-        self._waiting += 1
+        self._came()
         return told
 
     async def delete(self, job: str, account: str | None) -> None:
@@ -174,8 +175,9 @@ class Jobs:
 
     async def take(self, node: str) -> TakenJob | None:
         """A job for this origin; None while there is none."""
-        if self._waiting <= 0:
+        if self._empty:
             return None
+        news = self._news
         now = self.now()
         changed = {
             "state": JobState.RUNNING.value, "node": node, "attempt": JobRow.attempt + 1, "begun_at": now,
@@ -185,11 +187,10 @@ class Jobs:
         for _ in range(_RACES):
             async with self._database.session() as session:
                 if row := await _changed(session, waits, changed):
-                    self._waiting -= 1
                     _WAITED.observe((now - row.created_at).total_seconds())
                     return TakenJob(id=row.id, attempt=row.attempt, order=await _order(session, row))
                 if await session.scalar(select(_next())) is None:
-                    self._waiting = 0
+                    self._empty = self._news == news
                     return None
         return None
 
@@ -241,7 +242,7 @@ class Jobs:
         async with self._database.session() as session:
             if await _changed(session, _held(job, told.node, told.attempt), changed) is None:
                 raise _lost(job)
-        self._waiting += 1
+        self._came()
 
     # --- by themselves ----------------------------------------------------------------------------------
 
@@ -256,7 +257,8 @@ class Jobs:
             told = {str(state): int(count) for state, count in counts.all()}
         for row in rows:
             await self._lose(row)
-        self._waiting = told.get(JobState.WAITING.value, 0) + len(rows)
+        if rows or told.get(JobState.WAITING.value):
+            self._came()
         for state in _OPEN:
             _JOBS.labels(state).set(told.get(state, 0))
 
@@ -291,6 +293,10 @@ class Jobs:
             except Exception as error:
                 _log.error("jobs_failed", exc_info=error)
             await asyncio.sleep(max(0.1, began + seconds - time.monotonic()))
+
+    def _came(self) -> None:
+        self._news += 1
+        self._empty = False
 
     def until(self, job: Job) -> dt.datetime | None:
         """When its film is deleted."""
