@@ -130,6 +130,7 @@ class Up:
         site = Site(brain.app, options.host, http_port, settings.further_ports)
         await site.start()
         self._closers.append(("http", site.close))
+        self._closers.append(("films", source.end_films))  # they are given back by HTTP
         self.url, *self.further_urls = [f"http://127.0.0.1:{one}" for one in (site.port, *site.further)]
 
         for index in range(options.relays):

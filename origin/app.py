@@ -86,10 +86,14 @@ class Origin:
         """The process is to end: returns once others have taken over what runs here, or when the time for that is over."""
         await self._node.leave(why)
 
-    async def close(self) -> None:
-        """Ends avatars, sessions and the core."""
+    async def end_films(self) -> None:
+        """Gives the jobs back whose films are being made here."""
         if self.maker:
             await self.maker.close()
+
+    async def close(self) -> None:
+        """Ends films, avatars, sessions and the core."""
+        await self.end_films()
         if self.ears:
             await self.ears.close()
         if self.avatars:
