@@ -108,7 +108,43 @@ def add_commands(app: typer.Typer) -> None:
         )
         for one in operations:
             group.command(command_name(one), help=_help(one))(command_of(one))
+        if name == "jobs":
+            group.command("make")(_make)
         app.add_typer(group, hidden=name in HIDDEN, rich_help_panel=_PANEL)
+
+
+def _make(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The film, an .mp4.", dir_okay=False)],
+    text: Annotated[str | None, typer.Option(help="What is said.")] = None,
+    audio: Annotated[
+        Path | None, typer.Option(help="A recording of speech, in its place.", exists=True, dir_okay=False)
+    ] = None,
+    avatar: Annotated[
+        str | None, typer.Option(help="Who speaks: a person or package.", show_default="ava")
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A photo of who speaks, in its place.", exists=True, dir_okay=False)
+    ] = None,
+    voice: Annotated[
+        str | None, typer.Option(help="Voice of a text.", show_default="the avatar's own")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="WIDTHxHEIGHT.", show_default="854x480; 512x512 of a photo")
+    ] = None,
+    background: Annotated[
+        str | None, typer.Option(help="keep, or a colour such as #00ff00.", show_default="keep")
+    ] = None,
+    server: Server = None,
+    token: Token = None,
+    data: Data = Path(".avacast"),
+    as_json: AsJson = False,
+) -> None:
+    """Make a film: upload, order, wait with a progress bar, fetch. Ctrl-C cancels the job."""
+    from avacast.operate.film import FilmWish, make_film
+    from avacast.operate.run import Asked
+
+    wish = FilmWish(out, text, audio, avatar, image, voice, size, background)
+    raise typer.Exit(make_film(wish, Asked(server, token, data, as_json, yes=True)))
 
 
 def command_name(operation: Operation) -> str:

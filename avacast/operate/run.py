@@ -53,18 +53,23 @@ def run_operation(operation: Operation, arguments: dict[str, Any], asked: Asked)
         asyncio.run(_run(operation, arguments, asked))
     except KeyboardInterrupt:
         return 0 if operation.answer is Answer.EVENTS else 130
-    except AvacastError as error:
-        errors.print(f"[red]{_safe(getattr(error, 'detail', '') or str(error))}[/red]")
-        advice = error.advice
-        if isinstance(error, Unauthorized) and token_of(asked.token, asked.data) is None:
-            advice = f"--token, {' or '.join(TOKENS[:2])}, or --data FOLDER of the orchestrator"
-        if advice:
-            errors.print(_safe(advice))
-        return 1
-    except ValueError as error:
+    except (AvacastError, ValueError) as error:
+        return explained(error, asked, errors)
+    return 0
+
+
+def explained(error: AvacastError | ValueError, asked: Asked, errors: Console) -> int:
+    """Says what is wrong and what to do; the status of the command."""
+    if not isinstance(error, AvacastError):
         errors.print(f"[red]{_safe(str(error))}[/red]")
         return 2
-    return 0
+    errors.print(f"[red]{_safe(getattr(error, 'detail', '') or str(error))}[/red]")
+    advice = error.advice
+    if isinstance(error, Unauthorized) and token_of(asked.token, asked.data) is None:
+        advice = f"--token, {' or '.join(TOKENS[:2])}, or --data FOLDER of the orchestrator"
+    if advice:
+        errors.print(_safe(advice))
+    return 1
 
 
 async def _run(operation: Operation, arguments: dict[str, Any], asked: Asked) -> None:

@@ -59,9 +59,8 @@ class NewJob(BaseModel):
         pattern=r"^(auto|kokoro|piper)(:[a-z0-9_-]{1,64})?$",
         description="Voice of a text: auto is the avatar's own.",
     )
-    size: Annotated[str, AfterValidator(_size)] | None = Field(
+    size: Annotated[str, Field(pattern=r"^[0-9]{2,4}x[0-9]{2,4}$"), AfterValidator(_size)] | None = Field(
         None,
-        pattern=r"^[0-9]{2,4}x[0-9]{2,4}$",
         description=f"WIDTHxHEIGHT; {PORTRAIT_SIZE} of an image and {PERSON_SIZE} of an avatar when null.",
     )
     background: str = Field(

@@ -7,6 +7,7 @@ import io
 import itertools
 import math
 import struct
+import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from tests.harness.cluster import eventually
-from tests.harness.up import RunningUp, start_up
+from tests.harness.up import ADMIN_TOKEN, RunningUp, start_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -52,6 +53,17 @@ async def call(up: RunningUp, method: str, path: str, **more: Any) -> Any:
         told = await answer.json()
         assert answer.status < 400, told
         return told
+
+
+async def command(up: RunningUp, *words: str) -> tuple[int, str]:
+    """Status and words of `avacast ...` against it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "avacast", *words, "--server", up.url, "--token", ADMIN_TOKEN),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 200)
+    return process.returncode or 0, " ".join(said.decode().split())
 
 
 async def until(up: RunningUp, job: str, *states: str) -> dict[str, Any]:
@@ -111,9 +123,15 @@ async def test_a_photo_and_a_recording_become_a_film(tmp_path: Path) -> None:
         moved = [float(np.abs(a.astype(int) - b).mean()) for a, b in itertools.pairwise(frames)]
         assert max(moved) > 0.1, "it is a film, not a photo"
 
-        wrong = await call(up, "POST", "/api/jobs", json={"avatar": "nobody", "text": "Hello."})
-        failed = await until(up, wrong["id"], "failed")
-        assert "there is no avatar 'nobody'" in failed["error"] and "ava" in failed["error"]
+        film_of = ("jobs", "make", "-o", str(tmp_path / "out.mp4"))
+        status, said = await command(up, *film_of, "--text", "Hello.", "--avatar", "nobody")
+        assert status == 1 and "there is no avatar 'nobody'" in said and "ava" in said
+        status, said = await command(
+            up, *film_of, "--text", "Hello.", "--image", str(PHOTO), "--size", "320x320"
+        )
+        assert status == 0, said
+        with av.open(str(tmp_path / "out.mp4")) as file:
+            assert (file.streams.video[0].width, file.duration / av.time_base > 1) == (320, True)
         scene = await call(up, "POST", "/api/uploads", data=io.BytesIO(b"\x89PNG\r\n\x1a\n" + bytes(500)))
         broken = await call(up, "POST", "/api/jobs", json={"image": scene["id"], "text": "Hello."})
         failed = await until(up, broken["id"], "failed")
