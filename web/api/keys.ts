@@ -2,7 +2,7 @@
 
 import { call } from "./problem.ts";
 
-export type Scope = "read" | "speak" | "broadcasts" | "sessions" | "node" | "admin";
+export type Scope = "read" | "speak" | "broadcasts" | "sessions" | "jobs" | "node" | "admin";
 
 export interface Key {
   /** Its prefix. */

@@ -36,6 +36,7 @@ export const EVENTS: Record<string, readonly string[]> = {
   Sessions: ["session.started", "session.moved", "session.ended"],
   Nodes: ["node.joined", "node.draining", "node.resumed", "node.lost"],
   Recordings: ["recording.ready"],
+  Jobs: ["job.done", "job.failed"],
   Rollouts: [
     "rollout.begun",
     "rollout.widened",

@@ -24,7 +24,7 @@ export function Desk({ broadcast, token, onClose }: Props) {
   const { value: desk, problem, act } = usePolled(read, token, EVERY_MS);
   const now = desk.value;
   return (
-    <Dialog title={`Desk of ${broadcast.title || id}`} wide onClose={onClose}>
+    <Dialog title={`Desk of ${broadcast.title || id}`} kind="wide" onClose={onClose}>
       {problem && <Notice problem={problem} />}
       <Speak
         onSay={(text, at) => act(() => say(id, text, { now: at, token }))}

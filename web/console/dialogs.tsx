@@ -6,25 +6,21 @@ import { type CreatedBroadcast, createBroadcast } from "../api/broadcasts.ts";
 import { listNodes } from "../api/nodes.ts";
 import { nameOf, PEOPLE } from "../api/people.ts";
 import { Problem, problemFrom } from "../api/problem.ts";
+import { Face } from "./face.tsx";
 import { Notice } from "./notice.tsx";
 import { refresh } from "./overview.ts";
 import { admin, signIn } from "./session.ts";
 
 export function Dialog(props: {
   title: string;
-  wide?: boolean;
+  kind?: "wide" | "play";
   onClose(): void;
   children: preact.ComponentChildren;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => dialog.current?.showModal(), []);
   return (
-    <dialog
-      ref={dialog}
-      class={props.wide ? "wide" : undefined}
-      onClose={props.onClose}
-      aria-label={props.title}
-    >
+    <dialog ref={dialog} class={props.kind} onClose={props.onClose} aria-label={props.title}>
       <h2>{props.title}</h2>
       {props.children}
     </dialog>
@@ -32,7 +28,7 @@ export function Dialog(props: {
 }
 
 /** What stands below: the way out, then what the dialog is for. */
-function Buttons(props: { out: string; onClose(): void; children: preact.ComponentChildren }) {
+export function Buttons(props: { out: string; onClose(): void; children: preact.ComponentChildren }) {
   return (
     <div class="buttons">
       <button type="button" class="button" onClick={props.onClose}>
@@ -219,7 +215,7 @@ export function NewBroadcast({ onClose }: { onClose(): void }) {
             <path d="M3 7h11v10H3zm11 4 7-4v10l-7-4" />
           </svg>
         </Choice>
-        {PEOPLE.map(({ avatar, picture }) => (
+        {PEOPLE.map(({ avatar }) => (
           <Choice
             key={avatar}
             chosen={person}
@@ -227,7 +223,7 @@ export function NewBroadcast({ onClose }: { onClose(): void }) {
             name={nameOf(avatar)}
             title={`${nameOf(avatar)}, drawn and spoken here`}
           >
-            <img src={picture} alt="" width="56" height="56" />
+            <Face avatar={avatar} />
           </Choice>
         ))}
       </fieldset>
@@ -251,7 +247,7 @@ interface ChoiceProps {
   children: preact.ComponentChildren;
 }
 
-function Choice({ chosen, avatar, name, title, children }: ChoiceProps) {
+export function Choice({ chosen, avatar, name, title, children }: ChoiceProps) {
   return (
     <label title={title}>
       <input

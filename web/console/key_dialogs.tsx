@@ -12,6 +12,7 @@ const SCOPES: [Scope, string, string][] = [
   ["speak", "Speak", "have avatars say, answer and be interrupted; a host’s desk"],
   ["broadcasts", "Broadcasts", "make, change and end them, with their tokens and delivery"],
   ["sessions", "Sessions", "make them for people, read, talk in and end them"],
+  ["jobs", "Jobs", "upload files, have films made of them: its own only"],
   ["node", "Nodes", "start origins, relays and packagers in this cluster"],
   ["admin", "Everything", "keys and the audit log too: as the admin token"],
 ];

@@ -14,6 +14,7 @@ import { Chart } from "./chart.tsx";
 import { Costs } from "./cost.tsx";
 import { Desk } from "./desk.tsx";
 import { NewBroadcast, SignIn } from "./dialogs.tsx";
+import { Jobs } from "./jobs.tsx";
 import { WorldMap } from "./map.tsx";
 import { Nodes } from "./nodes.tsx";
 import { Notice } from "./notice.tsx";
@@ -83,6 +84,7 @@ function Everything() {
       <Broadcasts onSignIn={signIn} onCreate={() => (dialog.value = "create")} onDesk={atDesk} />
       <Sessions />
       <Recordings />
+      <Jobs />
       <Nodes map={<WorldMap />} />
       <Rollouts />
       <Costs />

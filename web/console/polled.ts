@@ -16,11 +16,13 @@ export interface Polled<T> {
   act(order: () => Promise<unknown>): Promise<boolean>;
 }
 
-/** `settleMs`: how long a reading waits after `read` has become another one, which may happen at each key. */
+/**
+ * `everyMs` may go by what was read. `settleMs`: how long a reading waits after `read` has become another one, which may happen at each key.
+ */
 export function usePolled<T>(
   read: (token: string, signal: AbortSignal) => Promise<T>,
   token: string,
-  everyMs: number,
+  everyMs: number | ((value: T | null) => number),
   settleMs = 0,
 ): Polled<T> {
   const value = useSignal<T | null>(null);
@@ -38,8 +40,9 @@ export function usePolled<T>(
       } catch (thrown) {
         if (!ending.signal.aborted) failed.value = problemFrom(thrown);
       }
-      if (!ending.signal.aborted) timer = window.setTimeout(() => void once(), everyMs);
+      if (!ending.signal.aborted) timer = window.setTimeout(() => void once(), pauseMs());
     };
+    const pauseMs = (): number => (typeof everyMs === "number" ? everyMs : everyMs(value.peek()));
     let timer = window.setTimeout(() => void once(), value.peek() ? settleMs : 0);
     return () => {
       ending.abort();

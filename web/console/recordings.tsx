@@ -8,6 +8,7 @@ import { deleteRecording, listRecordings, type Recording, type RecordingPage } f
 import { loadStoryboard, spread, type Tile } from "../api/storyboard.ts";
 import { preloadHls } from "../player/hls.ts";
 import { durationText, sizeText } from "../player/stats.ts";
+import { Dialog } from "./dialogs.tsx";
 import { Notice } from "./notice.tsx";
 import { usePolled } from "./polled.ts";
 import { admin } from "./session.ts";
@@ -120,11 +121,9 @@ function State({ one }: { one: Recording }) {
 }
 
 function Play({ one, onClose }: { one: Recording; onClose(): void }) {
-  const dialog = useRef<HTMLDialogElement>(null);
   const video = useRef<HTMLVideoElement>(null);
   const failed = useSignal("");
   useEffect(() => {
-    dialog.current?.showModal();
     const element = video.current as HTMLVideoElement;
     let close = () => element.removeAttribute("src");
     let closed = false;
@@ -148,18 +147,17 @@ function Play({ one, onClose }: { one: Recording; onClose(): void }) {
     };
   }, [one.play, failed]);
   return (
-    <dialog ref={dialog} class="play" onClose={onClose} aria-label={`Recording of ${one.broadcast}`}>
-      <h2>{one.broadcast}</h2>
+    <Dialog title={`Recording of ${one.broadcast}`} kind="play" onClose={onClose}>
       {/* biome-ignore lint/a11y/useMediaCaption: a recording has the captions that it has, in its playlist */}
       <video ref={video} controls autoPlay playsInline poster={one.poster ?? undefined} />
       {one.storyboard && <Storyboard address={one.storyboard} video={video} />}
       {failed.value && <p role="alert">{failed.value}</p>}
-      <form method="dialog">
-        <button type="submit" class="button small">
+      <div class="buttons">
+        <button type="button" class="button" onClick={onClose}>
           Close
         </button>
-      </form>
-    </dialog>
+      </div>
+    </Dialog>
   );
 }
 

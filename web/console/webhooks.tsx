@@ -211,7 +211,7 @@ function Deliveries({ hook, token, onClose }: { hook: Webhook; token: string; on
   const rows = value.value;
   if (secret.value !== null) return <Secret secret={secret.value} onClose={() => (secret.value = null)} />;
   return (
-    <Dialog title="Deliveries" wide onClose={onClose}>
+    <Dialog title="Deliveries" kind="wide" onClose={onClose}>
       <p class="soft words">{hook.url}</p>
       {problem && <Notice problem={problem} />}
       <div class="buttons">
