@@ -103,9 +103,12 @@ def report(what: str, viewers: list[Viewer]) -> None:
 
 def test_a_broadcast_that_does_not_exist_says_so(up: RunningUp, chromium: Browser) -> None:
     with viewer(chromium, f"{up.url}/watch/nothing-here") as page:
-        page.wait_until("probe.events.some(event => event.detail.problem)")
-        assert page.events("state")[-1]["detail"]["problem"]["code"] == "broadcast_unknown"
-        assert page.page.get_by_text("Not live right now").is_visible()
+        page.wait_until("probe.events.some(event => event.detail.problem?.code === 'broadcast_unknown')")
+        said = page.page.get_by_text("Not live right now")
+        for again in (1, 2, 3):  # and goes on saying so while the player asks again
+            asked = "probe.events.filter(event => event.detail.state === 'asking').length"
+            page.wait_until(f"{asked} > {again}")
+            assert said.is_visible()
 
 
 def test_a_private_broadcast_needs_a_token_and_plays_with_one(up: RunningUp, chromium: Browser) -> None:

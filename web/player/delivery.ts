@@ -21,7 +21,7 @@ export interface Source {
 
 export type State =
   | { at: "idle" }
-  | { at: "asking"; shown: Source | null; attempt: number; deadlineMs: number }
+  | { at: "asking"; shown: Source | null; attempt: number; deadlineMs: number; problem: Problem | null }
   | { at: "opening"; shown: Source | null; next: Source; attempt: number; deadlineMs: number }
   /** `retry`: when to ask again while it plays, because a target failed to start or a change was announced. */
   | { at: "playing"; shown: Source; retry: { untilMs: number; attempt: number } | null }
@@ -85,7 +85,7 @@ export class Delivery {
 
   start(nowMs: number): Action[] {
     if (this.state.at !== "idle") return [];
-    return this.ask(nowMs, null, 0);
+    return this.ask(nowMs, null, 0, null);
   }
 
   stop(): Action[] {
@@ -171,8 +171,9 @@ export class Delivery {
 
   /** Try again now: a person pressed the button, or the network came back. */
   retry(nowMs: number): Action[] {
+    if (this.state.at === "asking") this.state.problem = null; // It is asking already: who pressed sees that.
     if (this.state.at !== "waiting") return [];
-    return this.ask(nowMs, this.state.shown, 0);
+    return this.ask(nowMs, this.state.shown, 0, null);
   }
 
   tick(nowMs: number, timeout: Problem): Action[] {
@@ -185,16 +186,17 @@ export class Delivery {
       case "opening":
         return [{ do: "close", id: state.next.id }, ...this.fail(nowMs, state.shown, state.attempt, timeout)];
       case "waiting":
-        return this.ask(nowMs, state.shown, state.attempt);
+        return this.ask(nowMs, state.shown, state.attempt, state.problem);
       case "playing":
-        return this.ask(nowMs, state.shown, state.retry?.attempt ?? 0);
+        return this.ask(nowMs, state.shown, state.retry?.attempt ?? 0, null);
       default:
         return [];
     }
   }
 
-  private ask(nowMs: number, shown: Source | null, attempt: number): Action[] {
-    this.state = { at: "asking", shown, attempt, deadlineMs: nowMs + this.limits.askMs };
+  /** `problem` is why the try before failed: a viewer goes on reading it while nobody but the player asks again. */
+  private ask(nowMs: number, shown: Source | null, attempt: number, problem: Problem | null): Action[] {
+    this.state = { at: "asking", shown, attempt, deadlineMs: nowMs + this.limits.askMs, problem };
     return [{ do: "ask" }];
   }
 

@@ -503,10 +503,8 @@ export class AvacastPlayer extends HTMLElement {
     if (state.at === "idle") veil = { show: "start" };
     else if (state.shown && !state.shown.alive) veil = { show: "reconnecting" };
     else if (!state.shown) {
-      veil =
-        state.at === "waiting"
-          ? { show: "problem", message: messageOf(state.problem) }
-          : { show: "connecting" };
+      const failed = state.at === "waiting" || state.at === "asking" ? state.problem : null;
+      veil = failed ? { show: "problem", message: messageOf(failed) } : { show: "connecting" };
     }
     this.controls.setVeil(veil);
     if (!state.at || state.at === "idle" || !state.shown?.alive) this.controls.setLive(false, "");

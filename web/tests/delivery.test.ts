@@ -62,6 +62,21 @@ describe("the first picture", () => {
     }
   });
 
+  test("why it failed is still known while it asks again by itself, until a person presses the button", () => {
+    const machine = new Delivery(() => 0);
+    const unknown = new Problem(404, "broadcast_unknown", "no");
+    machine.start(0);
+    expect(machine.state).toMatchObject({ at: "asking", problem: null });
+    machine.handleRefusal(0, unknown);
+    machine.tick(machine.deadlineMs ?? 0, lost);
+    expect(machine.state).toMatchObject({ at: "asking", problem: unknown });
+    machine.retry(1000);
+    expect(machine.state).toMatchObject({ at: "asking", problem: null });
+    machine.handleRefusal(1000, unknown);
+    machine.retry(1001);
+    expect(machine.state).toMatchObject({ at: "asking", problem: null });
+  });
+
   test("an answer that never comes counts as a refusal", () => {
     const machine = new Delivery(() => 0);
     machine.start(0);
