@@ -83,6 +83,7 @@ def _order(wish: Wish, bars: _Bars) -> Order:
     from origin.avatar.background import parse
     from origin.avatar.person import shipped
     from origin.film import Order, Said, Text, Voiced
+    from origin.film.casting import voice_of
 
     given = [option for option in (wish.text, wish.text_file, wish.audio) if option is not None]
     if len(given) != 1:
@@ -109,7 +110,7 @@ def _order(wish: Wish, bars: _Bars) -> Order:
                 text = wish.text_file.read_text(encoding="utf-8")
             except UnicodeDecodeError:
                 raise WrongWish(f"{wish.text_file} is no text in UTF-8") from None
-        said = Text(text or "", _voice(wish))
+        said = Text(text or "", voice_of(wish.person, wish.voice))
     return Order(
         said,
         wish.person,
@@ -145,16 +146,6 @@ def _package(avatar: str, bars: _Bars) -> Path:
             f"--avatar {avatar}: no photo, no folder with {SHEET}, nor a package's name; packages: {names}"
         )
     return folder
-
-
-def _voice(wish: Wish) -> str:
-    """The person's own voice, where the model that has it is here."""
-    from origin.dialogue.persona import load, shipped
-    from speech import kokoro
-
-    if wish.voice == "auto" and kokoro.installed() and wish.person in shipped():
-        return f"kokoro:{load(wish.person).voice}"
-    return wish.voice
 
 
 class _Bars:

@@ -69,6 +69,12 @@ def _account(at: Context, request: web.Request) -> str | None:
     return None if key is None or key.may(Scope.ADMIN) else key.id
 
 
+def _owner(at: Context, request: web.Request) -> str | None:
+    """Whose it is what a caller makes."""
+    key = at.caller(request).key
+    return key.id if key is not None else None
+
+
 def _told(at: Context, request: web.Request, job: Job) -> Job:
     """With the link to its film."""
     if job.state is not JobState.DONE:
@@ -84,7 +90,7 @@ def _told(at: Context, request: web.Request, job: Job) -> Job:
 async def _upload(request: web.Request) -> web.Response:
     at = context(request)
     most_mb = at.config.account_upload_mb
-    made = await at.uploads.take(_chunks(request, 1 << 30), _account(at, request), most_mb)
+    made = await at.uploads.take(_chunks(request, 1 << 30), _owner(at, request), most_mb)
     return json(made, status=201, headers={"Location": f"{at.base(request)}/api/uploads/{made.id}"})
 
 
@@ -97,9 +103,8 @@ async def _forget(request: web.Request) -> web.Response:
 async def _create(request: web.Request) -> web.Response:
     at = context(request)
     new = await read_model(request, NewJob)
-    key = at.caller(request).key
-    most = at.config.account_jobs if key is not None else 0
-    made = await at.jobs.create(new, key.id if key is not None else None, most)
+    owner, sees = _owner(at, request), _account(at, request)
+    made = await at.jobs.create(new, owner, at.config.account_jobs, sees=sees)
     return json(made, status=201, headers={"Location": f"{at.base(request)}/api/jobs/{made.id}"})
 
 
@@ -123,7 +128,8 @@ async def _cancel(request: web.Request) -> web.Response:
 
 async def _retry(request: web.Request) -> web.Response:
     at = context(request)
-    return json(await at.jobs.retry(request.match_info["job"], _account(at, request)))
+    account = _account(at, request)
+    return json(await at.jobs.retry(request.match_info["job"], account, at.config.account_jobs))
 
 
 async def _delete(request: web.Request) -> web.Response:
@@ -170,9 +176,8 @@ async def _served(request: web.Request, at: Context, name: str, called: str) -> 
     if partial:
         answer.headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     await answer.prepare(request)
-    if request.method != "HEAD":
-        async for piece in files.pieces(at.films, name, start, end):
-            await answer.write(piece)
+    async for piece in files.pieces(at.films, name, start, end):
+        await answer.write(piece)
     await answer.write_eof()
     return answer
 
@@ -271,7 +276,7 @@ ROUTES = (
     Route("POST", f"{ONE}/cancel", _cancel, "Do not make it, or not to its end", TAG, Access.ADMIN,
           answer=Job, problems=("job_unknown", "job_over"), scope=Scope.JOBS),
     Route("POST", f"{ONE}/retry", _retry, "Make one that failed or was cancelled once more", TAG, Access.ADMIN,
-          answer=Job, problems=("job_unknown", "job_not_over", "upload_expired"), scope=Scope.JOBS),
+          answer=Job, problems=("job_unknown", "job_not_over", "upload_expired", "job_limit"), scope=Scope.JOBS),
     Route(
         "GET", f"{ONE}/result", _result, "The film", TAG, Access.LINK, answer="video/mp4", query=LinkQuery,
         problems=("job_unknown", "link_invalid", "film_not_made", "file_gone", "range_not_satisfiable", "store_unavailable"),

@@ -87,13 +87,13 @@ class Jobs:
 
     # --- who wants films --------------------------------------------------------------------------------
 
-    async def create(self, new: NewJob, account: str | None, most: int = 0) -> Job:
-        """Takes an order. Raises NotFound for an upload that is not there, TooMany for an account with `most` that are not over (0: any
-        number)."""
+    async def create(self, new: NewJob, account: str | None, most: int = 0, *, sees: str | None) -> Job:
+        """Takes an order of an account that may use the uploads of `sees` (None: all). Raises NotFound for an upload that is not there,
+        TooMany for an account with `most` that are not over (0: any number)."""
         if new.image is not None:
-            await self._uploads.require(new.image, UploadKind.IMAGE, account)
+            await self._uploads.require(new.image, UploadKind.IMAGE, sees)
         if new.audio is not None:
-            await self._uploads.require(new.audio, UploadKind.AUDIO, account)
+            await self._uploads.require(new.audio, UploadKind.AUDIO, sees)
         async with self._database.session() as session:
             if account is not None and most:
                 await self._hold(session, account, most)
@@ -141,13 +141,15 @@ class Jobs:
     async def cancel(self, job: str, account: str | None) -> Job:
         """It is not made, or not to its end. Raises NotFound, and Conflict when it is over."""
         changed = {"state": JobState.CANCELLED.value, "ended_at": self.now(), "leased_until": None}
-        return await self._change(job, account, _OPEN, changed, "job_over", "is over already")
+        return await self._change(job, account, _OPEN, changed, code="job_over", but="is over already")
 
-    async def retry(self, job: str, account: str | None) -> Job:
-        """It is made once more. Raises NotFound, Conflict when it failed not, or its uploads have expired."""
+    async def retry(self, job: str, account: str | None, most: int = 0) -> Job:
+        """It is made once more. Raises NotFound, Conflict when it has not failed, or its uploads have expired, and TooMany as `create`."""
         over = (JobState.FAILED.value, JobState.CANCELLED.value)
         async with self._database.session() as session:
             row = await _require(session, job, account)
+            if account is not None and most:
+                await self._hold(session, account, most)
             for upload in filter(None, (row.image, row.audio)):
                 if await session.get(UploadRow, upload) is None:
                     raise Conflict(
@@ -159,7 +161,7 @@ class Jobs:
             "state": JobState.WAITING.value, "ended_at": None, "begun_at": None, "node": None,
             "lost": 0, "step": "", "share": 0.0, "error": None,
         }  # fmt: skip
-        told = await self._change(job, account, over, changed, "job_not_over", "has not failed")
+        told = await self._change(job, account, over, changed, code="job_not_over", but="has not failed")
         self._came()
         return told
 
@@ -325,14 +327,15 @@ class Jobs:
         account: str | None,
         states: Sequence[str],
         changed: Mapping[str, object],
+        *,
         code: str,
-        otherwise: str,
+        but: str,
     ) -> Job:
         async with self._database.session() as session:
             row = await _require(session, job, account)
             now = await _changed(session, (JobRow.number == row.number, JobRow.state.in_(states)), changed)
             if now is None:
-                raise Conflict(f"the job {job!r} {otherwise}: it is {row.state}", code=code)
+                raise Conflict(f"the job {job!r} {but}: it is {row.state}", code=code)
             told = _view(now, await self._ahead(session, now))
         if told.state.over:
             _OVER.labels(told.state.value).inc()

@@ -51,6 +51,7 @@ def film(order: JobOrder, folder: Path, own: Path) -> None:
     from origin.avatar.background import parse
     from origin.avatar.person import shipped
     from origin.film import Order, Said, Text, Voiced
+    from origin.film.casting import voice_of
     from origin.film.making import make
 
     told = _Teller()
@@ -71,7 +72,7 @@ def film(order: JobOrder, folder: Path, own: Path) -> None:
     if order.audio is not None:
         said = Voiced(folder / f"audio.{order.audio}")
     elif order.text is not None:
-        said = Text(order.text, _voice(order))
+        said = Text(order.text, voice_of(order.avatar, order.voice))
     else:
         raise OrderError("the recording of this order is gone")
     wanted = Order(
@@ -94,17 +95,6 @@ def _package(avatar: str, own: Path) -> Path:
         names = ", ".join([*shipped(), *(name for name, _ in every(own))])
         raise OrderError(f"there is no avatar {avatar!r} at this origin; there are: {names}")
     return found
-
-
-def _voice(order: JobOrder) -> str:
-    """The person's own voice, where the model that has it is here."""
-    from origin.avatar.person import shipped
-    from origin.dialogue.persona import load
-    from speech import kokoro
-
-    if order.voice == "auto" and kokoro.installed() and order.avatar in shipped():
-        return f"kokoro:{load(order.avatar).voice}"
-    return order.voice
 
 
 def _is_told(error: Exception) -> bool:

@@ -245,6 +245,11 @@ async def test_a_key_has_its_own_jobs_and_uploads_within_its_limits(tmp_path: Pa
         status, told_, _ = await hub.call("DELETE", f"/api/uploads/{photo}", headers=mine)
         assert (status, told_["code"]) == (409, "upload_needed")
 
+        chief = await key(hub, "admin")
+        own = await ordered(hub, chief, image=await uploaded(hub, PNG, chief), text="Hi.")
+        assert (await ordered(hub, chief, image=photo, text="Hi."))["account"] == own["account"] is not None
+        assert len((await hub.ok("GET", "/api/jobs", headers=chief))["jobs"]) == 3, "it sees all"
+
         await ordered(hub, mine)
         status, told_, _ = await hub.call("POST", "/api/jobs", json={"text": "x"}, headers=mine)
         assert (status, told_["code"], told_["limit"]["most"]) == (429, "job_limit", 2)

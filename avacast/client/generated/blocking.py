@@ -1296,7 +1296,7 @@ class Jobs(Group):
         """Make one that failed or was cancelled once more.
 
         `POST /api/jobs/{job}/retry`, with a token: admin or key.
-        Refusals of its own: scope_missing, job_unknown, job_not_over, upload_expired, request_limit.
+        Refusals of its own: scope_missing, job_unknown, job_not_over, upload_expired, request_limit, job_limit.
         """
         return self._json("jobs_retry", models.Job, job=job)
 

@@ -2067,7 +2067,14 @@ OPERATIONS: dict[str, Operation] = {
                 ),
             ),
             tokens=("admin", "key"),
-            codes=("scope_missing", "job_unknown", "job_not_over", "upload_expired", "request_limit"),
+            codes=(
+                "scope_missing",
+                "job_unknown",
+                "job_not_over",
+                "upload_expired",
+                "request_limit",
+                "job_limit",
+            ),
         ),
         Operation(
             id="jobs_result",
