@@ -24,7 +24,9 @@ Pcm = NDArray[np.float32]
 
 
 @dataclass(slots=True)
-class _Encoder:
+class AacEncoder:
+    """One bitrate: a context, and the frames that are ready, each with its time."""
+
     context: AudioCodecContext
     origin: int
     sent: int = 0
@@ -64,7 +66,7 @@ class Transcoder:
         self._decoder.sample_rate = AUDIO_RATE
         self._decoder.layout = av.AudioLayout("stereo")
         self._contexts = {bitrate: _encoder(bitrate) for bitrate in bitrates_bps}
-        self._encoders: dict[int, _Encoder] = {}
+        self._encoders: dict[int, AacEncoder] = {}
         self._pending: list[Pcm] = []
         self._pending_samples = 0
         self._cursor: int | None = None
@@ -119,7 +121,7 @@ class Transcoder:
         # Frames lie on multiples of 1024 since ERA, so that two packagers cut the same frames.
         self._cursor = at // AAC_FRAME * AAC_FRAME
         self._encoders = {
-            bitrate: _Encoder(context, self._cursor) for bitrate, context in self._contexts.items()
+            bitrate: AacEncoder(context, self._cursor) for bitrate, context in self._contexts.items()
         }
 
     def _decode(self, packet: bytes) -> Pcm | None:
