@@ -88,7 +88,7 @@ class JobOutcome(enum.StrEnum):
     FAILED = "failed"
     """Another origin would fail too."""
     GIVEN_BACK = "given_back"
-    """This origin ends, or has no room any more."""
+    """This origin ends."""
 
 
 class JobEnd(BaseModel):

@@ -101,7 +101,7 @@ class Maker:
                     psutil.cpu_percent()  # what it took itself is not counted
                     continue
             except _LinkError as error:
-                _log.debug("jobs_not_reached", error=str(error))
+                _log.info("jobs_not_reached", error=str(error) or type(error).__name__)
             except Exception as error:
                 _log.error("job_failed", exc_info=error)
             busy = psutil.cpu_percent() > _BUSY_PERCENT
@@ -122,23 +122,20 @@ class Maker:
         self._data.mkdir(parents=True, exist_ok=True)
         folder = Path(mkdtemp(prefix="making-", dir=self._data))
         told = _Told()
-        outcome = "failed"
+        outcome = "lost"
         try:
             await _beside(self._film(job, folder, told), self._report(job, told))
             outcome = "made"
         except _Stopped:
             outcome = "stopped"
         except _NoFilm as error:
+            outcome = "failed"
             await self._end(job, JobOutcome.FAILED, str(error))
         except asyncio.CancelledError:
             outcome = "given_back"
             await asyncio.shield(self._end(job, JobOutcome.GIVEN_BACK, "this origin ends"))
             raise
-        except _LinkError as error:
-            outcome = "given_back"
-            _log.warning("job_not_delivered", job=job.id, error=str(error))
-            await self._end(job, JobOutcome.GIVEN_BACK, str(error)[:500])
-        finally:
+        finally:  # what else is raised ends with the lease, which counts: or a film that nobody can take were made for ever
             shutil.rmtree(folder, ignore_errors=True)
             _MADE.labels(outcome).inc()
             _log.info("job_over", job=job.id, attempt=job.attempt, outcome=outcome)
@@ -226,10 +223,9 @@ async def _studio(folder: Path, avatars: Path, told: _Told) -> None:
     failed = ""
     try:
         async for line in process.stdout:
-            with suppress(ValueError):
-                said = json.loads(line)
-                told.step, told.share = str(said.get("step", told.step)), float(said.get("share", told.share))
-                failed = str(said.get("failed", failed))
+            said = _read(line)
+            told.step, told.share = str(said.get("step", told.step)), float(said.get("share", told.share))
+            failed = str(said.get("failed", failed))
         status = await process.wait()
         if status or failed:
             lines = (await complaints).strip().splitlines()
@@ -242,6 +238,15 @@ async def _studio(folder: Path, avatars: Path, told: _Told) -> None:
                 process.kill()
             await process.wait()
         await end_tasks(complaints)
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    """What a studio says; nothing for what a library prints."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 async def _last(stream: asyncio.StreamReader) -> str:
