@@ -187,7 +187,7 @@ class Maker:
         """Until it is to stop; an orchestrator that does not answer is no reason to."""
         while True:
             progress = JobProgress(
-                node=self._link.node_id, attempt=job.attempt, step=told.step, share=told.share
+                node=self._link.node_id, attempt=job.attempt, step=told.step[:64], share=told.share
             )
             with suppress(*_LinkError):
                 path = f"{_PATH}/{job.id}/progress"
