@@ -195,9 +195,8 @@ async def _chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
 # --- who makes them -------------------------------------------------------------------------------------
 
 
-def _node(at: Context, request: web.Request, named: str) -> str:
-    """The origin that speaks. Raises Forbidden when its token is another's."""
-    node = at.require_node(request)
+def _speaks(node: str | None, named: str) -> str:
+    """The origin that a body names. Raises Forbidden when the token that came with it is another's (None: any origin's)."""
     if node not in (None, named):
         raise Forbidden(f"the token is for node {node!r}, not for {named!r}", code="wrong_token")
     return named
@@ -205,21 +204,24 @@ def _node(at: Context, request: web.Request, named: str) -> str:
 
 async def _take(request: web.Request) -> web.Response:
     at = context(request)
+    node = at.require_node(request)
     wish = await read_model(request, JobWish)
-    return json(JobChance(job=await at.jobs.take(_node(at, request, wish.node))))
+    return json(JobChance(job=await at.jobs.take(_speaks(node, wish.node))))
 
 
 async def _progress(request: web.Request) -> web.Response:
     at = context(request)
+    node = at.require_node(request)
     told = await read_model(request, JobProgress)
-    _node(at, request, told.node)
+    _speaks(node, told.node)
     return json(JobGoing(go_on=await at.jobs.progress(request.match_info["job"], told)))
 
 
 async def _end(request: web.Request) -> web.Response:
     at = context(request)
+    node = at.require_node(request)
     told = await read_model(request, JobEnd)
-    _node(at, request, told.node)
+    _speaks(node, told.node)
     await at.jobs.end(request.match_info["job"], told)
     return web.Response(status=204)
 
@@ -240,8 +242,10 @@ async def _source(request: web.Request) -> web.StreamResponse:
 
 
 async def _film(request: web.Request) -> web.Response:
-    at, asked = context(request), read_query(request, FilmQuery)
-    _node(at, request, asked.node)
+    at = context(request)
+    node = at.require_node(request)
+    asked = read_query(request, FilmQuery)
+    _speaks(node, asked.node)
     with TemporaryDirectory(prefix="avacast-film-") as folder:
         film = Path(folder) / "film.mp4"
         with film.open("wb") as out:
