@@ -51,6 +51,7 @@ from orchestrator.cdn.providers import OwnCloudFront, cdn_of
 from orchestrator.cost import prices
 from orchestrator.cost.costs import Costs
 from orchestrator.cost.spot import SpotPrices
+from orchestrator.gauges import NodeGauges
 from orchestrator.geo import Geo, parse_networks
 from orchestrator.hub import Hub
 from orchestrator.idempotency import once
@@ -202,6 +203,9 @@ async def start(config: OrchestratorConfig) -> Orchestrator:
         deploying.rollouts.told = hooks.rollout
         opening.push_async_callback(hooks.close)
         await hooks.start()
+        gauges = NodeGauges(lambda: hub.nodes)
+        gauges.start()
+        opening.callback(gauges.close)
         films = open_store(config.jobs_store or (config.data / "jobs").absolute().as_uri())
         uploads = Uploads(database, films)
         queue = Jobs(database, films, uploads, days=config.job_days)

@@ -15,7 +15,7 @@ from common.errors import BadRequest, Unavailable
 from common.http import preflight, read_model
 from common.ids import new_id, parse_token_id
 from common.registry import RegistryDown
-from orchestrator import viewers
+from orchestrator import gauges, viewers
 from orchestrator.analytics.devices import device_of
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.route import SDP, Access, Context, Query, Route, context, json, read_query
@@ -226,6 +226,7 @@ async def _report(request: web.Request) -> web.Response:
     at.require_seen(request, report.broadcast)
     broadcast = at.hub.broadcasts.require(report.broadcast)
     at.require_watch(request, broadcast)
+    gauges.tell_viewer(report)
     place = at.geo.place(address)
     node = at.hub.nodes.find(report.node or "")
     region = node.report.region if node is not None else None
