@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -452,6 +453,79 @@ def path_key() -> None:
     from common.config import Shared
 
     typer.echo(PathTokens(Shared().secret()).key)
+
+
+backup_app = typer.Typer(
+    no_args_is_help=True, help="Backups: the database and the node's own avatars, in a store."
+)
+app.add_typer(backup_app, name="backup")
+
+_BackupStore = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="AVACAST_BACKUPS",
+        help="file:///folder, or s3://bucket/prefix?endpoint=...&region=...",
+    ),
+]
+_DatabaseUrl = Annotated[
+    str,
+    typer.Option(
+        envvar=["AVACAST_DATABASE_URL", "DATABASE_URL"], help="postgresql://...; SQLite in --data when empty."
+    ),
+]
+
+
+@backup_app.command("make")
+def backup_make(
+    store: _BackupStore,
+    data: Data = Path(".avacast"),
+    database_url: _DatabaseUrl = "",
+    keep: Annotated[int, typer.Option(min=0, help="Forget all but the newest so many; 0: none.")] = 0,
+) -> None:
+    """Make a backup, while everything runs. Secrets are not in it: keep AVACAST_CLUSTER_SECRET elsewhere."""
+    from avacast import backup
+
+    _backup(lambda: backup.make(backup.Place(store, data, database_url), keep, console))
+
+
+@backup_app.command("list")
+def backup_list(store: _BackupStore) -> None:
+    """List backups, the newest first."""
+    from avacast import backup
+    from common.store.opening import open_store
+
+    def told() -> None:
+        typer.echo("\n".join(backup.names(open_store(store))) or "none")
+
+    _backup(told)
+
+
+@backup_app.command("restore")
+def backup_restore(
+    name: Annotated[str, typer.Argument(help="Its name, or latest.")],
+    store: _BackupStore,
+    data: Data = Path(".avacast"),
+    database_url: _DatabaseUrl = "",
+) -> None:
+    """Put a backup into an empty database, of either kind; no orchestrator may run on it yet."""
+    from avacast import backup
+
+    _backup(lambda: backup.restore(backup.Place(store, data, database_url), name, console))
+
+
+def _backup(work: Callable[[], object]) -> None:
+    configure("warning")
+    from common.store.store import StoreError
+
+    try:
+        work()
+    except Problem as problem:
+        console.print(told(problem))
+        raise typer.Exit(1) from None
+    except (StoreError, OSError) as error:
+        console.print(f"[red]✗[/red] {error}")
+        raise typer.Exit(1) from None
 
 
 store_app = typer.Typer(no_args_is_help=True, help="The store of recordings.")
