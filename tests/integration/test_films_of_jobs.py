@@ -158,8 +158,7 @@ async def test_a_film_outlives_the_node_that_began_it(tmp_path: Path) -> None:
         up.process.wait(10)
         assert not psutil.wait_procs([maker], 10)[1], "nor for one that was killed"
         up = start_up(tmp_path, "--no-avatar")
-        assert (await call(up, "GET", f"/api/jobs/{job}"))["state"] == "running", "its lease has not ended"
         cancelled = await call(up, "POST", f"/api/jobs/{job}/cancel")
-        assert cancelled["attempts"] == 2
+        assert (cancelled["state"], cancelled["text"]) == ("cancelled", text) and cancelled["attempts"] >= 2
     finally:
         up.close()
