@@ -149,7 +149,7 @@ async def _load(place: Place, file: Path, console: Console) -> int:
                         hint="name an empty one: --database-url, or another --data",
                     )
             task = bars.add_task("writing", total=None)
-            for name, rows in _batches(lines, tables):
+            for name, rows in _batches(lines):
                 await session.execute(insert(tables[name]), rows)
                 count += len(rows)
                 bars.advance(task, len(rows))
@@ -168,7 +168,7 @@ async def _count_on(session: AsyncSession, table: Table) -> None:
         await session.execute(select(func.setval(sequence, following, False)))
 
 
-def _batches(lines: Iterator[str], tables: dict[str, Table]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+def _batches(lines: Iterator[str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Rows of one table at a time, as many as go well in one statement."""
     name, rows = "", list[dict[str, Any]]()
     for line in lines:
@@ -177,7 +177,7 @@ def _batches(lines: Iterator[str], tables: dict[str, Table]) -> Iterator[tuple[s
             yield name, rows
             rows = []
         name = told["table"]
-        rows.append(_typed(tables[name], told["row"]))
+        rows.append(_typed(told["row"]))
     if rows:
         yield name, rows
 
@@ -196,12 +196,10 @@ def _plain(row: Any) -> dict[str, Any]:
     }
 
 
-def _typed(table: Table, row: dict[str, Any]) -> dict[str, Any]:
-    known = {column.name for column in table.columns}
+def _typed(row: dict[str, Any]) -> dict[str, Any]:
     return {
         name: dt.datetime.fromisoformat(value["at"]) if isinstance(value, dict) else value
         for name, value in row.items()
-        if name in known
     }
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from common.errors import BadRequest, Forbidden, Unauthorized
+from common.errors import BadRequest, Unauthorized
 from common.http import byte_range, read_model
 from common.jobs import (
     MOST_FILM_BYTES,
@@ -23,7 +23,7 @@ from common.jobs import (
     UploadKind,
 )
 from orchestrator.api.paging import Page, json_page
-from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
+from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query, require_speaks
 from orchestrator.jobs import files
 from orchestrator.jobs.job import Job, JobState, NewJob, Upload
 from orchestrator.jobs.queue import film_of
@@ -195,25 +195,19 @@ async def _chunks(request: web.Request, most: int) -> AsyncIterator[bytes]:
 # --- who makes them -------------------------------------------------------------------------------------
 
 
-def _speaks(node: str | None, named: str) -> str:
-    """The origin that a body names. Raises Forbidden when the token that came with it is another's (None: any origin's)."""
-    if node not in (None, named):
-        raise Forbidden(f"the token is for node {node!r}, not for {named!r}", code="wrong_token")
-    return named
-
-
 async def _take(request: web.Request) -> web.Response:
     at = context(request)
     node = at.require_node(request)
     wish = await read_model(request, JobWish)
-    return json(JobChance(job=await at.jobs.take(_speaks(node, wish.node))))
+    require_speaks(node, wish.node)
+    return json(JobChance(job=await at.jobs.take(wish.node)))
 
 
 async def _progress(request: web.Request) -> web.Response:
     at = context(request)
     node = at.require_node(request)
     told = await read_model(request, JobProgress)
-    _speaks(node, told.node)
+    require_speaks(node, told.node)
     return json(JobGoing(go_on=await at.jobs.progress(request.match_info["job"], told)))
 
 
@@ -221,7 +215,7 @@ async def _end(request: web.Request) -> web.Response:
     at = context(request)
     node = at.require_node(request)
     told = await read_model(request, JobEnd)
-    _speaks(node, told.node)
+    require_speaks(node, told.node)
     await at.jobs.end(request.match_info["job"], told)
     return web.Response(status=204)
 
@@ -245,7 +239,7 @@ async def _film(request: web.Request) -> web.Response:
     at = context(request)
     node = at.require_node(request)
     asked = read_query(request, FilmQuery)
-    _speaks(node, asked.node)
+    require_speaks(node, asked.node)
     with TemporaryDirectory(prefix="avacast-film-") as folder:
         film = Path(folder) / "film.mp4"
         with film.open("wb") as out:

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.auth import Audience
 from common.directory import TOKEN_HEADER, Directory, NodeReport, Role
-from common.errors import BadRequest, Conflict, Forbidden, NotFound
+from common.errors import BadRequest, Conflict, NotFound
 from common.http import read_model
 from orchestrator.api.broadcasts import ONE
 from orchestrator.api.paging import NodePage, json_page, page_of
-from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query
+from orchestrator.api.route import Access, Context, Query, Route, context, json, read_query, require_speaks
 from orchestrator.api.watching import Rtts, parse_rtts
 from orchestrator.draining import DRAIN_S, Drain, DrainCause, DrainPhase, phase
 from orchestrator.geo import client_address
@@ -185,8 +185,7 @@ async def _heartbeat(request: web.Request) -> web.Response:
     at = context(request)
     node = at.require_node(request)
     report = await read_model(request, NodeReport)
-    if node not in (None, report.id):
-        raise Forbidden(f"the token is for node {node!r}, not for {report.id!r}", code="wrong_token")
+    require_speaks(node, report.id)
     if not report.url.startswith(("http://", "https://")):
         raise BadRequest("url: not an http or https URL", status=422, code="invalid_body")
     told = await at.hub.heartbeat(report)

@@ -285,6 +285,12 @@ class Context:
         return False
 
 
+def require_speaks(node: str | None, named: str) -> None:
+    """Raises Forbidden when a node (None: whoever may speak for any) names another one in what it says."""
+    if node not in (None, named):
+        raise Forbidden(f"the token is for node {node!r}, not for {named!r}", code="wrong_token")
+
+
 CONTEXT = web.AppKey("context", Context)
 
 

@@ -16,6 +16,8 @@ PORTRAIT_SIZE, PERSON_SIZE = "512x512", "854x480"
 _LEAST_SIDE, _MOST_SIDE = 64, 1920
 _MOST_PIXELS = 1920 * 1080
 
+_AVATAR = "ava"
+
 UploadId = Annotated[str, Field(pattern=r"^up_[A-Za-z0-9]{16}$")]
 
 
@@ -41,6 +43,10 @@ class JobState(enum.StrEnum):
     def over(self) -> bool:
         """Nothing more comes of it, unless somebody asks for it again."""
         return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+OPEN = (JobState.WAITING.value, JobState.RUNNING.value)
+"""States of jobs that are not over, as SQL has them."""
 
 
 class NewJob(BaseModel):
@@ -78,6 +84,16 @@ class NewJob(BaseModel):
         if self.text is not None and not self.text.strip():
             raise ValueError("text: there is nothing to say")
         return self
+
+    @property
+    def face(self) -> str | None:
+        """The avatar that speaks; None: the image does."""
+        return None if self.image is not None else self.avatar or _AVATAR
+
+    @property
+    def film_size(self) -> str:
+        """WIDTHxHEIGHT of the film."""
+        return self.size or (PORTRAIT_SIZE if self.image is not None else PERSON_SIZE)
 
 
 class Job(BaseModel):

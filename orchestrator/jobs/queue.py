@@ -19,7 +19,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, ScalarSelect, and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from common.database import Database, DatabaseDown
+from common.database import Database
 from common.errors import Conflict, NotFound, Problem, TooMany
 from common.ids import new_id
 from common.jobs import LEASE_S, JobEnd, JobOrder, JobOutcome, JobProgress, TakenJob, UploadKind
@@ -28,13 +28,12 @@ from common.metrics import counter, gauge, histogram
 from common.store.store import Store
 from common.tasks import end_tasks
 from orchestrator.jobs import files
-from orchestrator.jobs.job import PERSON_SIZE, PORTRAIT_SIZE, Job, JobState, NewJob
+from orchestrator.jobs.job import OPEN, Job, JobState, NewJob
 from orchestrator.jobs.rows import JobRow, UploadRow
 from orchestrator.jobs.uploads import Uploads
 
 _log = log("orchestrator")
 
-AVATAR = "ava"
 MOST_LOST = 3
 """A job that so many origins were lost with is not tried on another one."""
 _LEASE = dt.timedelta(seconds=LEASE_S)
@@ -43,7 +42,6 @@ _RACES = 5
 _LOOK_S = 1.0
 _SWEEP_S = 600.0
 _AT_ONCE = 100
-_OPEN = (JobState.WAITING.value, JobState.RUNNING.value)
 
 _JOBS = gauge("avacast_jobs", "Jobs that are not over, by state", ("state",))
 _OVER = counter("avacast_jobs_over_total", "Jobs that are over, by how", ("state",))
@@ -141,7 +139,7 @@ class Jobs:
     async def cancel(self, job: str, account: str | None) -> Job:
         """It is not made, or not to its end. Raises NotFound, and Conflict when it is over."""
         changed = {"state": JobState.CANCELLED.value, "ended_at": self.now(), "leased_until": None}
-        return await self._change(job, account, _OPEN, changed, code="job_over", but="is over already")
+        return await self._change(job, account, OPEN, changed, code="job_over", but="is over already")
 
     async def retry(self, job: str, account: str | None, most: int = 0) -> Job:
         """It is made once more. Raises NotFound, Conflict when it has not failed, or its uploads have expired, and TooMany as `create`."""
@@ -254,14 +252,14 @@ class Jobs:
         async with self._database.session() as session:
             rows = (await session.scalars(select(JobRow).where(ended).limit(_AT_ONCE))).all()
             counts = await session.execute(
-                select(JobRow.state, func.count()).where(JobRow.state.in_(_OPEN)).group_by(JobRow.state)
+                select(JobRow.state, func.count()).where(JobRow.state.in_(OPEN)).group_by(JobRow.state)
             )
             told = {str(state): int(count) for state, count in counts.all()}
         for row in rows:
             await self._lose(row)
         if rows or told.get(JobState.WAITING.value):
             self._came()
-        for state in _OPEN:
+        for state in OPEN:
             _JOBS.labels(state).set(told.get(state, 0))
 
     async def _lose(self, row: JobRow) -> None:
@@ -290,7 +288,7 @@ class Jobs:
             began = time.monotonic()
             try:
                 await work()
-            except (Problem, DatabaseDown) as error:
+            except Problem as error:
                 _log.debug("jobs_wait", error=str(error))
             except Exception as error:
                 _log.error("jobs_failed", exc_info=error)
@@ -311,7 +309,7 @@ class Jobs:
         return int(await session.scalar(before) or 0)
 
     async def _hold(self, session: AsyncSession, account: str, most: int) -> None:
-        own = select(func.count()).where(JobRow.account == account, JobRow.state.in_(_OPEN))
+        own = select(func.count()).where(JobRow.account == account, JobRow.state.in_(OPEN))
         if int(await session.scalar(own) or 0) >= most:
             raise TooMany(
                 f"the API key {account} has {most} jobs that are not over, as many as it may",
@@ -419,17 +417,13 @@ def _lost(job: str) -> Conflict:
     )
 
 
-def _size(new: NewJob) -> str:
-    return new.size or (PORTRAIT_SIZE if new.image is not None else PERSON_SIZE)
-
-
 async def _order(session: AsyncSession, row: JobRow) -> JobOrder:
     new = NewJob.model_validate_json(row.wish)
     image = await session.get(UploadRow, row.image) if row.image is not None else None
     audio = await session.get(UploadRow, row.audio) if row.audio is not None else None
-    width, height = map(int, _size(new).split("x"))
+    width, height = map(int, new.film_size.split("x"))
     return JobOrder(
-        avatar=None if new.image is not None else new.avatar or AVATAR,
+        avatar=new.face,
         text=new.text,
         voice=new.voice,
         width=width,
@@ -446,12 +440,12 @@ def _view(row: JobRow, ahead: int | None) -> Job:
         id=row.id,
         account=row.account,
         state=JobState(row.state),
-        avatar=None if new.image is not None else new.avatar or AVATAR,
+        avatar=new.face,
         image=new.image,
         text=new.text,
         audio=new.audio,
         voice=new.voice,
-        size=_size(new),
+        size=new.film_size,
         background=new.background,
         created_at=row.created_at,
         begun_at=row.begun_at,

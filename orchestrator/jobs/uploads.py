@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import secrets
-import string
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,17 +13,17 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from common.database import Database
 from common.errors import BadRequest, Conflict, NotFound, TooMany
+from common.ids import new_id
 from common.jobs import UploadKind
 from common.store.store import Store
 from orchestrator.jobs.files import deleted, kept
 from orchestrator.jobs.formats import HEAD_BYTES, kind_of
-from orchestrator.jobs.job import JobState, Upload
+from orchestrator.jobs.job import OPEN, Upload
 from orchestrator.jobs.rows import JobRow, UploadRow
 
 LIFE = dt.timedelta(days=7)
 MOST_BYTES = {UploadKind.IMAGE: 10_000_000, UploadKind.AUDIO: 50_000_000}
 _AT_ONCE = 100
-_LETTERS = string.ascii_letters + string.digits
 
 
 class Uploads:
@@ -46,7 +44,7 @@ class Uploads:
             kind, format, size = await _received(chunks, file)
             now = self.now()
             row = UploadRow(
-                id="up_" + "".join(secrets.choice(_LETTERS) for _ in range(16)),
+                id=new_id("up"),
                 account=account,
                 kind=kind.value,
                 format=format,
@@ -109,7 +107,7 @@ class Uploads:
 def _needing(upload: str | InstrumentedAttribute[str]) -> Select[int]:
     """Jobs that are not over and are made of this upload."""
     return select(JobRow.number).where(
-        JobRow.state.in_((JobState.WAITING.value, JobState.RUNNING.value)),
+        JobRow.state.in_(OPEN),
         or_(JobRow.image == upload, JobRow.audio == upload),
     )
 

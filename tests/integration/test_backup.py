@@ -36,7 +36,7 @@ async def lived_in(hub: Running) -> tuple[dict[str, str], dict[str, str]]:
     holder = {"Authorization": f"Bearer {key['secret']}"}
     for n in range(3):
         await hub.ok("POST", "/api/jobs", json={"text": f"Hello {n}."}, headers=holder)
-    tokens = f"/api/broadcasts/{'town-hall'}/tokens"
+    tokens = "/api/broadcasts/town-hall/tokens"
     made = await hub.ok(
         "POST", tokens, json={"audience": Audience.PUBLISHER.value, "ttl_s": 3600}, headers=admin()
     )

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from common.directory import NodeReport, Role, StreamReport
 from common.metrics import render
@@ -16,8 +14,8 @@ from orchestrator.gauges import NodeGauges, tell_viewer
 from orchestrator.jobs import queue
 from orchestrator.nodes import Node
 from orchestrator.viewers import ViewerReport
+from tests.harness.alerts import checked_rules
 
-RULES = Path(__file__).parents[3] / "infra/prometheus"
 DECLARED = hub, joining, queue  # their metrics are declared when they are imported
 
 
@@ -77,15 +75,6 @@ def test_alerts_are_whole_and_ask_for_metrics_that_there_are(rules: str) -> None
     gauges = NodeGauges(list)
     gauges.start()
     try:
-        there = set(re.findall(r"^# TYPE (\w+)", render().decode(), re.MULTILINE))
+        assert checked_rules(rules, "avacast_")
     finally:
         gauges.close()
-    (group,) = yaml.safe_load((RULES / rules).read_text())["groups"]
-    names = [rule["alert"] for rule in group["rules"]]
-    assert len(names) == len(set(names))
-    for rule in group["rules"]:
-        assert rule["labels"]["severity"] in ("warning", "critical")
-        assert rule["annotations"]["summary"] and rule["annotations"]["description"]
-        assert rule["expr"].count("(") == rule["expr"].count(")")
-        for name in re.findall(r"\bavacast_\w+", re.sub(r'"[^"]*"', "", rule["expr"])):
-            assert name.removesuffix("_bucket") in there, f"{rule['alert']} asks for {name}"

@@ -8,13 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 
 import avacast.speech.cluster
 import speech_service.app
 import speech_service.listening
 import speech_service.speaking
-from common.metrics import render
+from tests.harness.alerts import checked_rules
 
 INFRA = Path(__file__).parents[3] / "infra"
 UNITS = sorted((INFRA / "systemd").glob("*.service"))
@@ -43,17 +42,8 @@ def test_units_are_valid_and_restart(unit: Path, tmp_path: Path) -> None:
 
 def test_alerts_are_whole_and_ask_for_metrics_that_there_are() -> None:
     assert all(DECLARED)
-    (group,) = yaml.safe_load((INFRA / "prometheus/speech.rules.yml").read_text())["groups"]
-    there = set(re.findall(r"^# TYPE (\w+)", render().decode(), re.MULTILINE))
-    names = [rule["alert"] for rule in group["rules"]]
-    assert len(names) == len(set(names))
-    for rule in group["rules"]:
-        assert rule["labels"]["severity"] in ("warning", "critical")
-        assert rule["annotations"]["summary"] and rule["annotations"]["description"]
-        assert rule["expr"].count("(") == rule["expr"].count(")")
-        for name in re.findall(r"\bspeech_\w+", re.sub(r'"[^"]*"', "", rule["expr"])):
-            assert name.removesuffix("_bucket") in there, f"{rule['alert']} asks for {name}"
-    limits = {rule["alert"]: (rule["expr"], rule.get("for")) for rule in group["rules"]}
+    rules = checked_rules("speech.rules.yml", "speech_")
+    limits = {rule["alert"]: (rule["expr"], rule.get("for")) for rule in rules}
     assert limits["SpeechConnectionsHigh"][0].endswith("> 0.8")
     assert limits["SpeechGpuBusy"][0].endswith("> 95") and limits["SpeechGpuBusy"][1] == "5m"
     assert limits["SpeechGpuMemoryHigh"][0].endswith("> 0.9")
