@@ -39,6 +39,8 @@ from orchestrator.placement import (
 
 _CACHED = 1024
 """Places whose nearness column is kept (all countries, and the busiest cities), and regions whose rows are."""
+_FEW = 8
+"""Up to so many nodes are looked at one by one."""
 _PLAIN = Region()
 
 
@@ -68,6 +70,7 @@ class Field:
         self._region_used: Counter[str] = Counter()
         self._region_rows: dict[str, NDArray[np.bool_]] = {}
         self._rows: list[Candidate] = []
+        self._parts: list[tuple[float, float, float]] = []
         self._index: dict[str, int] = {}
         self._nearness: dict[Place | None, NDArray[np.float64]] = {}
         self._roles: dict[frozenset[Role], NDArray[np.bool_]] = {}
@@ -98,6 +101,7 @@ class Field:
             row = len(self._rows)
             self._index[candidate.id] = row
             self._rows.append(candidate)
+            self._parts.append(fixed_parts(candidate))
             if row >= len(self._open):
                 self._grow(max(16, 2 * row))
             self._move(row, candidate)
@@ -122,7 +126,7 @@ class Field:
             return
         gone = self._rows[row]
         self._region_used[gone.region] -= gone.used
-        last = self._rows.pop()
+        last, _ = self._rows.pop(), self._parts.pop()
         if row < len(self._rows):
             self._rows[row] = last
             self._index[last.id] = row
@@ -166,8 +170,8 @@ class Field:
         return reason
 
     def _score(self, row: int, candidate: Candidate) -> None:
-        parts = fixed_parts(candidate)
-        weights = self.weights
+        parts, weights = fixed_parts(candidate), self.weights
+        self._parts[row] = parts
         self._fixed[row] = (
             weights.load * parts[0] + weights.performance * parts[1] + weights.capacity * parts[2]
         ) / weights.total
@@ -175,12 +179,13 @@ class Field:
 
     def place(self, request: Request, *, best: int = 3) -> Placement:
         """The `best` nodes for a request, without the reasons against the others."""
-        affine = self.candidate(request.affinity) if request.affinity else None
-        if affine is not None and self.why_not(affine, request) is None:
-            rest = self._ranked(request, best)
-            first = self._choice(affine, request, affinity=True)
-            return Placement((first, *(one for one in rest if one.id != affine.id))[:best])
-        return Placement(self._ranked(request, best))
+        measured = self._measured(request)
+        affine = self._index.get(request.affinity) if request.affinity else None
+        if affine is not None and self.why_not(self._rows[affine], request) is None:
+            rest = self._ranked(request, measured, best)
+            first = self._choice_of(affine, request, measured, affinity=True)
+            return Placement((first, *(one for one in rest if one.id != first.id))[:best])
+        return Placement(self._ranked(request, measured, best))
 
     def choose(self, request: Request, dice: Callable[[], float], *, best: int = 3) -> Placement:
         """As `place`, but under load two of the nodes around the best are drawn and the emptier goes first. `dice` gives 0..1."""
@@ -202,9 +207,9 @@ class Field:
         told = tuple((node, why) for node, why in rejected if why is not None)
         return Placement(placement.ranked, told, request.version)
 
-    def _ranked(self, request: Request, best: int) -> tuple[Choice, ...]:
-        if request.only is not None and len(request.only) <= 8:
-            return self._ranked_few(request, best)
+    def _ranked(self, request: Request, measured: _Measured | None, best: int) -> tuple[Choice, ...]:
+        if request.only is not None and len(request.only) <= _FEW:
+            return self._ranked_few(request, measured, best)
         count = len(self._rows)
         usable = self._open[:count] & self._role_mask(request.roles)
         if request.version is not None:
@@ -215,30 +220,22 @@ class Field:
             if self._region_full(region):
                 usable = usable & ~self._region_mask(region)
         near = self._near(request.place)
-        measured = self._measured(request)
         if measured is not None:
             near = self._with_measured(near, measured)
-        scores = self._fixed[:count] + near
+        scores = self._fixed[:count] + near * (self.weights.nearness / self.weights.total)
         if self.regions:
             scores = scores * self._priority[:count]
-        scores = np.where(usable, scores, -1.0)
-        if best == 1:
-            rows = [int(np.argmax(scores))] if count else []
-        elif best < count:
-            top = np.argpartition(scores, count - best)[count - best :]
-            rows = [int(row) for row in top[np.argsort(-scores[top], kind="stable")]]
-        else:
-            rows = [int(row) for row in np.argsort(-scores, kind="stable")]
+        scores[~usable] = -1.0
         return tuple(
-            self._choice(self._rows[row], request, measured=measured) for row in rows if scores[row] >= 0
+            self._choice(row, float(near[row]), self._rtt_ms(row, measured)) for row in _highest(scores, best)
         )
 
-    def _ranked_few(self, request: Request, best: int) -> tuple[Choice, ...]:
-        named = (self.candidate(node) for node in request.only or ())
+    def _ranked_few(self, request: Request, measured: _Measured | None, best: int) -> tuple[Choice, ...]:
+        rows = (self._index[node] for node in request.only or () if node in self._index)
         able = (
-            self._choice(one, request)
-            for one in named
-            if one is not None and self.why_not(one, request) is None
+            self._choice_of(row, request, measured)
+            for row in rows
+            if self.why_not(self._rows[row], request) is None
         )
         return tuple(sorted(able, key=lambda choice: (-choice.score, choice.id))[:best])
 
@@ -278,11 +275,10 @@ class Field:
 
     def _with_measured(self, near: NDArray[np.float64], measured: _Measured) -> NDArray[np.float64]:
         near = near.copy()
-        weight = self.weights.nearness / self.weights.total
         for region, ms in measured.regions.items():
-            near[self._region_mask(region)] = measured_nearness(ms) * weight
+            near[self._region_mask(region)] = measured_nearness(ms)
         for node, ms in measured.nodes.items():
-            near[self._index[node]] = measured_nearness(ms) * weight
+            near[self._index[node]] = measured_nearness(ms)
         return near
 
     def _named_mask(self, only: Collection[str] | None, exclude: Collection[str]) -> NDArray[np.bool_]:
@@ -304,26 +300,26 @@ class Field:
                 cosines = np.clip(self._vectors[:count] @ np.array(place.vector()), -1.0, 1.0)
                 kilometres = EARTH_RADIUS_KM * np.arccos(cosines)
                 near = np.where(self._placed[:count], np.exp(-kilometres / NEARNESS_SCALE_KM), near)
-            column = near * (self.weights.nearness / self.weights.total)
             if len(self._nearness) >= _CACHED:
                 self._nearness.pop(next(iter(self._nearness)))
-            self._nearness[place] = column
+            self._nearness[place] = column = near
         return column
 
-    def _choice(
-        self,
-        candidate: Candidate,
-        request: Request,
-        *,
-        affinity: bool = False,
-        measured: _Measured | None = None,
+    def _rtt_ms(self, row: int, measured: _Measured | None) -> float | None:
+        return None if measured is None else measured.of(self._rows[row])
+
+    def _choice_of(
+        self, row: int, request: Request, measured: _Measured | None, *, affinity: bool = False
     ) -> Choice:
-        if measured is None:
-            measured = self._measured(request)
-        rtt_ms = None if measured is None else measured.of(candidate)
-        near = nearness(request.place, candidate.place) if rtt_ms is None else measured_nearness(rtt_ms)
-        load, performance, capacity = fixed_parts(candidate)
-        weights, priority = self.weights, self._region(candidate).priority
+        rtt_ms = self._rtt_ms(row, measured)
+        place = self._rows[row].place
+        near = nearness(request.place, place) if rtt_ms is None else measured_nearness(rtt_ms)
+        return self._choice(row, near, rtt_ms, affinity=affinity)
+
+    def _choice(self, row: int, near: float, rtt_ms: float | None, *, affinity: bool = False) -> Choice:
+        candidate, weights = self._rows[row], self.weights
+        priority = self._region(candidate).priority
+        load, performance, capacity = self._parts[row]
         score = (
             priority
             * (
@@ -345,3 +341,17 @@ class Field:
             candidate.used / candidate.capacity if candidate.capacity > 0 else 1.0,
             candidate.pending > max(1.0, STORM * candidate.capacity),
         )
+
+
+def _highest(scores: NDArray[np.float64], best: int) -> list[int]:
+    """The rows of the `best` scores that are not below 0, highest first, of equal ones the lower row. Takes `scores` for its own."""
+    if best > _FEW:
+        return [int(row) for row in np.argsort(-scores, kind="stable")[:best] if scores[row] >= 0]
+    rows: list[int] = []
+    while len(rows) < min(best, len(scores)):
+        row = int(scores.argmax())
+        if scores[row] < 0:
+            break
+        rows.append(row)
+        scores[row] = -1.0
+    return rows

@@ -221,7 +221,7 @@ class Nodes:
         if state is None:
             self.field.remove(node.id)
             return
-        report = node.report
+        report, pending = node.report, node.pending(now)
         self.field.put(
             Candidate(
                 id=report.id,
@@ -229,8 +229,8 @@ class Nodes:
                 region=report.region,
                 place=region_place(report.region),
                 capacity=node.capacity(now),
-                used=node.viewers + node.pending(now),
-                pending=node.pending(now),
+                used=node.viewers + pending,
+                pending=pending,
                 cpu_ratio=report.cpu_ratio,
                 performance=node.performance,
                 draining=node.draining,
