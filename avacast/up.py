@@ -132,6 +132,7 @@ class Up:
         self._closers.append(("http", site.close))
         self._closers.append(("films", source.end_films))  # they are given back by HTTP
         self.url, *self.further_urls = [f"http://127.0.0.1:{one}" for one in (site.port, *site.further)]
+        await source.register()  # who publishes as soon as it is ready finds it
 
         for index in range(options.relays):
             self._report(f"relay {index + 1} of {options.relays}")

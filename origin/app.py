@@ -82,6 +82,10 @@ class Origin:
         if self.maker:
             self.maker.start()
 
+    async def register(self) -> None:
+        """Tells an orchestrator that it is there, now that it is served; by itself it would within a second."""
+        await self._node.link.announce()
+
     async def leave(self, why: str) -> None:
         """The process is to end: returns once others have taken over what runs here, or when the time for that is over."""
         await self._node.leave(why)

@@ -1,22 +1,42 @@
-"""Publishes a film by WHIP, through aiortc: a second, independent WebRTC stack."""
+"""Publishes a film by WHIP, through aiortc: a second, independent WebRTC stack.
+
+    (none) ──start──► ONE connection ──the node asks to `move`──► TWO ──the node lets the first go──► ONE
+                        │      ▲                                   │
+                        └lost──┴───── offered again, for 60 s      └──told to stay──► ONE
+
+The film goes on by its own clock all the time, so that whoever comes back is where it would have been.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import json
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.contrib.media import MediaRelay
 
 from common.errors import Unavailable
+from common.log import log
 from sfu.film import Film
-from sfu.resource import offer
+from sfu.resource import Refused, Resource, offer
 
 Report = Callable[[float, float | None], None]
 """Told how many seconds are done, and of how many (None: no end is known)."""
 
-_REPORT_S = 0.5
+_TURN_S = 0.5
+SILENCE_S = 6.0
+"""The node, which sends a receiver report a second, has sent none for this long: the connection is lost."""
+AGAIN_S = 2.0
+"""Between two offers after one that failed."""
+GIVES_UP_S = 60.0
+"""A publisher that cannot come back for this long ends."""
+
+_log = log("publish")
 
 
 async def publish_file(
@@ -24,50 +44,189 @@ async def publish_file(
 ) -> None:
     """Sends `file` to the WHIP endpoint `to` in real time, H.264 and Opus, until it ends (or is cancelled).
 
-    Raises Refused when the server does not take it, BadRequest when the file cannot be read, Unavailable when the
-    connection breaks. The session is deleted whatever happens.
+    A node that is to be emptied is left for the one that it names; a connection that breaks is offered again.
+    Raises Refused when the server does not take it, BadRequest when the file cannot be read, Unavailable when the connection broke
+    and none could be made for GIVES_UP_S. The sessions are deleted whatever happens.
     """
     film = Film(file, loop=loop)
-    peer = RTCPeerConnection()
-    lost = asyncio.Event()
-
-    @peer.on("connectionstatechange")
-    def changed() -> None:
-        if peer.connectionState in ("failed", "closed"):
-            lost.set()
-
     try:
-        for track in film.tracks:
-            transceiver = peer.addTransceiver(track, direction="sendonly")
+        async with aiohttp.ClientSession() as http:
+            publisher = _Publisher(http, film, to, token)
+            try:
+                await publisher.start()
+                while not await publisher.turn():
+                    if report:
+                        report(film.position_s, None if loop else film.duration_s)
+            finally:
+                await asyncio.shield(publisher.close())
+    finally:
+        await film.close()
+
+
+class _Publisher:
+    """One film over one connection, or for a while over two: its node names another one to send to as well."""
+
+    def __init__(self, http: aiohttp.ClientSession, film: Film, to: str, token: str | None) -> None:
+        self._http = http
+        self._film = film
+        self._to = to
+        self._token = token
+        self._relay = MediaRelay()
+        self._sendings: list[_Sending] = []
+        """The newest last."""
+        self._player: asyncio.Task[None] | None = None
+        self._offered_at = 0.0
+        self._lost_at: float | None = None
+
+    async def start(self) -> None:
+        """Begins the film as soon as there is a connection. Raises Refused."""
+        await self._open(self._to)
+        self._film.start()
+        self._player = asyncio.create_task(self._play())
+
+    async def turn(self) -> bool:
+        """Looks after the connections for a moment. True when the film is over; raises Unavailable when nothing can be reached."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._film.finished.wait(), _TURN_S)
+        for sending in self._sendings[:]:
+            if await sending.lost():
+                await self._drop(sending)
+        now = time.monotonic()
+        if self._sendings:
+            self._lost_at = None
+            await self._follow(now)
+        else:
+            await self._come_back(now)
+        return self._film.finished.is_set()
+
+    async def close(self) -> None:
+        """Ends all."""
+        if self._player is not None:
+            self._player.cancel()
+            await asyncio.gather(self._player, return_exceptions=True)
+        for sending in self._sendings[:]:
+            await self._drop(sending)
+
+    async def _follow(self, now: float) -> None:
+        """What the oldest connection's node wants."""
+        oldest = self._sendings[0]
+        if oldest.moves_to is None:
+            for other in self._sendings[1:]:  # it was taken back
+                await self._drop(other)
+        elif len(self._sendings) == 1 and now - self._offered_at > AGAIN_S:
+            try:
+                await self._open(oldest.moves_to)
+                self._to = oldest.moves_to
+            except Refused as refusal:  # the first goes on
+                _log.info("publisher_not_moved", to=oldest.moves_to, why=str(refusal))
+
+    async def _come_back(self, now: float) -> None:
+        if self._lost_at is None:
+            self._lost_at = now
+            _log.warning("publisher_lost", to=self._to)
+        if now - self._offered_at < AGAIN_S:
+            return
+        try:
+            await self._open(self._to)
+        except Refused as refusal:
+            if time.monotonic() - self._lost_at > GIVES_UP_S:
+                raise Unavailable(
+                    f"the connection to the server broke, and there is none after {GIVES_UP_S:g} s: {refusal}",
+                    hint="is the server up? Publish again",
+                ) from None
+
+    async def _open(self, to: str) -> None:
+        sending = _Sending()
+        try:
+            await sending.start(
+                self._http,
+                to,
+                self._token,
+                [self._relay.subscribe(one, buffered=one.kind == "audio") for one in self._film.tracks],
+            )
+        except BaseException:
+            await sending.close(self._http)
+            raise
+        finally:
+            self._offered_at = time.monotonic()
+        self._sendings.append(sending)
+
+    async def _drop(self, sending: _Sending) -> None:
+        self._sendings.remove(sending)
+        await sending.close(self._http)
+
+    async def _play(self) -> None:
+        """Takes the film's frames also while nobody is connected: its clock goes on."""
+
+        async def drain(track: MediaStreamTrack) -> None:
+            with contextlib.suppress(
+                Exception
+            ):  # its end, aiortc's MediaStreamError, comes to all who listen
+                while True:
+                    await track.recv()
+
+        await asyncio.gather(
+            *(drain(self._relay.subscribe(one, buffered=False)) for one in self._film.tracks)
+        )
+
+
+class _Sending:
+    """One connection to one node."""
+
+    def __init__(self) -> None:
+        self.moves_to: str | None = None
+        """Where its node wants the stream to be sent to as well."""
+        self._peer = RTCPeerConnection()
+        self._resource: Resource | None = None
+        self._ended = False
+        self._reported = 0.0
+        """Time of the node's newest receiver report, and when it came here, of this clock."""
+        self._heard_at = 0.0
+
+    async def start(
+        self, http: aiohttp.ClientSession, to: str, token: str | None, tracks: Sequence[MediaStreamTrack]
+    ) -> None:
+        """Offers the tracks. Raises Refused."""
+        for track in tracks:
+            transceiver = self._peer.addTransceiver(track, direction="sendonly")
             if track.kind == "video":
                 capabilities = RTCRtpSender.getCapabilities("video")
                 codecs = capabilities.codecs if capabilities else []
                 transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
-        await peer.setLocalDescription(await peer.createOffer())
-        async with aiohttp.ClientSession() as http:
-            resource = await offer(http, to, peer.localDescription.sdp, token=token)
-            try:
-                await peer.setRemoteDescription(RTCSessionDescription(sdp=resource.answer, type="answer"))
-                film.start()
-                await _play(film, lost, None if loop else film.duration_s, report)
-            finally:
-                await asyncio.shield(resource.end(http))
-    finally:
-        await film.close()
-        await peer.close()
+        self._peer.on("connectionstatechange", self._look)
+        events = self._peer.createDataChannel("events")
+        events.on("message", self._hear)
+        events.on("close", self._end)
+        await self._peer.setLocalDescription(await self._peer.createOffer())
+        self._resource = await offer(http, to, self._peer.localDescription.sdp, token=token)
+        await self._peer.setRemoteDescription(RTCSessionDescription(sdp=self._resource.answer, type="answer"))
 
+    async def lost(self) -> bool:
+        """Whether the node has ended it, or is not heard any more."""
+        reports = [one for one in (await self._peer.getStats()).values() if one.type == "remote-inbound-rtp"]
+        newest = max((one.timestamp.timestamp() for one in reports), default=0.0)
+        now = time.monotonic()
+        if newest > self._reported:
+            self._reported, self._heard_at = newest, now
+        return self._ended or (self._reported > 0 and now - self._heard_at > SILENCE_S)
 
-async def _play(film: Film, lost: asyncio.Event, total_s: float | None, report: Report | None) -> None:
-    ends = [asyncio.ensure_future(film.finished.wait()), asyncio.ensure_future(lost.wait())]
-    try:
-        while not any(end.done() for end in ends):
-            await asyncio.wait(ends, timeout=_REPORT_S, return_when=asyncio.FIRST_COMPLETED)
-            if report:
-                report(film.position_s, total_s)
-    finally:
-        for end in ends:
-            end.cancel()
-    if lost.is_set() and not film.finished.is_set():
-        raise Unavailable(
-            "the connection to the server broke", hint="publish again; the broadcast waits for 10 s"
-        )
+    async def close(self, http: aiohttp.ClientSession) -> None:
+        """Ends the session at the server too."""
+        if self._resource is not None:
+            await self._resource.end(http)
+        await self._peer.close()
+
+    def _look(self) -> None:
+        if self._peer.connectionState in ("failed", "closed"):
+            self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+
+    def _hear(self, message: object) -> None:
+        """`{"event": "move", "data": {"whip": URL or null}}`; all else is for others."""
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            told = json.loads(str(message))
+            if told["event"] == "move":
+                whip = told["data"]["whip"]
+                self.moves_to = whip if isinstance(whip, str) else None

@@ -16,6 +16,8 @@ from common.http import read_up_to
 
 _MAX_REDIRECTS = 5
 _MAX_ANSWER_BYTES = 64 * 1024
+_END = aiohttp.ClientTimeout(total=2.0)
+"""A server that does not answer is left; it ends a session that sends nothing by itself."""
 
 
 class Refused(Problem):
@@ -38,7 +40,7 @@ class Resource:
     async def end(self, http: aiohttp.ClientSession) -> None:
         """DELETEs the session. A server that is gone, or that has forgotten the session, is no error."""
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            async with http.delete(self.url, headers=_authorization(self.token)):
+            async with http.delete(self.url, headers=_authorization(self.token), timeout=_END):
                 pass
 
 
@@ -86,7 +88,7 @@ async def offer(
                 )
     except (aiohttp.ClientError, TimeoutError) as error:
         raise Refused(
-            f"{target} cannot be reached: {error or 'no answer in time'}",
+            f"{target} cannot be reached: {str(error) or 'no answer in time'}",
             code="upstream_unreachable",
             hint="is the address right, and the server up?",
         ) from None

@@ -14,7 +14,7 @@ import origin.app
 from tests.harness.browser import ARGUMENTS, PROBE, executable
 from tests.harness.chromium import story
 from tests.harness.cluster import Running, admin, eventually, orchestrator
-from tests.harness.served_origin import served_origin
+from tests.harness.served_origin import publishing, served_origin
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -51,10 +51,6 @@ async def on_air(data: Path, *others: str) -> AsyncIterator[tuple[Running, origi
             await opened[0].get_by_role("button", name="Go live").click()
             await opened[0].get_by_text("On air").wait_for()
             yield hub, node, opened
-
-
-def publishing(node: origin.app.Origin) -> int:
-    return sum(len(one["sources"]) for one in node.worker.sfu.stats()["streams"].values())
 
 
 def watching(node: origin.app.Origin) -> int:

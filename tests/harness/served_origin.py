@@ -41,3 +41,8 @@ async def served_origin(
     finally:
         await site.close()
         await started.close()
+
+
+def publishing(node: origin.app.Origin) -> int:
+    """How many publishers send to it."""
+    return sum(len(one["sources"]) for one in node.worker.sfu.stats()["streams"].values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import aiohttp
 import av
 import pytest
 
-from common.errors import BadRequest
+import sfu.publish
+from common.errors import BadRequest, Unavailable
 from sfu.film import Film
 from sfu.publish import publish_file
 from sfu.record import record_file
@@ -79,6 +81,24 @@ async def test_a_film_that_is_published_is_recorded(up: RunningUp, film: Path, t
     assert samples > 48_000
     assert told
     assert told[-1] > 1
+
+
+async def test_a_server_that_falls_silent_is_noticed_before_ice_does(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sfu.publish, "GIVES_UP_S", 1.0)
+    silent = start_up(tmp_path / "up", "--no-avatar")
+    try:
+        token = await _make(silent, "show")
+        sending = asyncio.ensure_future(publish_file(film, f"{silent.url}/whip/show", token=token, loop=True))
+        await _live(silent, "show")
+        await record_file(f"{silent.url}/whep/show", tmp_path / "kept.mp4", seconds=2)  # so it is reported
+        silent.process.send_signal(signal.SIGSTOP)
+        with pytest.raises(Unavailable, match="no answer in time"):
+            await asyncio.wait_for(sending, 25)  # consent to send is over after 30 s (RFC 7675)
+    finally:
+        silent.process.send_signal(signal.SIGCONT)
+        silent.close()
 
 
 async def test_a_wrong_token_publishes_nothing(up: RunningUp, film: Path) -> None:

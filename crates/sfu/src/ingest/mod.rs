@@ -246,6 +246,8 @@ impl Ingest {
             .enable_raw_packets(true)
             .set_extension(12, Extension::AbsoluteCaptureTime)
             .set_stats_interval(Some(Duration::from_secs(1)))
+            // a publisher's pulse, and its figures of loss and round trip: the library's 5 s for sound hold for pictures too
+            .set_rtcp_report_interval_audio(Duration::from_secs(1))
             .clear_codecs()
             .enable_opus(true, red)
             .enable_vp8(video.contains(&Codec::Vp8))
