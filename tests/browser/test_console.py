@@ -110,6 +110,26 @@ def test_a_server_that_is_gone_is_told(up: RunningUp, chromium: Browser) -> None
         expect(page.get_by_role("alert")).to_have_count(0, timeout=15_000)
 
 
+def test_panes_are_found_by_links_that_stay_in_sight(up: RunningUp, chromium: Browser) -> None:
+    with viewer(chromium, f"{up.url}/console", size=(390, 800)) as console:
+        page = console.page
+        links = page.get_by_role("navigation", name="Panes").get_by_role("link")
+        expect(page.locator("[data-node=origin]")).to_be_visible(timeout=30_000)
+        expect(links).to_have_count(0)  # two panes need none
+        page.get_by_role("button", name="Sign in").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Admin token").fill(ADMIN_TOKEN)
+        dialog.get_by_role("button", name="Sign in").click()
+        expect(links.last).to_have_text("Audit log")
+        page.get_by_role("region", name="Cost").locator("[data-listeners='1000']").wait_for()
+        webhooks = links.filter(has_text="Webhooks")
+        webhooks.click()
+        expect(page.get_by_role("heading", name="Webhooks")).to_be_in_viewport()
+        expect(webhooks).to_have_attribute("aria-current", "true")
+        expect(webhooks).to_be_in_viewport()
+        expect(page.get_by_role("region", name="Audit log")).to_contain_text("made broadcasts/demo")
+
+
 def test_an_operator_sees_what_broadcasts_cost(up: RunningUp, chromium: Browser) -> None:
     with viewer(chromium, f"{up.url}/console#token={ADMIN_TOKEN}", size=(390, 800)) as console:
         page = console.page

@@ -9,6 +9,13 @@ import { Table } from "./table.tsx";
 const EVERY_MS = 5000;
 const SHOWN = 50;
 const VERBS: Record<string, string> = { POST: "did", PUT: "set", PATCH: "changed", DELETE: "ended" };
+
+/** In words: what it made, or what was done to which path. */
+function deed({ method, path, made }: AuditEntry): [verb: string, path: string] {
+  const [verb, of] = made ? ["made", made] : [VERBS[method] ?? method, path];
+  return [verb, of.replace(/^\/api\//, "")];
+}
+
 const ACTORS: Record<string, string> = {
   admin: "Operator",
   publisher: "Publisher",
@@ -44,26 +51,29 @@ function Of({ token }: { token: string }) {
         }
         class="audit"
       >
-        {(entry) => (
-          <tr key={entry.id}>
-            <td>
-              <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
-            </td>
-            <td>
-              {ACTORS[entry.actor] ?? entry.key_name}
-              {entry.key_id && <small>{entry.key_id}</small>}
-            </td>
-            <td>
-              {VERBS[entry.method] ?? entry.method} <code>{entry.path.replace(/^\/api\//, "")}</code>
-            </td>
-            <td>
-              <span class={entry.status < 400 ? "state good" : "state bad"}>
-                {entry.status < 400 ? "Done" : `Refused (${entry.status})`}
-              </span>
-            </td>
-            <td>{entry.address || "–"}</td>
-          </tr>
-        )}
+        {(entry) => {
+          const [verb, path] = deed(entry);
+          return (
+            <tr key={entry.id}>
+              <td>
+                <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
+              </td>
+              <td>
+                {ACTORS[entry.actor] ?? entry.key_name}
+                {entry.key_id && <small>{entry.key_id}</small>}
+              </td>
+              <td>
+                {verb} <code>{path}</code>
+              </td>
+              <td>
+                <span class={entry.status < 400 ? "state good" : "state bad"}>
+                  {entry.status < 400 ? "Done" : `Refused (${entry.status})`}
+                </span>
+              </td>
+              <td>{entry.address || "–"}</td>
+            </tr>
+          );
+        }}
       </Table>
     </section>
   );

@@ -11,6 +11,7 @@ import { AuditLog } from "./audit.tsx";
 import { BroadcastPage } from "./broadcast.tsx";
 import { Broadcasts } from "./broadcasts.tsx";
 import { Chart } from "./chart.tsx";
+import { Contents } from "./contents.tsx";
 import { Costs } from "./cost.tsx";
 import { Desk } from "./desk.tsx";
 import { NewBroadcast, SignIn } from "./dialogs.tsx";
@@ -71,6 +72,7 @@ function Everything() {
   const live = now?.rows.filter((row) => row.broadcast.live).length ?? 0;
   return (
     <>
+      <Contents />
       <section class="card viewers" aria-label="Viewers">
         <dl class="sums">
           <Sum name="Viewers" value={sum ? sum.webrtc + sum.hls : null} />
