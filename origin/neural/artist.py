@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from origin.batch.shared import LONGEST_S, Sizes
 from origin.clock import FRAME_RATE
 from origin.neural.contracts import Masking, hidden
+from origin.neural.features import Features
 from origin.neural.loop import Loop
 from origin.neural.nets import Floats, Net, load
 from origin.neural.sheet import Models
@@ -30,12 +31,18 @@ class Artist:
     """Draws. Thread-safe, as the nets are. `latents` (frames, 8, s, s) where the contract works on them."""
 
     def __init__(
-        self, models: Models, loop: Loop, latents: Floats | None = None, *, device: str | None = None
+        self,
+        models: Models,
+        loop: Loop,
+        features: Features,
+        latents: Floats | None = None,
+        *,
+        device: str | None = None,
     ) -> None:
-        self.models, self.loop, self._latents = models, loop, latents
+        self.models, self.loop, self.features, self._latents = models, loop, features, latents
         self._net = load(models.net, device)
         self._decoder = load(models.decoder, device) if models.decoder else None
-        self.encoder: Net | None = load(models.encoder, device) if models.encoder else None
+        self._encoder: Net | None = load(models.encoder, device) if models.encoder else None
         self.sizes = Sizes({models.batch or 1: max(models.net_ms, 0.001) / 1000})
         """In which it draws; `measure` finds the best."""
 
@@ -66,7 +73,7 @@ class Artist:
             if self.device == "cpu" and self.models.net.suffix == ".onnx"
             else time.perf_counter
         )
-        asked = (0, np.zeros(self.models.contract.audio, np.float32))
+        asked = (0, self.features.nothing)
         costs: dict[int, float] = {}
         for size in (self.models.batch,) if self.models.batch else BUCKETS:
             self._drawn([asked] * size, size)
@@ -81,7 +88,7 @@ class Artist:
         self.sizes = Sizes(costs)
 
     def draw(self, asked: Sequence[tuple[int, Floats]]) -> Bytes:
-        """Patches (n, side, side, 3) RGB for (frame of the loop, features) each. Raises NetError."""
+        """Patches (n, side, side, 3) RGB for (frame of the loop, what is heard there: `Features.heard`) each. Raises NetError."""
         parts, first = [], 0
         for size in self.sizes.parts(len(asked)):
             parts.append(self._drawn(asked[first : first + size], size))
@@ -90,10 +97,9 @@ class Artist:
 
     def _drawn(self, asked: Sequence[tuple[int, Floats]], size: int) -> Bytes:
         """As `draw`, in one batch of `size`, of which the last is repeated in places that nobody takes."""
-        filled = [*asked, *[asked[-1]] * (size - len(asked))]
         given: dict[str, Any] = {
-            "image": np.stack([self._image(index) for index, _ in filled]),
-            "audio": np.stack([features for _, features in filled]).astype(np.float32),
+            "image": _filled(np.stack([self._image(index) for index, _ in asked]), size),
+            "audio": _filled(self._audio([heard for _, heard in asked]), size),
             "timestep": np.zeros(1, np.int64),
         }
         names = self.models.names
@@ -105,10 +111,16 @@ class Artist:
         rgb = out[..., ::-1] if self.models.contract.bgr else out
         return np.asarray(np.round(np.clip(rgb, 0, 1) * 255), np.uint8)
 
-    def encode(self, features: Floats) -> Floats:
-        """The package's audio encoder."""
-        assert self.encoder is not None, "the sheet was refused without it"
-        return self.encoder.run({self.encoder.inputs[0].name: features})
+    def _audio(self, heard: Sequence[Floats]) -> Floats:
+        """What the net hears (n, ...): by the package's encoder, where there is one, for all at once where it takes that."""
+        if self._encoder is None:
+            return np.stack(heard).astype(np.float32)
+        name = self._encoder.inputs[0].name
+        if self.models.encoder_batches:
+            encoded = np.split(self._encoder.run({name: np.concatenate(heard)}), len(heard))
+        else:
+            encoded = [self._encoder.run({name: one}) for one in heard]
+        return np.stack([self.features.told(one) for one in encoded])
 
     def _image(self, index: int) -> Floats:
         """What the net sees of a frame of the loop."""
@@ -128,3 +140,8 @@ class Artist:
         x, y, width, height = hidden(whole.shape[1])
         masked[:, y : y + height, x : x + width] = 0
         return np.concatenate([whole, masked])
+
+
+def _filled(rows: Floats, size: int) -> Floats:
+    """`size` rows: the last one is repeated."""
+    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), 0)]) if len(rows) < size else rows

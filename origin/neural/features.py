@@ -1,12 +1,14 @@
 """Sound to what a net hears: the front ends of the contracts, frame by frame, each from the sound round the frame alone.
 
 All are pure functions of `Moment`, so that a film and a live session draw the same. Where a family has an audio encoder with weights of
-its own (HuBERT, Whisper, SyncTalk's AVE), the package brings it; what comes before it (resampling, mel bands) is computed here.
+its own (HuBERT, Whisper, SyncTalk's AVE), the package brings it, and it runs in batches as the net does (artist.py): what comes before it
+(resampling, mel bands) and after it (the tokens round the frame, positions) is computed here.
+
+    Moment ──heard()──► (the package's encoder ──► told()) ──► what the net hears
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Final
 
@@ -21,7 +23,6 @@ from speech.marks import SAMPLE_RATE
 from speech.voice import Pcm
 
 Floats = NDArray[np.float32]
-Encode = Callable[[Floats], Floats]
 
 RATE: Final = 16_000
 _STEP: Final = SAMPLE_RATE // RATE
@@ -122,14 +123,12 @@ def positions(count: int, width: int) -> Floats:
 
 
 class Features:
-    """What the net of a contract hears at a moment. `encode` runs the package's encoder, where the contract has one;
-    `frames` is the length of Whisper's window in mel frames. Raises nothing for any sound.
+    """What the net of a contract hears at a moment. `frames` is the length of Whisper's window in mel frames. Raises nothing for any
+    sound.
     """
 
-    def __init__(
-        self, contract: Contract, *, offset_ms: int = 0, encode: Encode | None = None, frames: int = 3000
-    ) -> None:
-        self._contract, self._encode, self._frames = contract, encode, frames
+    def __init__(self, contract: Contract, *, offset_ms: int = 0, frames: int = 3000) -> None:
+        self._contract, self._frames = contract, frames
         self._offset = offset_ms * SAMPLE_RATE // 1000 // _STEP * _STEP
         before, after = self._span()
         self._before, self._after = before, after
@@ -163,20 +162,45 @@ class Features:
             return bool(np.abs(units - _REST).max(initial=0.0, where=_MOVED) < 0.06)
         return not np.abs(moment.sound).max(initial=0.0) > 1e-4
 
-    def __call__(self, moment: Moment) -> Floats:
-        """The features, of the contract's shape."""
+    def heard(self, moment: Moment) -> Floats:
+        """What the encoder hears, the batch first: (16, 1, 80, 16), (1, samples) or (1, 80, frames), always the same; where the contract
+        has none, what the net hears.
+        """
         if self._contract.hearing is Hearing.UNITS:
             return np.asarray(moment.pose.weights[MOUTH_INDEX], np.float32)
-        sound = self._sound(moment)
+        return self._front(self._sound(moment), moment.frame)
+
+    @property
+    def nothing(self) -> Floats:
+        """As `heard`, of silence."""
+        if self._contract.hearing is Hearing.UNITS:
+            return np.asarray(_REST, np.float32)
+        return self._front(np.zeros(self._before + self._after, np.float32), 0)
+
+    def told(self, encoded: Floats) -> Floats:
+        """What the net hears, of the contract's shape, of what the encoder gives for `heard`."""
+        match self._contract.hearing:
+            case Hearing.HUBERT:
+                tokens, width = self._contract.encoder or (0, 0)
+                first = self._before // _TOKEN - tokens // 2
+                return _window(encoded.reshape(-1, width), first, tokens).reshape(self._contract.audio)
+            case Hearing.WHISPER:  # five layers of ten tokens: four before the frame, six from it on
+                rows = _window(encoded.reshape(-1, 5, 384), self._before // _TOKEN - 4, 10)
+                return np.asarray(
+                    rows.reshape(self._contract.audio) + positions(*self._contract.audio), np.float32
+                )
+        return encoded.reshape(self._contract.audio)
+
+    def _front(self, sound: Floats, frame: int) -> Floats:
         match self._contract.hearing:
             case Hearing.MEL:
-                return self._mel(sound, moment.frame, 0)[None]
+                return self._mel(sound, frame, 0)[None]
             case Hearing.AVE:
-                mels = [self._mel(sound, moment.frame, k) for k in range(-8, 8)]
-                return self._encoded(np.stack(mels)[:, None]).reshape(self._contract.audio)
+                return np.stack([self._mel(sound, frame, k) for k in range(-8, 8)])[:, None]
             case Hearing.HUBERT:
-                return self._hubert(sound)
-        return self._whisper(sound)
+                wave = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
+                return np.asarray(wave[None], np.float32)
+        return whisper_mel(sound, self._frames)[None]
 
     def _sound(self, moment: Moment) -> Floats:
         """The frame's sound at 16 kHz: `_before` samples before its beginning and `_after` from it on."""
@@ -191,25 +215,6 @@ class Features:
         late = _FRAME * (frame + shift) % MEL_HOP
         first = self._before + shift * _FRAME - late - _MEL_FFT // 2 - 1
         return mel_frames(sound[first : first + 1 + (_MEL_WIDTH - 1) * MEL_HOP + _MEL_FFT])
-
-    def _hubert(self, sound: Floats) -> Floats:
-        tokens, width = self._contract.encoder or (0, 0)
-        wave = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
-        found = self._encoded(wave[None]).reshape(-1, width)
-        first = (self._before // _TOKEN) - tokens // 2
-        return _window(found, first, tokens).reshape(self._contract.audio)
-
-    def _whisper(self, sound: Floats) -> Floats:
-        """Five layers of ten tokens: four before the frame, six from it on."""
-        states = self._encoded(whisper_mel(sound, self._frames)[None])
-        heard = _window(states.reshape(-1, 5, 384), self._before // _TOKEN - 4, 10).reshape(
-            self._contract.audio
-        )
-        return np.asarray(heard + positions(*self._contract.audio), np.float32)
-
-    def _encoded(self, features: Floats) -> Floats:
-        assert self._encode is not None, "the package was refused without its encoder"
-        return self._encode(np.ascontiguousarray(features, np.float32))
 
 
 def _window(rows: Floats, first: int, count: int) -> Floats:

@@ -48,12 +48,7 @@ class PatchFace:
         contract = artist.models.contract
         self._artist, self._loop = artist, artist.loop
         self._to_and_fro = sheet.person.loop == "pingpong"
-        self._features = Features(
-            contract,
-            offset_ms=sheet.audio.offset_ms,
-            encode=artist.encode if artist.encoder else None,
-            frames=artist.models.encoder_frames or 200,
-        )
+        self._features = artist.features
         self._top = {Masking.NOTHING: 0.0, Masking.LOWER_HALF: 0.42}.get(contract.masking, 0.3)
         self._mask = mask
         self._pastes: dict[tuple[int, int], Paste] = {}
@@ -81,7 +76,7 @@ class PatchFace:
         self._picture[:] = self._loop.frames[index]
         if not self._strength:
             return self._picture
-        content = (index, self._features(moment))
+        content = (index, self._features.heard(moment))
         return Asked(self._artist, content, lambda patch: self._pasted(index, patch))
 
     def _pasted(self, index: int, patch: Bytes) -> Bytes:
@@ -182,8 +177,9 @@ def _artist(package: Package, sheet: PatchSheet, wanted: Wanted, device: str) ->
         progress=wanted.progress,
     )
     latents = _latents(package, sheet, found, len(loop.boxes))
+    features = Features(found.contract, offset_ms=sheet.audio.offset_ms, frames=found.encoder_frames or 200)
     try:
-        artist = Artist(found, loop, latents, device=device)
+        artist = Artist(found, loop, features, latents, device=device)
         artist.measure()
     except NetError as error:
         raise package.refuse("model.file", str(error)) from error

@@ -54,7 +54,8 @@ class PatchSheet(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The files of a sheet that are sound. `names`: role -> the model's own name of that input; `batch`: its fixed size, or None."""
+    """The files of a sheet that are sound. `names`: role -> the model's own name of that input; `batch`: its fixed size, or None;
+    `encoder_frames`: length of Whisper's window in mel frames, 0 for others."""
 
     contract: Contract
     net: Path
@@ -63,6 +64,8 @@ class Models:
     batch: int | None
     encoder: Path | None
     encoder_frames: int
+    encoder_batches: bool
+    """Whether the encoder hears several frames at once."""
     decoder: Path | None
     net_ms: float
     found: dict[str, str]
@@ -99,10 +102,10 @@ def models(package: Package, sheet: PatchSheet) -> Models:
             )
         except nets.NetError as error:
             faults.append(Fault("model.file", str(error)))
-    frames = 0
+    frames, batches = 0, False
     if "encoder" in paths:
         try:
-            frames, found["encoder"] = _encoder(paths["encoder"], contract)
+            frames, batches, found["encoder"] = _encoder(paths["encoder"], contract)
         except nets.NetError as error:
             faults.append(Fault("audio.encoder", str(error)))
     if "decoder" in paths and side:
@@ -120,6 +123,7 @@ def models(package: Package, sheet: PatchSheet) -> Models:
         batch,
         paths.get("encoder"),
         frames,
+        batches,
         paths.get("decoder"),
         net_ms,
         found,
@@ -239,8 +243,8 @@ def _check(answer: dict[str, Any], wanted: Shape, contract: Contract) -> None:
         raise nets.NetError("the model gives numbers that are not finite: export it again, in 32 bits")
 
 
-def _encoder(path: Path, contract: Contract) -> tuple[int, str]:
-    """Length of Whisper's window in mel frames (0 for others), and what was found."""
+def _encoder(path: Path, contract: Contract) -> tuple[int, bool, str]:
+    """Length of Whisper's window in mel frames (0 for others), whether it takes two frames' sound at once, and what was found."""
     assert contract.encoder is not None
     ports = trial.ports(path)
     if len(ports) != 1:
@@ -267,7 +271,18 @@ def _encoder(path: Path, contract: Contract) -> tuple[int, str]:
         raise nets.NetError(
             f"the encoder gives {_told(got)} for {_told(feed)}; the contract {contract.name} has {_told(least)}"
         )
-    return frames, f"{path.name}, {_told(feed)} -> {_told(got)}, {answer['ms']:.1f} ms"
+    batches = shape[0] is None and _twice(path, name, feed, got)
+    one_by_one = "" if batches else ", one frame at a time: export it with a dynamic batch"
+    return frames, batches, f"{path.name}, {_told(feed)} -> {_told(got)}, {answer['ms']:.1f} ms{one_by_one}"
+
+
+def _twice(path: Path, name: str, feed: Shape, given: Shape) -> bool:
+    """Whether the encoder gives twice as much for twice as much, whatever it says of its shapes."""
+    try:
+        answer = trial.tried(path, {name: (2 * feed[0], *feed[1:])})
+    except nets.NetError:
+        return False
+    return tuple(answer["shape"]) == (2 * given[0], *given[1:])
 
 
 def _decoder(path: Path, contract: Contract, side: int) -> str:

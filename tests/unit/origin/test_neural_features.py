@@ -54,7 +54,7 @@ def test_mel_of_a_frame_is_that_of_the_whole_file(frame: int) -> None:
     features = Features(CONTRACTS["wav2lip"])
     first = int(80 / 25 * frame)
     wanted = whole_mel(pcm)[:, first : first + 16]
-    got = features(moment(pcm, frame, features.reach))
+    got = features.heard(moment(pcm, frame, features.reach))
     assert got.shape == (1, 80, 16)
     assert np.abs(got[0] - wanted).max() < 2e-3
     assert wanted.max() - wanted.min() > 2, "the sound has highs and lows"
@@ -65,10 +65,10 @@ def test_mel_is_right_at_the_beginning_and_with_an_offset() -> None:
     plain = Features(CONTRACTS["wav2lip"])
     for offset, frames in ((200, 5), (-200, -5)):
         features = Features(CONTRACTS["wav2lip"], offset_ms=offset)
-        moved = features(moment(pcm, 10, features.reach))
-        assert np.abs(moved - plain(moment(pcm, 10 + frames, plain.reach))).max() < 2e-3
+        moved = features.heard(moment(pcm, 10, features.reach))
+        assert np.abs(moved - plain.heard(moment(pcm, 10 + frames, plain.reach))).max() < 2e-3
     silent = Features(CONTRACTS["wav2lip"])
-    assert np.all(silent(moment(np.zeros(48_000, np.float32), 0, silent.reach)) == -4)
+    assert np.all(silent.heard(moment(np.zeros(48_000, np.float32), 0, silent.reach)) == -4)
 
 
 def test_mel_bands_lie_where_slaney_put_them() -> None:
@@ -97,7 +97,7 @@ def test_whisper_mel_is_bounded_and_80_bands() -> None:
 
 def test_units_are_those_of_the_mouth() -> None:
     features = Features(CONTRACTS["units"])
-    told = features(Moment(0, Pose(SHAPES["aa"]), np.zeros(0, np.float32)))
+    told = features.heard(Moment(0, Pose(SHAPES["aa"]), np.zeros(0, np.float32)))
     assert told.shape == (31,) and np.array_equal(told, SHAPES["aa"][MOUTH_INDEX])
     assert features.reach == Reach()
     assert features.silent(Moment(0, Pose(SHAPES["sil"]), np.zeros(0, np.float32)))
@@ -118,13 +118,15 @@ def test_features_of_an_encoder_have_the_contracts_shape_and_their_place_in_time
         rows = np.abs(given[0, : given.shape[1] // 320 * 320]).reshape(-1, 320).mean(1)
         return np.repeat(rows[:, None], 1024, 1)[None]
 
-    features = Features(contract, encode=encode, frames=200)
+    features = Features(contract, frames=200)
     click = np.zeros(96_000, np.float32)
     click[46_080:47_040] = 0.5 * np.sin(np.arange(960))  # the first half of frame 24
     shapes = {"ultralight": (16, 32, 32), "synctalk2d-hubert": (32, 32, 32)}
     tokens, frame_at = (contract.encoder or (0,))[0], {}
     for frame in range(15, 34):
-        got = features(moment(click, frame, features.reach))
+        hears = features.heard(moment(click, frame, features.reach))
+        assert hears.shape == features.nothing.shape
+        got = features.told(encode(hears))
         assert got.shape == shapes.get(name, contract.audio)
         if name in shapes:
             rows = got.reshape(tokens, 1024)[:, 0]

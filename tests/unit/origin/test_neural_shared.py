@@ -107,6 +107,25 @@ def test_each_of_many_sessions_of_two_packages_is_drawn_as_alone(tmp_path: Path)
         assert all(np.abs(expected - other).max() > 4 for other in others), "sessions can be told apart"
 
 
+@pytest.mark.parametrize(("contract", "runs"), [("synctalk2d", 1), ("ultralight", 3)])
+def test_what_sessions_hear_is_encoded_in_one_run_where_the_encoder_takes_that(
+    tmp_path: Path, contract: str, runs: int
+) -> None:
+    face = opened(nets.package(tmp_path / contract, contract))
+    artist = face.net
+    assert artist._encoder is not None
+    told: list[tuple[int, ...]] = []
+    real = artist._encoder.run
+    artist._encoder.run = lambda feeds: (told.extend(one.shape for one in feeds.values()), real(feeds))[1]  # type: ignore[method-assign, misc]
+    asked = [(k, artist.features.heard(moment(face, k, 5))) for k in range(3)]
+    alone = [artist._drawn([one], 1)[0] for one in asked]
+    told.clear()
+    together = artist._drawn(asked, 4)
+    assert len(told) == runs and sum(shape[0] for shape in told) == 3 * artist.features.nothing.shape[0]
+    assert np.abs(together.astype(int) - np.stack(alone)).max() <= 1
+    assert all(np.abs(together[k].astype(int) - together[k - 1]).max() > 4 for k in range(3)), "each its own"
+
+
 def test_the_device_with_room_that_has_the_package_then_the_least_loaded() -> None:
     devices, names = Devices(), ("cuda:0", "cuda:1")
     assert devices.choose(names, {}) == "cuda:0"
