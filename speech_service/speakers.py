@@ -11,8 +11,9 @@ from typing import Final
 
 from common.log import log
 from speech import kokoro, piper
+from speech.speed import speed
 from speech.voice import Voice
-from speech.voices import Cached, load, speed
+from speech.voices import Cached, load
 from speech_service.endings import Broken
 
 _log = log("speech")

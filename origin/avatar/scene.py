@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import threading
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import warp as wp
 from numpy.typing import NDArray
 
+from common.cache import cache_folder
 from origin.avatar import layers as layerstore
 from origin.avatar.arrays import floats, ints, octets, triples, vectors
 from origin.avatar.background import Background, Behind, Colour
@@ -39,9 +39,8 @@ def layer_file(avatar: Avatar, width: int, height: int) -> Path:
     for part in ("person.json", "geometry.npz", "hair.npz"):
         made_from.update((avatar.folder / part).read_bytes())
     made_from.update(f"frame of {frame_height(width, height):.3f}, set not squeezed".encode())
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = f"layers-{width}x{height}-{made_from.hexdigest()[:12]}-v{layerstore.VERSION}.npz"
-    return root / "avacast" / "avatar" / avatar.name / name
+    return cache_folder("avatar") / avatar.name / name
 
 
 def layers_for(avatar: Avatar, width: int, height: int, progress: Progress) -> Layers:

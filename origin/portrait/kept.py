@@ -7,13 +7,13 @@ same one.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from common.cache import cache_folder
 from origin.packages.package import SHEET
 from origin.portrait.landmarks import MODELS
 from origin.portrait.matte import Progress
@@ -32,9 +32,7 @@ def is_photo(path: Path) -> bool:
 
 def package_of(photo: Path, cache: Path | None = None, progress: Progress = lambda _share: None) -> Path:
     """The folder of the photo's package. Raises PhotoError, OSError."""
-    if cache is None:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        cache = Path(home) / "avacast" / "portraits"
+    cache = cache or cache_folder("portraits")
     digest = hashlib.sha256(f"{REVISION}".encode())
     for net in sorted(MODELS.glob("*.onnx")):
         digest.update(str(net.stat().st_size).encode())

@@ -111,9 +111,16 @@ def test_text_without_words_is_silence_of_no_length(voice: Voice) -> None:
 
 @pytest.mark.parametrize(("enough", "chosen"), [(0.0, Piper), (math.inf, Kokoro)])
 def test_the_voice_of_a_machine_is_the_best_that_it_is_quick_enough_for(
-    enough: float, chosen: type[Kokoro] | type[Piper], monkeypatch: pytest.MonkeyPatch
+    enough: float, chosen: type[Kokoro] | type[Piper], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(voices, "FAST_ENOUGH", enough)
+    assert isinstance(load("auto").inner, chosen)
+
+    def spoken(*_: object) -> float:
+        raise AssertionError("it is known how fast it is here")
+
+    monkeypatch.setattr(voices, "speed", spoken)
     assert isinstance(load("auto").inner, chosen)
 
 

@@ -6,6 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
+from common.cache import cache_folder
 from origin.avatar import layers
 from origin.avatar.bake.assembly import Assembly
 from origin.avatar.bake.people import RECIPES
@@ -20,7 +21,7 @@ WIDTH, HEIGHT = 854, 480
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m origin.avatar.bake", description=__doc__)
     parser.add_argument("name", choices=sorted(RECIPES))
-    parser.add_argument("--sources", type=Path, default=Path.home() / ".cache" / "avacast" / "bake")
+    parser.add_argument("--sources", type=Path, default=cache_folder("bake"))
     parser.add_argument("--layers-only", action="store_true", help="bake only the light tier's layers anew")
     parser.add_argument("--no-layers", action="store_true", help="leave the light tier's layers as they are")
     parser.add_argument(
