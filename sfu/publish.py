@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import aiohttp
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
+from aiortc.mediastreams import MediaStreamError
 
 from common.errors import Unavailable
 from common.log import log
@@ -35,6 +37,8 @@ AGAIN_S = 2.0
 """Between two offers after one that failed."""
 GIVES_UP_S = 60.0
 """A publisher that cannot come back for this long ends."""
+
+_NO_CHANNELS = re.compile(r"^m=application 0 ", re.MULTILINE)
 
 _log = log("publish")
 
@@ -136,20 +140,24 @@ class _Publisher:
                 ) from None
 
     async def _open(self, to: str) -> None:
+        try:
+            try:
+                sending = await self._sending(to, channels=True)
+            except _NoChannels:
+                sending = await self._sending(to, channels=False)
+            self._sendings.append(sending)
+        finally:
+            self._offered_at = time.monotonic()
+
+    async def _sending(self, to: str, *, channels: bool) -> _Sending:
+        tracks = [self._relay.subscribe(one, buffered=one.kind == "audio") for one in self._film.tracks]
         sending = _Sending()
         try:
-            await sending.start(
-                self._http,
-                to,
-                self._token,
-                [self._relay.subscribe(one, buffered=one.kind == "audio") for one in self._film.tracks],
-            )
+            await sending.start(self._http, to, self._token, tracks, channels=channels)
         except BaseException:
             await sending.close(self._http)
             raise
-        finally:
-            self._offered_at = time.monotonic()
-        self._sendings.append(sending)
+        return sending
 
     async def _drop(self, sending: _Sending) -> None:
         self._sendings.remove(sending)
@@ -159,15 +167,17 @@ class _Publisher:
         """Takes the film's frames also while nobody is connected: its clock goes on."""
 
         async def drain(track: MediaStreamTrack) -> None:
-            with contextlib.suppress(
-                Exception
-            ):  # its end, aiortc's MediaStreamError, comes to all who listen
+            with contextlib.suppress(MediaStreamError):  # the film's end
                 while True:
                     await track.recv()
 
         await asyncio.gather(
             *(drain(self._relay.subscribe(one, buffered=False)) for one in self._film.tracks)
         )
+
+
+class _NoChannels(Exception):
+    """The server takes no data channels, which aiortc's peer does not survive."""
 
 
 class _Sending:
@@ -184,9 +194,15 @@ class _Sending:
         self._heard_at = 0.0
 
     async def start(
-        self, http: aiohttp.ClientSession, to: str, token: str | None, tracks: Sequence[MediaStreamTrack]
+        self,
+        http: aiohttp.ClientSession,
+        to: str,
+        token: str | None,
+        tracks: Sequence[MediaStreamTrack],
+        *,
+        channels: bool,
     ) -> None:
-        """Offers the tracks. Raises Refused."""
+        """Offers the tracks, and the channel `events`. Raises Refused, and _NoChannels."""
         for track in tracks:
             transceiver = self._peer.addTransceiver(track, direction="sendonly")
             if track.kind == "video":
@@ -194,11 +210,14 @@ class _Sending:
                 codecs = capabilities.codecs if capabilities else []
                 transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "video/H264"])
         self._peer.on("connectionstatechange", self._look)
-        events = self._peer.createDataChannel("events")
-        events.on("message", self._hear)
-        events.on("close", self._end)
+        if channels:
+            events = self._peer.createDataChannel("events")
+            events.on("message", self._hear)
+            events.on("close", self._end)
         await self._peer.setLocalDescription(await self._peer.createOffer())
         self._resource = await offer(http, to, self._peer.localDescription.sdp, token=token)
+        if channels and _NO_CHANNELS.search(self._resource.answer):
+            raise _NoChannels
         await self._peer.setRemoteDescription(RTCSessionDescription(sdp=self._resource.answer, type="answer"))
 
     async def lost(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 import aiohttp
 import av
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from yarl import URL
 
 import sfu.publish
 from common.errors import BadRequest, Unavailable
@@ -81,6 +85,36 @@ async def test_a_film_that_is_published_is_recorded(up: RunningUp, film: Path, t
     assert samples > 48_000
     assert told
     assert told[-1] > 1
+
+
+async def test_a_server_without_data_channels_is_offered_none(up: RunningUp, film: Path) -> None:
+    token = await _make(up, "plain")
+    offers: list[str] = []
+
+    async def whip(request: web.Request) -> web.Response:
+        """The real server; it says no to channels in its answer."""
+        offers.append(await request.text())
+        headers = {"Authorization": request.headers["Authorization"], "Content-Type": "application/sdp"}
+        async with (
+            aiohttp.ClientSession(up.url) as http,
+            http.post("/whip/plain", data=offers[-1], headers=headers) as answer,
+        ):
+            said = re.sub(r"^m=application \d+", "m=application 0", await answer.text(), flags=re.MULTILINE)
+            location = str(answer.url.join(URL(answer.headers["Location"])))
+            return web.Response(status=201, text=said, headers={"Location": location})
+
+    app = web.Application()
+    app.router.add_post("/whip/plain", whip)
+    async with TestServer(app) as server:
+        sending = asyncio.ensure_future(
+            publish_file(film, str(server.make_url("/whip/plain")), token=token, loop=True)
+        )
+        try:
+            await _live(up, "plain")
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+    assert ["m=application" in one for one in offers] == [True, False]
 
 
 async def test_a_server_that_falls_silent_is_noticed_before_ice_does(
