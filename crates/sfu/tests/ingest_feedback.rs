@@ -24,11 +24,14 @@ enum Kind {
     Probe,
     /// Padding on the repair stream, as it probes later.
     Padding,
+    /// Sound, whose header says the number twice: 65,530 the second time.
+    Twice,
 }
 
-fn packet(kind: Kind, number: u16, sequence: u16) -> Vec<u8> {
+/// The packet, and the length of its header.
+fn packet(kind: Kind, element: u8, number: u16, sequence: u16) -> (Vec<u8>, usize) {
     let (first, payload_type, ssrc) = match kind {
-        Kind::Sound => (0x90, 111, SOUND),
+        Kind::Sound | Kind::Twice => (0x90, 111, SOUND),
         Kind::Probe => (0xb0, 111, 0),
         Kind::Padding => (0xb0, 103, REPAIR),
     };
@@ -36,12 +39,17 @@ fn packet(kind: Kind, number: u16, sequence: u16) -> Vec<u8> {
     packet.extend(sequence.to_be_bytes());
     packet.extend((u32::from(sequence) * 960).to_be_bytes());
     packet.extend(ssrc.to_be_bytes());
-    packet.extend([0xbe, 0xde, 0, 1, ELEMENT << 4 | 1]);
-    packet.extend(number.to_be_bytes());
-    packet.push(0);
+    let numbers = if kind == Kind::Twice { vec![number, 65_530] } else { vec![number] };
+    packet.extend([0xbe, 0xde, 0, numbers.len() as u8]);
+    for number in numbers {
+        packet.push(element << 4 | 1);
+        packet.extend(number.to_be_bytes());
+        packet.push(0);
+    }
+    let header = packet.len();
     packet.resize(packet.len() + 79, 0x33);
-    packet.push(if kind == Kind::Sound { 0x33 } else { 80 });
-    packet
+    packet.push(if first == 0x90 { 0x33 } else { 80 });
+    (packet, header)
 }
 
 /// Transport-wide number of a datagram of the publisher's; it is not encrypted.
@@ -54,6 +62,8 @@ fn number(datagram: &[u8]) -> Option<u16> {
 struct Script {
     peer: Peer,
     next_tick: Instant,
+    /// Id of the extension that its numbers stand in.
+    element: u8,
     packets: VecDeque<(Kind, u16)>,
     sequences: [u16; 3],
     sealed: Vec<Vec<u8>>,
@@ -63,13 +73,17 @@ struct Script {
 
 impl Script {
     fn world(packets: Vec<(Kind, u16)>, conditions: Conditions) -> World<Script> {
+        Script::offering(OFFER, ELEMENT, packets, conditions)
+    }
+
+    fn offering(offer: &str, element: u8, packets: Vec<(Kind, u16)>, conditions: Conditions) -> World<Script> {
         let now = Instant::now();
-        let (mut peer, offer) = Peer::new(now, OFFER, publisher_address(), server());
+        let (mut peer, offer) = Peer::new(now, offer, publisher_address(), server());
         let (ingest, answer) = Ingest::publish(now, ingest_setup(1, now, StreamPosition::default()), &offer).unwrap();
         peer.accept(now, &answer.sdp);
         let packets = packets.into();
-        let script =
-            Script { peer, next_tick: now, packets, sequences: [0; 3], sealed: Vec::new(), feedback: Vec::new() };
+        let (sealed, feedback) = (Vec::new(), Vec::new());
+        let script = Script { peer, next_tick: now, element, packets, sequences: [0; 3], sealed, feedback };
         let mut world = World::between(now, script, ingest, near());
         for _ in 0..1000 {
             if world.publisher.peer.transport.connected() {
@@ -111,9 +125,10 @@ impl Publish for Script {
         self.next_tick = now + ms(5);
         let Some((sealer, _)) = self.peer.transport.keys() else { return };
         let Some((kind, number)) = self.packets.pop_front() else { return };
-        let sequence = &mut self.sequences[kind as usize];
-        let mut packet = packet(kind, number, *sequence);
-        assert!(sealer.seal_rtp(&mut packet, 0, 20, (*sequence).into()));
+        let stream = if kind == Kind::Twice { Kind::Sound } else { kind };
+        let sequence = &mut self.sequences[stream as usize];
+        let (mut packet, header) = packet(kind, self.element, number, *sequence);
+        assert!(sealer.seal_rtp(&mut packet, 0, header, (*sequence).into()));
         *sequence += 1;
         self.sealed.push(packet);
     }
@@ -255,6 +270,43 @@ fn numbers_below_the_first_are_refused_whatever_brings_them() {
             let world = Script::world(vec![(first, 5), (below, 65_530), (Sound, 6), (Probe, 7)], near());
             assert_eq!(world.incoming.ingest.stats().rejected, 1, "{first:?}, then {below:?}");
             assert_eq!(Told::of(&world).came.into_keys().collect::<Vec<_>>(), [5, 6, 7], "{first:?}, then {below:?}");
+        }
+    }
+}
+
+#[test]
+fn of_a_number_that_stands_twice_in_a_packet_both_must_be_sound() {
+    use Kind::{Sound, Twice};
+    let world = Script::world(vec![(Sound, 5), (Twice, 6), (Sound, 7)], near());
+    assert_eq!(world.incoming.ingest.stats().rejected, 1);
+    assert_eq!(Told::of(&world).came.into_keys().collect::<Vec<_>>(), [5, 7]);
+}
+
+#[test]
+fn whichever_extension_is_read_as_a_number_none_leads_astray() {
+    const NUMBERS: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    const TURNED: &str = "urn:3gpp:video-orientation";
+    let line = |id: u8, uri: &str| format!("a=extmap:{id} {uri}\r\n");
+    let plain = OFFER.replace("\r\n", "\n").replace('\n', "\r\n");
+    let (numbered, turned) = (line(3, NUMBERS), line(13, TURNED));
+    assert!(plain.matches(&numbered).count() == 2 && plain.contains(&turned));
+    let offers = [
+        // never offered: the library has it under a number of its own all the same
+        plain.replace(&numbered, ""),
+        // not offered, and something else has that number
+        plain.replace(&numbered, "").replace(&turned, &line(3, TURNED)),
+        // offered, and then something else under the same number: in another section, in the same one
+        plain.replace(&turned, &line(3, TURNED)),
+        plain.replacen(&numbered, &format!("{numbered}{}", line(3, TURNED)), 1),
+        // offered under two numbers
+        plain.replacen(&numbered, &line(5, NUMBERS), 1),
+    ];
+    for offer in &offers {
+        for element in [3, 5, 13] {
+            let numbers = vec![(Kind::Sound, 5), (Kind::Sound, 65_530), (Kind::Sound, 6)];
+            let world = Script::offering(offer, element, numbers, near());
+            let told: Vec<_> = Told::of(&world).came.into_keys().collect();
+            assert!(told.iter().all(|number| [5, 6].contains(number)), "{element} of {offer}: {told:?}");
         }
     }
 }

@@ -188,7 +188,7 @@ impl Ingest {
         if !ours.media.iter().any(|media| media.port != 0) {
             return Err(SfuError::NoCommonCodec("we take H264, VP8, VP9, AV1 and opus".into()));
         }
-        ingest.transport_numbers = TransportNumbers::negotiated(&ours);
+        ingest.watch_transport_numbers(&ours);
         let etag = ingest.draw_etag();
         ingest.drain(now);
         Ok((ingest, Answer { sdp: answer, etag }))
@@ -219,11 +219,11 @@ impl Ingest {
         if description.media.iter().all(|media| media.port == 0) {
             return Err(SfuError::NoCommonCodec("the upstream rejected every section of our offer".into()));
         }
-        self.transport_numbers = TransportNumbers::negotiated(&description);
         let answer = explained(answer, &description, &self.offer);
         let parsed = SdpAnswer::from_sdp_string(&answer).map_err(|problem| SfuError::BadSdp(problem.to_string()))?;
         let pending = self.pending.take().ok_or(SfuError::WrongState("there is no offer to answer"))?;
         guarded(|| self.rtc.sdp_api().accept_answer(pending, parsed))?;
+        self.watch_transport_numbers(&description);
         self.rids = labels(&description);
         self.drain(now);
         Ok(())
@@ -302,6 +302,12 @@ impl Ingest {
             data: Channels::new(now, limits, inlet),
             transport_numbers: TransportNumbers::default(),
         }
+    }
+
+    fn watch_transport_numbers(&mut self, answer: &Description) {
+        let mids = answer.media.iter().filter_map(|media| media.attribute("mid")).map(Mid::from);
+        let sections = mids.filter_map(|mid| self.rtc.media(mid)).map(|media| media.remote_extmap());
+        self.transport_numbers = TransportNumbers::negotiated(sections);
     }
 
     fn draw_etag(&mut self) -> String {
