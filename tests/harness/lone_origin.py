@@ -84,4 +84,4 @@ async def live(running: Running, **facts: Any) -> None:
     async def takes_lines() -> bool:
         return (await running.line("interrupt", "-"))[0] == 202
 
-    await until(takes_lines, 90)
+    await until(takes_lines, 150)  # layers of another size are baked first

@@ -15,6 +15,7 @@ from aiortc import RTCDataChannelParameters
 
 from common.auth import Audience, Tokens
 from common.config import OriginConfig
+from origin.avatar import scene
 from sfu.record import record_file
 from tests.harness.lips import MOUTH, lag_s
 from tests.harness.lone_origin import DEMO, SECRET, Running, live, running_origin, until
@@ -250,6 +251,7 @@ async def test_avatars_are_as_large_as_the_origin_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(scene, "_scenes", {})  # another story of this process may have had one of this size
     async with running_origin(tmp_path, avatar_size="180x320") as upright:
         await live(upright)
         out = tmp_path / "upright.mp4"
