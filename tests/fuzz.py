@@ -41,6 +41,7 @@ PASS = [
     "-Cdebug-assertions",
     "-Coverflow-checks",
 ]
+# Of parsers only: in sessions they take half of the time (docs/decisions.md).
 COMPARES = ["-Cllvm-args=-sanitizer-coverage-trace-compares"]
 LEAST_INPUTS = 3
 MOST_BYTES = {"sdp": 8192, "whep_offer": 8192, "whip_offer": 8192}
@@ -55,9 +56,7 @@ def build(sessions: bool) -> Path:
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     command = ["cargo", "build", "--locked", "--release", "--package", "fuzz", "--no-default-features"]
     features = "libfuzzer,sessions" if sessions else "libfuzzer"
-    flags = (
-        PASS if sessions else PASS + COMPARES
-    )  # of sessions they take half of the time (docs/decisions.md)
+    flags = PASS if sessions else PASS + COMPARES
     environment = {**os.environ, "RUSTFLAGS": " ".join(flags), "CARGO_PROFILE_RELEASE_LTO": "off"}
     print(
         f"• building the search of {'sessions' if sessions else 'parsers'} (a few minutes the first time)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,9 @@ import origin.app
 from tests.harness.browser import ARGUMENTS, PROBE, executable
 from tests.harness.chromium import story
 from tests.harness.cluster import Running, admin, eventually, orchestrator
-from tests.harness.served_origin import publishing, served_origin
+from tests.harness.served_origin import origin_of, publishing
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
-
-
-def origin_of(hub: Running, name: str, data: Path) -> AbstractAsyncContextManager[origin.app.Origin]:
-    """An origin without avatars."""
-    return served_origin(hub, name, data / name, registers_s=20, avatar=False)
 
 
 @asynccontextmanager

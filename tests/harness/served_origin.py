@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,11 @@ async def served_origin(
     finally:
         await site.close()
         await started.close()
+
+
+def origin_of(hub: Running, name: str, data: Path) -> AbstractAsyncContextManager[origin.app.Origin]:
+    """An origin without avatars."""
+    return served_origin(hub, name, data / name, registers_s=20, avatar=False)
 
 
 def publishing(node: origin.app.Origin) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,9 @@ from common.errors import Unavailable
 from sfu.publish import publish_file
 from tests.harness.clip import film_of
 from tests.harness.cluster import Running, admin, eventually, orchestrator
-from tests.harness.served_origin import publishing, served_origin
+from tests.harness.served_origin import origin_of, publishing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
-
-
-def origin_of(hub: Running, name: str, data: Path) -> AbstractAsyncContextManager[origin.app.Origin]:
-    return served_origin(hub, name, data / name, registers_s=20, avatar=False)
 
 
 def received(node: origin.app.Origin) -> int:

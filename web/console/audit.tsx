@@ -9,13 +9,6 @@ import { Table } from "./table.tsx";
 const EVERY_MS = 5000;
 const SHOWN = 50;
 const VERBS: Record<string, string> = { POST: "did", PUT: "set", PATCH: "changed", DELETE: "ended" };
-
-/** In words: what it made, or what was done to which path. */
-function deed({ method, path, made }: AuditEntry): [verb: string, path: string] {
-  const [verb, of] = made ? ["made", made] : [VERBS[method] ?? method, path];
-  return [verb, of.replace(/^\/api\//, "")];
-}
-
 const ACTORS: Record<string, string> = {
   admin: "Operator",
   publisher: "Publisher",
@@ -51,30 +44,36 @@ function Of({ token }: { token: string }) {
         }
         class="audit"
       >
-        {(entry) => {
-          const [verb, path] = deed(entry);
-          return (
-            <tr key={entry.id}>
-              <td>
-                <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
-              </td>
-              <td>
-                {ACTORS[entry.actor] ?? entry.key_name}
-                {entry.key_id && <small>{entry.key_id}</small>}
-              </td>
-              <td>
-                {verb} <code>{path}</code>
-              </td>
-              <td>
-                <span class={entry.status < 400 ? "state good" : "state bad"}>
-                  {entry.status < 400 ? "Done" : `Refused (${entry.status})`}
-                </span>
-              </td>
-              <td>{entry.address || "–"}</td>
-            </tr>
-          );
-        }}
+        {(entry) => (
+          <tr key={entry.id}>
+            <td>
+              <time dateTime={entry.at}>{new Date(entry.at).toLocaleString()}</time>
+            </td>
+            <td>
+              {ACTORS[entry.actor] ?? entry.key_name}
+              {entry.key_id && <small>{entry.key_id}</small>}
+            </td>
+            <td>
+              <Deed entry={entry} />
+            </td>
+            <td>
+              <span class={entry.status < 400 ? "state good" : "state bad"}>
+                {entry.status < 400 ? "Done" : `Refused (${entry.status})`}
+              </span>
+            </td>
+            <td>{entry.address || "–"}</td>
+          </tr>
+        )}
       </Table>
     </section>
+  );
+}
+
+/** What it made, or what was done to which path. */
+function Deed({ entry: { method, path, made } }: { entry: AuditEntry }) {
+  return (
+    <>
+      {made ? "made" : (VERBS[method] ?? method)} <code>{(made || path).replace(/^\/api\//, "")}</code>
+    </>
   );
 }
