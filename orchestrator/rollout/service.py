@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from common.database import DatabaseDown
 from common.directory import Role
@@ -24,12 +24,14 @@ from orchestrator.nodes import Node
 from orchestrator.rollout import plan
 from orchestrator.rollout.figures import SAMPLE_S, Reading, Window
 from orchestrator.rollout.plan import ACTIVE, Happened, NewRollout, Rollout, RolloutState
-from orchestrator.rollout.store import Rollouts
+from orchestrator.rollout.store import RolloutChanged, Rollouts
 
 _log = log("orchestrator")
 
 REFRESH_S = 2.0
 ROLES = (Role.ORIGIN, Role.RELAY)
+_RACES = 5
+"""Times that an order may find a rollout just changed."""
 
 _PERCENT = gauge("avacast_rollout_percent", "Users that get the new version of a pool", ("role", "version"))
 _EVENTS = counter("avacast_rollout_events_total", "What happened to rollouts", ("happened",))
@@ -86,27 +88,53 @@ class Deploying:
 
     async def pause(self, id: str, why: str) -> Rollout:
         """Its percent stays. Raises NotFound, Conflict, DatabaseDown."""
-        one = self._in(id, RolloutState.RUNNING)
-        return await self._order(plan.paused(one, why, self.now()), Happened.PAUSED)
+        return await self._order(
+            id, Happened.PAUSED, (RolloutState.RUNNING,), lambda one: plan.paused(one, why, self.now())
+        )
 
     async def resume(self, id: str) -> Rollout:
         """Goes on. Raises as `pause`."""
-        one = self._in(id, RolloutState.PAUSED)
-        return await self._order(plan.resumed(one, self.now()), Happened.RESUMED)
+        return await self._order(
+            id, Happened.RESUMED, (RolloutState.PAUSED,), lambda one: plan.resumed(one, self.now())
+        )
 
     async def roll_back(self, id: str, why: str) -> Rollout:
         """Everybody gets the stable version again. Raises as `pause`."""
-        one = self._in(id, RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.DONE)
+        why = why or "an operator wanted it"
+        states = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.DONE)
         return await self._order(
-            plan.rolled_back(one, why or "an operator wanted it", self.now()), Happened.ROLLED_BACK
+            id, Happened.ROLLED_BACK, states, lambda one: plan.rolled_back(one, why, self.now())
         )
 
     async def again(self, id: str) -> Rollout:
         """Rolls out once more what was taken back. Raises as `pause`."""
-        one = self._in(id, RolloutState.ROLLED_BACK)
-        return await self._order(plan.again(one, self.now()), Happened.AGAIN)
+        return await self._order(
+            id, Happened.AGAIN, (RolloutState.ROLLED_BACK,), lambda one: plan.again(one, self.now())
+        )
 
-    def _in(self, id: str, *states: RolloutState) -> Rollout:
+    async def _order(
+        self,
+        id: str,
+        happened: Happened,
+        states: Sequence[RolloutState],
+        change: Callable[[Rollout], Rollout],
+    ) -> Rollout:
+        """Does what an operator wants, by what is in SQL: figures that are written meanwhile do not stop it, another order may."""
+        races = 0
+        while True:
+            await self.rollouts.refresh()
+            one = change(self._in(id, states))
+            try:
+                saved = await self.rollouts.save(one, happened, "operator")
+            except RolloutChanged:
+                races += 1
+                if races == _RACES:
+                    raise
+                continue
+            self._tell(saved, happened)
+            return saved
+
+    def _in(self, id: str, states: Sequence[RolloutState]) -> Rollout:
         one = self.rollouts.require(id)
         current = self.rollouts.current(one.role)
         if current is None or current.id != one.id:
@@ -122,11 +150,6 @@ class Deploying:
                 hint=f"this works while it is {' or '.join(states)}",
             )
         return one
-
-    async def _order(self, one: Rollout, happened: Happened) -> Rollout:
-        saved = await self.rollouts.save(one, happened, "operator")
-        self._tell(saved, happened)
-        return saved
 
     def _tell(self, one: Rollout, happened: Happened) -> None:
         _EVENTS.labels(happened).inc()

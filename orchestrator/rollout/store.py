@@ -27,6 +27,15 @@ MOST_KEPT = 1_000
 _WHY = 500
 
 
+class RolloutChanged(Conflict):
+    """What was to be written follows from what is no longer so."""
+
+    code = "rollout_changed"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"the rollout {id!r} has just been changed", retry_after_s=1)
+
+
 class RolloutRow(Base):
     """The table. `revision` grows with each write: who writes on an older one is refused. `under_way` is the role of one that runs or is
     paused: of a pool there is one such."""
@@ -135,7 +144,7 @@ class Rollouts:
     async def save(
         self, one: Rollout, happened: Happened | None, by: str, *, duty: Duty | None = None
     ) -> Rollout:
-        """Writes what became of one. Raises Conflict when somebody else was quicker, StaleEpoch, DatabaseDown."""
+        """Writes what became of one. Raises RolloutChanged when somebody else was quicker, StaleEpoch, DatabaseDown."""
         saved = one.model_copy(update={"revision": one.revision + 1})
         async with self._writing:
             async with self._database.session() as session:
@@ -147,11 +156,7 @@ class Rollouts:
                     written = await session.execute(mine.values(revision=saved.revision, **facts))
                 assert isinstance(written, CursorResult), "an UPDATE has no other result"
                 if not written.rowcount:
-                    raise Conflict(
-                        f"the rollout {one.id!r} has just been changed",
-                        code="rollout_changed",
-                        retry_after_s=1,
-                    )
+                    raise RolloutChanged(one.id)
                 if happened is not None:
                     await self._tell(session, saved, happened, by)
             self._keep({**self._all, one.id: saved})
