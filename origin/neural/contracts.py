@@ -1,7 +1,7 @@
 """The contracts that nets of known families keep: what they hear, what they see, what they draw. docs/packages.md has the same as a table.
 
-Sources: Wav2Lip (`hparams.py`, `audio.py`, `inference.py`), Ultralight-Digital-Human and SyncTalk_2D (`datasetsss_328.py`,
-`inference_328.py`), MuseTalk (`musetalk/utils/audio_processor.py`, `musetalk/models/unet.py`).
+Sources: Wav2Lip (`hparams.py`, `audio.py`, `inference.py`), Ultralight-Digital-Human (`face_utils.py`, `unet.py`, `wenet_infer.py`),
+SyncTalk_2D (`datasetsss_328.py`, `inference_328.py`), MuseTalk (`musetalk/utils/audio_processor.py`, `musetalk/models/unet.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final
 from origin.neural.units import MOUTH_UNITS
 
 Shape = tuple[int, ...]
+WENET_FRAMES: Final = 67
+"""Frames of 10 ms that WeNet's encoder hears at once."""
 
 
 class Hearing(StrEnum):
@@ -23,6 +25,7 @@ class Hearing(StrEnum):
     MEL = "mel"
     AVE = "ave"
     HUBERT = "hubert"
+    WENET = "wenet"
     WHISPER = "whisper"
 
 
@@ -89,6 +92,15 @@ CONTRACTS: Final[Mapping[str, Contract]] = {
             encoder=(16, 1024),
         ),
         Contract(
+            "ultralight-wenet",
+            Hearing.WENET,
+            (128, 16, 32),
+            (160,),
+            Masking.RECTANGLE,
+            margin=4,
+            encoder=(8, 16, 512),
+        ),
+        Contract(
             "synctalk2d", Hearing.AVE, (32, 16, 16), (320,), Masking.RECTANGLE, margin=4, encoder=(16, 512)
         ),
         Contract(
@@ -101,6 +113,15 @@ CONTRACTS: Final[Mapping[str, Contract]] = {
             encoder=(32, 1024),
         ),
         Contract(
+            "synctalk2d-wenet",
+            Hearing.WENET,
+            (256, 16, 32),
+            (320,),
+            Masking.RECTANGLE,
+            margin=4,
+            encoder=(16, 16, 512),
+        ),
+        Contract(
             "musetalk", Hearing.WHISPER, (50, 384), (256,), Masking.LATENT, bgr=False, encoder=(50, 384)
         ),
     )
@@ -110,3 +131,8 @@ CONTRACTS: Final[Mapping[str, Contract]] = {
 def hidden(side: int) -> tuple[int, int, int, int]:
     """The rectangle that Ultralight and SyncTalk_2D black out in a picture of `side`: x, y, width, height."""
     return (5, 5, 150, 145) if side == 160 else (5, 5, side - 10, side - 15)
+
+
+def told(shape: tuple[int | None, ...]) -> str:
+    """A shape in words."""
+    return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"

@@ -15,9 +15,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from origin.avatar.pose import Pose
 from origin.clock import FRAME_RATE, FRAME_SAMPLES
 from origin.faces import Moment, Reach
-from origin.neural.contracts import Contract, Hearing
+from origin.neural.contracts import WENET_FRAMES, Contract, Hearing
 from origin.neural.units import MOUTH_INDEX
 from speech.marks import SAMPLE_RATE
 from speech.voice import Pcm
@@ -38,6 +39,16 @@ WHISPER_HOP: Final = 160
 _WHISPER_FFT: Final = 400
 _TOKEN: Final = 320
 """HuBERT's and Whisper's features: one each 20 ms."""
+_FBANK_HOP: Final = 160
+_FBANK_WIDTH: Final = 400
+_FBANK_FFT: Final = 512
+_WENET_STEP: Final = 800
+"""WeNet's windows: one each 50 ms."""
+_WENET_LEAD: Final = 5120
+"""A window begins 320 ms before its own time."""
+_WENET_WINDOW: Final = (WENET_FRAMES - 1) * _FBANK_HOP + _FBANK_WIDTH
+_WENET_LATE: Final = 320
+"""The time of a window is at most 20 ms from its frame's."""
 
 
 @cache
@@ -94,11 +105,12 @@ def _hann(size: int) -> Floats:
 def mel_frames(sound: Floats) -> Floats:
     """Wav2Lip's mel frames (80, n): `sound` at 16 kHz begins one sample before the first window of 800; hop 200.
 
-    Pre-emphasis 0.97, magnitudes, 80 bands from 55 to 7600 Hz, 20 dB below full scale, -100 dB to 0 as -4 to 4.
+    Pre-emphasis 0.97, magnitudes, 80 bands from 55 to 7600 Hz, 20 dB below full scale, -100 dB to 0 as -4 to 4. Reckoned in 64 bits, so
+    that a frame is the same to its last bit wherever it stands among others.
     """
-    emphasised = sound[1:] - np.float32(0.97) * sound[:-1]
+    emphasised = sound[1:].astype(np.float64) - 0.97 * sound[:-1]
     rows = np.lib.stride_tricks.sliding_window_view(emphasised, _MEL_FFT)[::MEL_HOP] * _hann(_MEL_FFT)
-    bands = np.abs(np.fft.rfft(rows)).astype(np.float32) @ _mel_filters().T
+    bands = np.abs(np.fft.rfft(rows)) @ _mel_filters().T
     level = 20 * np.log10(np.maximum(bands, 1e-5)) - 20
     return np.asarray(np.clip(8 * (level + 100) / 100 - 4, -4, 4).T, np.float32)
 
@@ -111,6 +123,38 @@ def whisper_mel(sound: Floats, frames: int) -> Floats:
     power = np.square(np.abs(np.fft.rfft(rows * _hann(_WHISPER_FFT)))).astype(np.float32)
     logs = np.log10(np.maximum(power @ _whisper_filters().T, 1e-10)).T
     return np.asarray((np.maximum(logs, logs.max() - 8) + 4) / 4, np.float32)
+
+
+@cache
+def _povey() -> NDArray[np.float64]:
+    """Kaldi's window."""
+    n = np.arange(_FBANK_WIDTH)
+    return np.asarray((0.5 - 0.5 * np.cos(2 * np.pi * n / (_FBANK_WIDTH - 1))) ** 0.85)
+
+
+@cache
+def _fbank_filters() -> NDArray[np.float64]:
+    """Kaldi's mel filters (256, 80) from 20 to 8000 Hz: triangles of height one on its own scale."""
+
+    def mel(hz: NDArray[np.floating]) -> NDArray[np.float64]:
+        return np.asarray(1127 * np.log1p(hz / 700))
+
+    low, high = mel(np.array([20.0, RATE / 2]))
+    edges = np.linspace(low, high, 82)
+    at = mel(np.arange(_FBANK_FFT // 2) * (RATE / _FBANK_FFT))[:, None]
+    rising = (at - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - at) / (edges[2:] - edges[1:-1])
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)))
+
+
+def fbank(sound: Floats) -> Floats:
+    """Kaldi's log-mel (frames, 80) of `sound` at 16 kHz: windows of 400, hop 160, none beyond the end, of 16-bit samples, no dither."""
+    samples = np.trunc(sound.astype(np.float64) * 32767)
+    rows = np.lib.stride_tricks.sliding_window_view(samples, _FBANK_WIDTH)[::_FBANK_HOP]
+    rows = rows - rows.mean(1, keepdims=True)
+    rows = rows - 0.97 * np.concatenate([rows[:, :1], rows[:, :-1]], 1)
+    power = np.square(np.abs(np.fft.rfft(rows * _povey(), _FBANK_FFT)[:, :-1])) @ _fbank_filters()
+    return np.asarray(np.log(np.maximum(power, np.finfo(np.float32).eps)), np.float32)
 
 
 @cache
@@ -151,6 +195,10 @@ class Features:
             case Hearing.HUBERT:
                 half = (self._contract.encoder or (0,))[0] // 2 * _TOKEN
                 return half + RATE // 2, half + _TOKEN
+            case Hearing.WENET:
+                half = (self._contract.encoder or (0,))[0] // 2 * _WENET_STEP
+                after = half - _WENET_STEP - _WENET_LEAD + _WENET_WINDOW
+                return half + _WENET_LEAD + _WENET_LATE, after + _WENET_LATE
             case Hearing.WHISPER:
                 return RATE // 2, 6 * _TOKEN + _WHISPER_FFT
         return 0, 0
@@ -163,19 +211,21 @@ class Features:
         return not np.abs(moment.sound).max(initial=0.0) > 1e-4
 
     def heard(self, moment: Moment) -> Floats:
-        """What the encoder hears, the batch first: (16, 1, 80, 16), (1, samples) or (1, 80, frames), always the same; where the contract
-        has none, what the net hears.
+        """What the encoder hears, the batch first: (windows, 1, 80, 16), (windows, 1, 67, 80), (1, samples) or (1, 80, frames), always
+        the same; where the contract has none, what the net hears.
         """
         if self._contract.hearing is Hearing.UNITS:
             return np.asarray(moment.pose.weights[MOUTH_INDEX], np.float32)
         return self._front(self._sound(moment), moment.frame)
 
-    @property
-    def nothing(self) -> Floats:
-        """As `heard`, of silence."""
+    def murmur(self, seed: int, frame: int) -> Floats:
+        """As `heard`, of a sound that nobody makes: what nets are tried with."""
         if self._contract.hearing is Hearing.UNITS:
             return np.asarray(_REST, np.float32)
-        return self._front(np.zeros(self._before + self._after, np.float32), 0)
+        first = frame * FRAME_SAMPLES
+        last = first + self.reach.before + self.reach.after
+        noise = np.random.default_rng(seed).standard_normal(last, np.float32)
+        return self._front(self._sound(Moment(frame, Pose(), np.float32(0.05) * noise[first:])), frame)
 
     def told(self, encoded: Floats) -> Floats:
         """What the net hears, of the contract's shape, of what the encoder gives for `heard`."""
@@ -194,9 +244,11 @@ class Features:
     def _front(self, sound: Floats, frame: int) -> Floats:
         match self._contract.hearing:
             case Hearing.MEL:
-                return self._mel(sound, frame, 0)[None]
+                return np.asarray(self._mel(sound, frame, range(1))[0])
             case Hearing.AVE:
-                return np.stack([self._mel(sound, frame, k) for k in range(-8, 8)])[:, None]
+                return self._mel(sound, frame, range(-8, 8))
+            case Hearing.WENET:
+                return self._wenet(sound, frame)
             case Hearing.HUBERT:
                 wave = (sound - sound.mean()) / np.sqrt(sound.var() + 1e-7)
                 return np.asarray(wave[None], np.float32)
@@ -210,11 +262,22 @@ class Features:
         pcm = np.pad(pcm, (0, wanted - pcm.size))
         return to_16k(pcm)
 
-    def _mel(self, sound: Floats, frame: int, shift: int) -> Floats:
-        """Mel (80, 16) of the frame `shift` away: from the mel frame at or before its beginning on."""
-        late = _FRAME * (frame + shift) % MEL_HOP
-        first = self._before + shift * _FRAME - late - _MEL_FFT // 2 - 1
-        return mel_frames(sound[first : first + 1 + (_MEL_WIDTH - 1) * MEL_HOP + _MEL_FFT])
+    def _wenet(self, sound: Floats, frame: int) -> Floats:
+        """Windows (n, 1, 67, 80) round the one that is nearest in time to the frame: as many before it, and it the first of the rest."""
+        windows = (self._contract.encoder or (0,))[0]
+        nearest = (frame * _FRAME + _WENET_STEP // 2) // _WENET_STEP * _WENET_STEP - frame * _FRAME
+        first = self._before + nearest - windows // 2 * _WENET_STEP - _WENET_LEAD
+        rows = fbank(sound[first : first + (windows - 1) * _WENET_STEP + _WENET_WINDOW])
+        step = _WENET_STEP // _FBANK_HOP
+        return np.stack([rows[step * k : step * k + WENET_FRAMES] for k in range(windows)])[:, None]
+
+    def _mel(self, sound: Floats, frame: int, shifts: range) -> Floats:
+        """Mel (n, 1, 80, 16) of the frames `shifts` away: each from the mel frame at or before its beginning on."""
+        begins = [(frame + shift) * _FRAME // MEL_HOP for shift in shifts]
+        first = self._before + begins[0] * MEL_HOP - frame * _FRAME - _MEL_FFT // 2 - 1
+        size = (begins[-1] - begins[0] + _MEL_WIDTH - 1) * MEL_HOP + _MEL_FFT
+        line = mel_frames(sound[first : first + 1 + size])
+        return np.stack([line[None, :, at - begins[0] :][..., :_MEL_WIDTH] for at in begins])
 
 
 def _window(rows: Floats, first: int, count: int) -> Floats:

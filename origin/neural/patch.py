@@ -177,7 +177,8 @@ def _artist(package: Package, sheet: PatchSheet, wanted: Wanted, device: str) ->
         progress=wanted.progress,
     )
     latents = _latents(package, sheet, found, len(loop.boxes))
-    features = Features(found.contract, offset_ms=sheet.audio.offset_ms, frames=found.encoder_frames or 200)
+    frames = found.encoder.frames if found.encoder else 0
+    features = Features(found.contract, offset_ms=sheet.audio.offset_ms, frames=frames or 200)
     try:
         artist = Artist(found, loop, features, latents, device=device)
         artist.measure()

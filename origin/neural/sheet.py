@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from origin.neural import nets, trial
-from origin.neural.contracts import CONTRACTS, Contract, Hearing, Shape
+from origin.neural.contracts import CONTRACTS, Contract, Shape, told
+from origin.neural.encoder import EncoderModel, examined
 from origin.packages.package import Fault, Package, PackageError, Strict
 
 Role = Literal["image", "audio", "timestep"]
@@ -54,18 +55,14 @@ class PatchSheet(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """The files of a sheet that are sound. `names`: role -> the model's own name of that input; `batch`: its fixed size, or None;
-    `encoder_frames`: length of Whisper's window in mel frames, 0 for others."""
+    """The files of a sheet that are sound. `names`: role -> the model's own name of that input; `batch`: its fixed size, or None."""
 
     contract: Contract
     net: Path
     names: dict[str, str]
     side: int
     batch: int | None
-    encoder: Path | None
-    encoder_frames: int
-    encoder_batches: bool
-    """Whether the encoder hears several frames at once."""
+    encoder: EncoderModel | None
     decoder: Path | None
     net_ms: float
     found: dict[str, str]
@@ -95,17 +92,15 @@ def models(package: Package, sheet: PatchSheet) -> Models:
             net_ms = float(answer["ms"])
             found["model"] = (
                 f"{paths['net'].name}, "
-                + ", ".join(
-                    f"{names[r]} {_told(s)}" for r, s in _inputs(contract, side).items() if r in names
-                )
-                + f" -> {_told(tuple(answer['shape'][1:]))}, {net_ms:.1f} ms on {answer['device']}"
+                + ", ".join(f"{names[r]} {told(s)}" for r, s in _inputs(contract, side).items() if r in names)
+                + f" -> {told(tuple(answer['shape'][1:]))}, {net_ms:.1f} ms on {answer['device']}"
             )
         except nets.NetError as error:
             faults.append(Fault("model.file", str(error)))
-    frames, batches = 0, False
+    encoder: EncoderModel | None = None
     if "encoder" in paths:
         try:
-            frames, batches, found["encoder"] = _encoder(paths["encoder"], contract)
+            encoder, found["encoder"] = examined(paths["encoder"], contract)
         except nets.NetError as error:
             faults.append(Fault("audio.encoder", str(error)))
     if "decoder" in paths and side:
@@ -121,9 +116,7 @@ def models(package: Package, sheet: PatchSheet) -> Models:
         names,
         side,
         batch,
-        paths.get("encoder"),
-        frames,
-        batches,
+        encoder,
         paths.get("decoder"),
         net_ms,
         found,
@@ -172,11 +165,13 @@ def _roles(path: Path, sheet: PatchSheet, contract: Contract) -> tuple[dict[str,
         roles: list[Role] = sheet.model.inputs or ["image", "audio"]
         return {role: role for role in roles}, side, None
     ports = trial.ports(path)
-    told = ", ".join(f"{name} {_told(tuple(shape))}" for name, shape in ports.items())
+    listed = ", ".join(f"{name} {told(tuple(shape))}" for name, shape in ports.items())
     names: dict[str, str] = {}
     if sheet.model.inputs is not None:
         if len(sheet.model.inputs) != len(ports):
-            raise nets.NetError(f"the model has the inputs {told}, the sheet names {len(sheet.model.inputs)}")
+            raise nets.NetError(
+                f"the model has the inputs {listed}, the sheet names {len(sheet.model.inputs)}"
+            )
         names = dict(zip(sheet.model.inputs, ports, strict=True))
     else:
         for name, shape in ports.items():
@@ -189,11 +184,11 @@ def _roles(path: Path, sheet: PatchSheet, contract: Contract) -> tuple[dict[str,
     missing = [role for role in ("image", "audio") if role not in names]
     if missing or len(names) != len(ports):
         wanted = " and ".join(
-            f"{role} {_told((None, *shape))}" for role, shape in _inputs(contract, sides[0]).items()
+            f"{role} {told((None, *shape))}" for role, shape in _inputs(contract, sides[0]).items()
         )
         more = f" (sides: {', '.join(map(str, sides))})" if len(sides) > 1 else ""
         raise nets.NetError(
-            f"the model has the inputs {told}; the contract {contract.name} has {wanted}{more}: export it with "
+            f"the model has the inputs {listed}; the contract {contract.name} has {wanted}{more}: export it with "
             "these, or name another contract"
         )
     image = ports[names["image"]]
@@ -203,7 +198,7 @@ def _roles(path: Path, sheet: PatchSheet, contract: Contract) -> tuple[dict[str,
         raise nets.NetError(f"[model] side is {side}, the model's is {' or '.join(map(str, fitting))}")
     batches = {ports[names[role]][0] for role in ("image", "audio")} - {None}
     if len(batches) > 1:
-        raise nets.NetError(f"the inputs {told} have batches of different sizes")
+        raise nets.NetError(f"the inputs {listed} have batches of different sizes")
     return names, side, next(iter(batches), None)
 
 
@@ -217,8 +212,8 @@ def _fits(shape: list[int | None], wanted: Shape) -> bool:
 def _tried(path: Path, names: dict[str, str], contract: Contract, side: int, batch: int) -> dict[str, Any]:
     shapes = {names[role]: (batch, *shape) for role, shape in _inputs(contract, side).items()}
     ordered = {name: shapes[name] for name in names.values() if name in shapes}
-    whole = {names["timestep"]: 0} if "timestep" in names else None
-    answer = trial.tried(path, ordered, whole, list(names.values()))
+    constants: dict[str, trial.Constant] = {names["timestep"]: ((1,), 0)} if "timestep" in names else {}
+    answer = trial.tried(path, ordered, constants, list(names.values()))
     _check(answer, (batch, *contract.drawn(side)), contract)
     return answer
 
@@ -237,52 +232,10 @@ def _check(answer: dict[str, Any], wanted: Shape, contract: Contract) -> None:
     assert isinstance(shape, list)
     if tuple(shape) != wanted:
         raise nets.NetError(
-            f"the model gives {_told(tuple(shape))}; the contract {contract.name} gives {_told(wanted)}"
+            f"the model gives {told(tuple(shape))}; the contract {contract.name} gives {told(wanted)}"
         )
     if not answer["finite"]:
         raise nets.NetError("the model gives numbers that are not finite: export it again, in 32 bits")
-
-
-def _encoder(path: Path, contract: Contract) -> tuple[int, bool, str]:
-    """Length of Whisper's window in mel frames (0 for others), whether it takes two frames' sound at once, and what was found."""
-    assert contract.encoder is not None
-    ports = trial.ports(path)
-    if len(ports) != 1:
-        raise nets.NetError(f"the encoder has {len(ports)} inputs; it may have one")
-    name, shape = next(iter(ports.items()))
-    frames = 0
-    match contract.hearing:
-        case Hearing.WHISPER:
-            if len(shape) != 3 or shape[1] not in (None, 80):
-                raise nets.NetError(
-                    f"the encoder hears {_told(tuple(shape))}, Whisper's hears (1, 80, frames)"
-                )
-            frames = shape[2] or 200
-            feed: Shape = (1, 80, frames)
-            least: Shape = (1, min(frames, 3000) // 2, 5, 384)
-        case Hearing.AVE:
-            feed, least = (16, 1, 80, 16), (16, 512)
-        case _:
-            feed, least = (1, 16_000), (1, contract.encoder[0], contract.encoder[1])
-    answer = trial.tried(path, {name: feed})
-    got = tuple(answer["shape"])
-    exact = contract.hearing is not Hearing.HUBERT
-    if len(got) != len(least) or (got != least if exact else got[1] < least[1] or got[2] != least[2]):
-        raise nets.NetError(
-            f"the encoder gives {_told(got)} for {_told(feed)}; the contract {contract.name} has {_told(least)}"
-        )
-    batches = shape[0] is None and _twice(path, name, feed, got)
-    one_by_one = "" if batches else ", one frame at a time: export it with a dynamic batch"
-    return frames, batches, f"{path.name}, {_told(feed)} -> {_told(got)}, {answer['ms']:.1f} ms{one_by_one}"
-
-
-def _twice(path: Path, name: str, feed: Shape, given: Shape) -> bool:
-    """Whether the encoder gives twice as much for twice as much, whatever it says of its shapes."""
-    try:
-        answer = trial.tried(path, {name: (2 * feed[0], *feed[1:])})
-    except nets.NetError:
-        return False
-    return tuple(answer["shape"]) == (2 * given[0], *given[1:])
 
 
 def _decoder(path: Path, contract: Contract, side: int) -> str:
@@ -291,8 +244,4 @@ def _decoder(path: Path, contract: Contract, side: int) -> str:
         raise nets.NetError(f"the decoder has {len(ports)} inputs; it may have one")
     answer = trial.tried(path, {next(iter(ports)): (1, *contract.drawn(side))})
     _check(answer, (1, 3, side, side), contract)
-    return f"{path.name}, {_told(contract.drawn(side))} -> {_told((3, side, side))}, {answer['ms']:.1f} ms"
-
-
-def _told(shape: tuple[int | None, ...]) -> str:
-    return "(" + ", ".join("n" if size is None else str(size) for size in shape) + ")"
+    return f"{path.name}, {told(contract.drawn(side))} -> {told((3, side, side))}, {answer['ms']:.1f} ms"

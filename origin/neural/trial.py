@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from origin.neural.nets import DEVICE, TRUSTED, NetError, load
 
@@ -30,6 +31,9 @@ _KEPT: Final = ("PATH", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", TRUSTED, DEVI
 """Of the environment, which may hold secrets."""
 _ROOT: Final = str(Path(__file__).resolve().parents[2])
 
+Constant = tuple[Sequence[int], int | float]
+"""An input that is always the same: its shape, and the number that fills it."""
+
 _answers: dict[str, dict[str, Any]] = {}
 _lock = threading.Lock()
 
@@ -37,18 +41,27 @@ _lock = threading.Lock()
 def tried(
     path: Path,
     feeds: Mapping[str, tuple[int, ...]],
-    whole: Mapping[str, int] | None = None,
+    constants: Mapping[str, Constant] | None = None,
     order: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Loads and runs the net with random inputs of these shapes (batch first) in another process; `whole` are inputs of integers,
-    `order` is that of all inputs, where it is not this one.
+    """Loads and runs the net in another process with random inputs of these shapes (batch first), and `constants`; `order` is that of all
+    inputs, where it is not this one.
 
     {"shape", "low", "high", "finite", "ms", "device"}. Raises NetError when it fails, takes too long, or too much memory.
     """
-    request: dict[str, Any] = {"file": str(path.absolute()), "feeds": dict(feeds), "whole": dict(whole or {})}
+    request: dict[str, Any] = {
+        "file": str(path.absolute()),
+        "feeds": dict(feeds),
+        "constants": dict(constants or {}),
+    }
     if order is not None:
         request["order"] = list(order)
     return _asked(request, path)
+
+
+def filled(shape: Sequence[int], value: int | float) -> NDArray[Any]:
+    """A constant: int64 of a whole number, else float32."""
+    return np.full(tuple(shape), value, np.int64 if isinstance(value, int) else np.float32)
 
 
 def ports(path: Path) -> dict[str, list[int | None]]:
@@ -124,7 +137,7 @@ def _tried(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     feeds: dict[str, Any] = {
         name: chance.random(tuple(shape), np.float32) for name, shape in request["feeds"].items()
     }
-    feeds |= {name: np.array([value], np.int64) for name, value in request["whole"].items()}
+    feeds |= {name: filled(*constant) for name, constant in request["constants"].items()}
     feeds = {name: feeds[name] for name in request.get("order", feeds)}  # torch takes them in their order
     found = net.run(feeds)
     spent: list[float] = []

@@ -5,7 +5,7 @@ A net of the kind that sees pictures gives back what it sees, with its lower mid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,15 @@ def saved(
     outputs: Mapping[str, Any],
     nodes: list[Any],
     values: Mapping[str, Any],
+    *,
+    whole: Collection[str] = (),
 ) -> Path:
-    """A model of these nodes. Inputs and outputs: name -> shape."""
+    """A model of these nodes. Inputs and outputs: name -> shape; those of `whole` are integers."""
+    kinds = {name: TensorProto.INT64 if name in whole else TensorProto.FLOAT for name in inputs}
     graph = helper.make_graph(
         nodes,
         "net",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, kinds[name], shape) for name, shape in inputs.items()],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()],
     )
@@ -63,7 +66,7 @@ def painter(path: Path, contract: Contract, side: int, *, batch: int | str = "n"
         helper.make_node("Mul", ["seen", "light"], ["drawn"]),
     ]
     f = np.float32
-    mel = contract.hearing in (Hearing.MEL, Hearing.AVE)
+    mel = contract.hearing in (Hearing.MEL, Hearing.AVE, Hearing.WENET)
     values = {
         "from": np.array([seen[0]], np.int64),
         "to": np.array([seen[1]], np.int64),
@@ -136,8 +139,10 @@ def package(folder: Path, contract: str, *, side: int = 0, batch: int | str = "n
         hearer(folder / "encoder.onnx", [1, 80, 200], (5, 384), stride=2)
         decoder(folder / "decoder.onnx")
         model, more = 'decoder = "decoder.onnx"\n', 'latents = "latents.safetensors"\n'
-    elif contract.startswith("synctalk2d") and "hubert" not in contract:
+    elif kept.hearing is Hearing.AVE:
         ave(folder / "encoder.onnx")
+    elif kept.hearing is Hearing.WENET:
+        wenet(folder / "encoder.onnx")
     elif kept.encoder:
         hearer(folder / "encoder.onnx", [1, "samples"], (1024,), stride=320)
     if kept.encoder:
@@ -159,6 +164,37 @@ def ave(path: Path) -> Path:
     ]
     values = {"column": np.array([-1, 1], np.int64), "spread": np.ones((1, 512), np.float32)}
     return saved(path, {"mel": ["n", 1, 80, 16]}, {"states": ["n", 512]}, nodes, values)
+
+
+def wenet(path: Path, *, heads: int = 8) -> Path:
+    """WeNet's encoder as it is exported, one window at a time: (1, 1, 67, 80) -> (1, 16, 512), each four frames' mean, a quarter of it; far
+    off where its other inputs are not those of a window that nothing was before.
+    """
+    inputs: dict[str, list[int]] = {
+        "chunk": [1, 1, 67, 80],
+        "offset": [1],
+        "att_cache": [3, heads, 16, 128],
+        "cnn_cache": [3, 1, 512, 14],
+    }
+    nodes = [
+        helper.make_node("ReduceMean", ["chunk"], ["means"], axes=[3], keepdims=0),
+        helper.make_node("AveragePool", ["means"], ["fours"], kernel_shape=[4], strides=[4]),
+        helper.make_node("Transpose", ["fours"], ["column"], perm=[0, 2, 1]),
+        helper.make_node("Mul", ["column", "spread"], ["states"]),
+        helper.make_node("Cast", ["offset"], ["at"], to=TensorProto.FLOAT),
+        helper.make_node("Sub", ["at", "hundred"], ["late"]),
+        helper.make_node("ReduceMax", ["att_cache"], ["attended"], keepdims=0),
+        helper.make_node("ReduceMax", ["cnn_cache"], ["convolved"], keepdims=0),
+        helper.make_node("Sum", ["late", "attended", "convolved"], ["before"]),
+        helper.make_node("Mul", ["before", "thousand"], ["wrong"]),
+        helper.make_node("Add", ["states", "wrong"], ["output"]),
+    ]
+    values = {
+        "spread": np.full((1, 1, 512), 0.25, np.float32),
+        "hundred": np.float32(100),
+        "thousand": np.float32(1000),
+    }
+    return saved(path, inputs, {"output": [1, 16, 512]}, nodes, values, whole=["offset"])
 
 
 def decoder(path: Path) -> Path:

@@ -11,7 +11,7 @@ from origin.avatar.pose import Pose
 from origin.clock import FRAME_SAMPLES
 from origin.faces import Moment, Reach
 from origin.neural.contracts import CONTRACTS
-from origin.neural.features import Features, slaney, to_16k, whisper_mel
+from origin.neural.features import Features, fbank, slaney, to_16k, whisper_mel
 from origin.neural.units import MOUTH_INDEX
 from origin.performer import Performer
 from speech.voice import Pcm, Speech
@@ -95,6 +95,34 @@ def test_whisper_mel_is_bounded_and_80_bands() -> None:
     assert np.ptp(found[:, 120:]) < 0.5, "silence after the sound"
 
 
+def test_kaldis_mel_is_kaldis() -> None:
+    """Its figures are those of kaldi-native-fbank 1.22: 16 kHz, 80 bands, no dither, whole windows only."""
+    t = np.arange(16_000) / 16_000
+    glide = 0.3 * np.sin(2 * np.pi * (200 * t + 1500 * t * t)) + 0.05 * np.sin(2 * np.pi * 3333 * t)
+    found = fbank(glide.astype(np.float32))
+    assert found.shape == (98, 80)
+    theirs = [
+        [11.531, 22.858, 10.452, 5.805, 3.339, 3.726, 6.766, 22.584, 4.921, 6.045],
+        [10.224, 4.163, 4.733, 7.919, 11.759, 23.819, 8.999, 22.584, 6.163, 6.038],
+        [7.739, 2.204, 2.516, 3.867, 4.671, 6.970, 11.346, 22.606, 6.978, 6.276],
+    ]
+    assert np.abs(found[[0, 50, 97], ::8] - theirs).max() < 0.02
+    assert np.ptp(fbank(np.zeros(1000, np.float32))) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "new"), [("synctalk2d", 10), ("ultralight-wenet", 8), ("synctalk2d-wenet", 8)]
+)
+def test_windows_that_frames_share_are_the_same_to_the_last_bit(name: str, new: int) -> None:
+    features = Features(CONTRACTS[name])
+    voice = sound(3.0)
+    before = {row.tobytes() for row in features.heard(moment(voice, 20, features.reach))}
+    for frame in range(21, 31):
+        before |= {row.tobytes() for row in features.heard(moment(voice, frame, features.reach))}
+    windows = (CONTRACTS[name].encoder or (0,))[0]
+    assert len(before) == windows + new
+
+
 def test_units_are_those_of_the_mouth() -> None:
     features = Features(CONTRACTS["units"])
     told = features.heard(Moment(0, Pose(SHAPES["aa"]), np.zeros(0, np.float32)))
@@ -104,7 +132,10 @@ def test_units_are_those_of_the_mouth() -> None:
     assert not features.silent(Moment(0, Pose(SHAPES["PP"]), np.zeros(0, np.float32)))
 
 
-@pytest.mark.parametrize("name", ["ultralight", "synctalk2d", "synctalk2d-hubert", "musetalk"])
+@pytest.mark.parametrize(
+    "name",
+    ["ultralight", "ultralight-wenet", "synctalk2d", "synctalk2d-hubert", "synctalk2d-wenet", "musetalk"],
+)
 def test_features_of_an_encoder_have_the_contracts_shape_and_their_place_in_time(name: str) -> None:
     contract = CONTRACTS[name]
     heard: list[Floats] = []
@@ -115,6 +146,8 @@ def test_features_of_an_encoder_have_the_contracts_shape_and_their_place_in_time
             return np.repeat(given.mean((1, 2, 3))[:, None], 512, 1)
         if name == "musetalk":
             return np.repeat(given[0, :, ::2].mean(0)[:, None], 5 * 384, 1).reshape(1, -1, 5, 384)
+        if name.endswith("wenet"):  # of each window its own 50 ms
+            return np.repeat(np.exp(given[:, 0, 32:37]).mean((1, 2))[:, None], 16 * 512, 1)
         rows = np.abs(given[0, : given.shape[1] // 320 * 320]).reshape(-1, 320).mean(1)
         return np.repeat(rows[:, None], 1024, 1)[None]
 
@@ -125,13 +158,20 @@ def test_features_of_an_encoder_have_the_contracts_shape_and_their_place_in_time
     tokens, frame_at = (contract.encoder or (0,))[0], {}
     for frame in range(15, 34):
         hears = features.heard(moment(click, frame, features.reach))
-        assert hears.shape == features.nothing.shape
+        assert hears.shape == features.murmur(1, frame).shape
         got = features.told(encode(hears))
         assert got.shape == shapes.get(name, contract.audio)
         if name in shapes:
             rows = got.reshape(tokens, 1024)[:, 0]
             if rows.max() > 0.1:
                 frame_at[frame] = int(rows.argmax())
+        if name.endswith("wenet"):
+            loud = got.reshape(tokens, -1)[:, 0]
+            if loud.max() > 1e3:
+                frame_at[frame] = int(loud.argmax())
+    if name.endswith("wenet"):
+        assert frame_at[24] == tokens // 2, "what is heard in a frame is in the middle of its window"
+        assert (frame_at[23], frame_at[25], frame_at[29]) == tuple(tokens // 2 + k for k in (1, -1, -4))
     if name in shapes:
         assert frame_at[24] == tokens // 2, "what is heard in a frame is in the middle of its window"
         assert frame_at[23] == tokens // 2 + 2, "two tokens a frame"

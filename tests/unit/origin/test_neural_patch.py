@@ -27,7 +27,7 @@ from tests.harness import nets
 pytestmark = [pytest.mark.timeout(180)]
 SIZE = (320, 240)
 LOUD, SILENT = 1, 0
-DRAWN = ("units", "wav2lip", "ultralight", "synctalk2d", "musetalk")
+DRAWN = ("units", "wav2lip", "ultralight", "ultralight-wenet", "synctalk2d", "musetalk")
 
 
 @pytest.fixture(scope="module")

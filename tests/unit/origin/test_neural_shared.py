@@ -16,8 +16,10 @@ from origin.avatar.pose import Pose
 from origin.batch import Asked, Crew
 from origin.batch.crew import PERIOD_NS
 from origin.batch.shared import Sizes
+from origin.clock import FRAME_SAMPLES
 from origin.faces import DeviceFull, Moment, SharedFace
 from origin.neural import patch
+from origin.neural.artist import Artist
 from origin.neural.devices import Devices
 from origin.neural.patch import PatchFace
 from origin.packages.kinds import Wanted, open_package
@@ -107,23 +109,50 @@ def test_each_of_many_sessions_of_two_packages_is_drawn_as_alone(tmp_path: Path)
         assert all(np.abs(expected - other).max() > 4 for other in others), "sessions can be told apart"
 
 
-@pytest.mark.parametrize(("contract", "runs"), [("synctalk2d", 1), ("ultralight", 3)])
-def test_what_sessions_hear_is_encoded_in_one_run_where_the_encoder_takes_that(
-    tmp_path: Path, contract: str, runs: int
-) -> None:
-    face = opened(nets.package(tmp_path / contract, contract))
-    artist = face.net
+def encodings(artist: Artist) -> list[int]:
+    """How many rows each run of the package's encoder hears from now on."""
     assert artist._encoder is not None
-    told: list[tuple[int, ...]] = []
-    real = artist._encoder.run
-    artist._encoder.run = lambda feeds: (told.extend(one.shape for one in feeds.values()), real(feeds))[1]  # type: ignore[method-assign, misc]
+    heard: list[int] = []
+    real, name = artist._encoder._net.run, artist._encoder._model.input
+    artist._encoder._net.run = lambda feeds: (heard.append(len(feeds[name])), real(feeds))[1]  # type: ignore[method-assign]
+    return heard
+
+
+@pytest.mark.parametrize(
+    ("contract", "runs"), [("synctalk2d", [48]), ("ultralight", [1] * 3), ("ultralight-wenet", [1] * 24)]
+)
+def test_what_sessions_hear_is_encoded_in_one_run_where_the_encoder_takes_that(
+    tmp_path: Path, contract: str, runs: list[int]
+) -> None:
+    face, other = (opened(nets.package(tmp_path / name, contract)) for name in ("one", "other"))
+    artist = face.net
     asked = [(k, artist.features.heard(moment(face, k, 5))) for k in range(3)]
-    alone = [artist._drawn([one], 1)[0] for one in asked]
-    told.clear()
+    alone = [other.net._drawn([one], 1)[0] for one in asked]
+    heard = encodings(artist)
     together = artist._drawn(asked, 4)
-    assert len(told) == runs and sum(shape[0] for shape in told) == 3 * artist.features.nothing.shape[0]
+    assert heard == runs
     assert np.abs(together.astype(int) - np.stack(alone)).max() <= 1
     assert all(np.abs(together[k].astype(int) - together[k - 1]).max() > 4 for k in range(3)), "each its own"
+
+
+@pytest.mark.parametrize(("contract", "most"), [("synctalk2d", 1), ("ultralight-wenet", 1)])
+def test_what_a_frame_hears_again_is_not_encoded_again(tmp_path: Path, contract: str, most: int) -> None:
+    face, fresh = (opened(nets.package(tmp_path / name, contract)) for name in ("one", "fresh"))
+    artist, voice = face.net, np.random.default_rng(3).standard_normal(48_000 * 4).astype(np.float32) * 0.2
+
+    def asked(frame: int) -> tuple[int, NDArray[np.float32]]:
+        first = frame * FRAME_SAMPLES
+        return 0, artist.features.heard(Moment(frame, Pose(REST), voice[first:][: sum(reach)]))
+
+    reach = (artist.features.reach.before, artist.features.reach.after)
+    artist._drawn([asked(9)], 1)
+    heard = encodings(artist)
+    for frame in range(10, 20):
+        drawn = artist._drawn([asked(frame)], 1)
+    assert len(heard) <= 10 and max(heard) <= most
+    fresh_heard = encodings(fresh.net)
+    assert np.array_equal(drawn, fresh.net._drawn([asked(19)], 1)), "what was kept is what would be made"
+    assert sum(fresh_heard) == len(asked(19)[1])
 
 
 def test_the_device_with_room_that_has_the_package_then_the_least_loaded() -> None:
