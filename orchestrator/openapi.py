@@ -138,7 +138,10 @@ def _operation(route: Route) -> dict[str, Any]:
         "summary": route.summary,
         "tags": [route.tag],
         "security": _security(route),
-        "responses": {str(route.status): _answer(route), **_problems(route)},
+        "responses": {
+            **{str(status): _answer(route, status) for status in (route.status, *route.also)},
+            **_problems(route),
+        },
     }
     parameters = [
         {
@@ -231,8 +234,12 @@ def operation_id(route: Route) -> str:
     return f"{group.replace('_', '')}_{verb}"
 
 
-def _answer(route: Route) -> dict[str, Any]:
-    answer: dict[str, Any] = {"description": _DESCRIPTIONS[route.status]}
+def _answer(route: Route, status: int) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": _DESCRIPTIONS[status]}
+    if status in (302, 307):
+        answer["headers"] = {"Location": {"schema": {"type": "string", "format": "uri"}}}
+    if status == 302:
+        return answer
     if isinstance(route.answer, str):
         kind: dict[str, Any] = (
             {"type": "object"} if route.answer == "application/json" else {"type": "string"}
@@ -240,8 +247,6 @@ def _answer(route: Route) -> dict[str, Any]:
         answer["content"] = {route.answer: {"schema": kind}}
     elif route.answer is not None:
         answer["content"] = {"application/json": {"schema": _ref(route.answer)}}
-    if route.status == 307:
-        answer["headers"] = {"Location": {"schema": {"type": "string", "format": "uri"}}}
     return answer
 
 
@@ -250,6 +255,8 @@ _DESCRIPTIONS = {
     201: "Made.",
     202: "Taken.",
     204: "Done; no body.",
+    206: "The range that was asked for.",
+    302: "It is at Location, for an hour.",
     307: "Send the same request to Location.",
 }
 

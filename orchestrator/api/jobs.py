@@ -276,7 +276,7 @@ ROUTES = (
     Route("POST", f"{ONE}/retry", _retry, "Make one that failed or was cancelled once more", TAG, Access.ADMIN,
           answer=Job, problems=("job_unknown", "job_not_over", "upload_expired", "job_limit"), scope=Scope.JOBS),
     Route(
-        "GET", f"{ONE}/result", _result, "The film", TAG, Access.LINK, answer="video/mp4", query=LinkQuery,
+        "GET", f"{ONE}/result", _result, "The film", TAG, Access.LINK, answer="video/mp4", also=(206, 302), query=LinkQuery,
         problems=("job_unknown", "link_invalid", "film_not_made", "file_gone", "range_not_satisfiable", "store_unavailable"),
         scope=Scope.JOBS,
     ),

@@ -90,6 +90,8 @@ class Route:
     """Media types of a body that is no JSON: handlers read it as it comes."""
     answer: type[BaseModel] | str | None = None
     status: int = 200
+    also: tuple[int, ...] = ()
+    """Statuses of other answers that are no errors."""
     query: type[Query] | None = None
     once: bool = False
     """It takes an Idempotency-Key (idempotency.py)."""
