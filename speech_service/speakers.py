@@ -9,14 +9,11 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from common.log import log
 from speech import kokoro, piper
-from speech.speed import speed
+from speech.speed import fast_enough, speed
 from speech.voice import Voice
 from speech.voices import Cached, load
 from speech_service.endings import Broken
-
-_log = log("speech")
 
 FIRST_AUDIO_S: Final = 0.5
 _FIRST_CLAUSE_S: Final = 2.0
@@ -69,8 +66,5 @@ def _loaded(spec: str) -> Cached:
     first = load(spec)
     if spec != "auto" or not isinstance(first.inner, kokoro.Kokoro) or not piper.installed():
         return first
-    first_audio_s = speed(first.inner) * _FIRST_CLAUSE_S
-    _log.info(
-        "voice:measured", voice=first.name, first_audio_s=round(first_audio_s, 2), limit_s=FIRST_AUDIO_S
-    )
-    return first if first_audio_s <= FIRST_AUDIO_S else load("piper")
+    quick = fast_enough(kokoro.MODEL, FIRST_AUDIO_S / _FIRST_CLAUSE_S, lambda: speed(first.inner))
+    return first if quick else load("piper")
