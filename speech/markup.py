@@ -26,6 +26,8 @@ MOST_PAUSES_MS: Final = 30_000
 _OPEN: Final = re.compile(r"(?:<\d{0,9}m?s?|</?(?:[a-zA-Z][^<>]{0,200})?|&(?:#?[a-zA-Z0-9]{0,8}))\Z")
 """What may become a tag or an entity when more text comes."""
 _ELEMENT: Final = re.compile(r"<(emphasis|say-as|sub)\b")
+_BEGUN: Final = re.compile(r"[^\s<>]{0,80}\Z")
+"""A word that may go on."""
 _LONGEST: Final = 400
 """Characters of an element that are waited for."""
 _ENTITY: Final = re.compile(r"&(?:amp|lt|gt|quot|apos|#\d{1,7}|#x[0-9a-fA-F]{1,6});")
@@ -54,13 +56,18 @@ class Markup:
 
     @property
     def held(self) -> int:
-        """Characters that may be the beginning of a tag."""
+        """Characters that what comes may change: the beginning of a tag, or of a stressed word."""
         return len(self._held)
 
     def push(self, text: str) -> str:
         """More text."""
         text = self._held + text
         whole = _certain(text)
+        if any(self._emphases) or _ELEMENT.search(
+            text, 0, whole
+        ):  # a stressed word is one word, however it comes
+            begun = _BEGUN.search(text, 0, whole)
+            whole = begun.start() if begun else whole
         self._held = text[whole:]
         return self._read(text[:whole])
 
@@ -122,9 +129,20 @@ def _certain(text: str) -> int:
     opened = _OPEN.search(text)
     whole = opened.start() if opened else len(text)
     for element in _ELEMENT.finditer(text, 0, whole):
-        if len(text) - element.start() < _LONGEST and f"</{element[1]}" not in text[element.end() : whole]:
+        if len(text) - element.start() < _LONGEST and not _closed(text[element.start() : whole], element[1]):
             return element.start()
     return whole
+
+
+def _closed(text: str, name: str) -> bool:
+    """Whether the element of this name that `text` begins with ends in it, and not only one within it."""
+    depth = 0
+    for tag in _TAG.finditer(text):
+        if tag[2] == name:
+            depth += -1 if tag[1] else 0 if tag[0].endswith("/>") else 1
+            if depth <= 0:
+                return True
+    return False
 
 
 def _unescaped(text: str) -> str:

@@ -48,6 +48,20 @@ def test_marks_are_read_as_they_come(written: str, marked: str, step: int) -> No
     assert read(written, step) == marked
 
 
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("<emphasis>a <emphasis>b</emphasis> cd</emphasis> ef", "*a* *b* *cd* ef"),
+        ("<emphasis><emphasis></emphasis>word ", "*word*"),
+        ("<emphasis/>no <emphasis>word</emphasis>", "no *word*"),
+        ("<emphasis>" + "a long passage " * 40 + "ends", "*a* *long* *passage* " * 40 + "*ends*"),
+    ],
+)
+def test_stressed_words_are_whole_however_they_come(text: str, marks: str) -> None:
+    for step in (1, 2, 3, 7, len(text)):
+        assert read(text, step) == marks
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     st.lists(
