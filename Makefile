@@ -90,6 +90,9 @@ test-web: $(STAMPS)/web
 UNITS := $(PY) -m pytest tests/unit -n auto --dist loadfile
 STORIES := $(PY) -m pytest tests/integration -n auto --maxprocesses 4 --dist loadfile
 
+# A publisher, a relay, their viewers, and the cluster that they are in.
+QUICK := tests/integration/test_sfu_publish.py tests/integration/test_relay.py tests/integration/test_orchestrator_nodes.py
+
 test: build $(STAMPS)/test-packages $(STAMPS)/tools-test test-rust test-web
 	@$(UNITS) -q
 	@$(PY) -m pytest --ignore tests/unit --ignore tests/integration
@@ -97,7 +100,7 @@ test: build $(STAMPS)/test-packages $(STAMPS)/tools-test test-rust test-web
 
 test-quick: build $(STAMPS)/test-packages test-rust test-web
 	@$(UNITS) -q -m "not slow"
-	@$(STORIES) -m "not slow"
+	@$(PY) -m pytest -q -m "not slow" $(QUICK)
 
 lint: build $(STAMPS)/test-packages
 	@ruff format --check .

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 SCRIPT = """
 import asyncio, sys
 from avacast.process import run
@@ -43,6 +45,7 @@ def test_it_ends_while_starting() -> None:
     assert code == 130
 
 
+@pytest.mark.slow
 def test_it_names_what_hangs_and_ends() -> None:
     code, _, err = _run("pass", "await asyncio.sleep(60)", "up")
     assert code == 1

@@ -222,6 +222,7 @@ async def test_a_viewer_s_word_brings_what_it_said_before_and_who_has_gone(regis
     assert len(await registry.watching("demo")) == 1
 
 
+@pytest.mark.slow
 async def test_those_who_have_gone_come_out_once_over_all_orchestrators(
     server: fakeredis.FakeServer, registry: Registry
 ) -> None:

@@ -65,6 +65,7 @@ def test_what_is_said_is_in_the_subtitles_at_the_time_of_its_picture() -> None:
         assert container.streams.subtitles[0].codec_context.name == "webvtt", "FFmpeg takes it for WebVTT"
 
 
+@pytest.mark.slow
 def test_segments_are_those_of_the_pictures_with_cues_repeated_where_they_go_on() -> None:
     broadcast = live()
     broadcast.run(4)
@@ -99,6 +100,7 @@ def test_a_broadcast_with_an_avatar_offers_subtitles_from_its_first_playlist() -
     assert 'URI="captions/plain.m3u8"' in broadcast.shelf.indexes["plain.m3u8"]
 
 
+@pytest.mark.slow
 def test_without_captions_there_is_no_word_of_them_and_the_first_one_brings_them() -> None:
     broadcast = live(None)
     broadcast.run(5)
@@ -116,6 +118,7 @@ def test_without_captions_there_is_no_word_of_them_and_the_first_one_brings_them
     assert not broken(broadcast)
 
 
+@pytest.mark.slow
 def test_a_broadcast_of_sound_alone_has_subtitles_in_step_with_it() -> None:
     broadcast = live(video=False)
     broadcast.run(6)
@@ -126,6 +129,7 @@ def test_a_broadcast_of_sound_alone_has_subtitles_in_step_with_it() -> None:
     assert not broken(broadcast)
 
 
+@pytest.mark.slow
 def test_the_clock_of_33_bits_begins_anew_and_no_cue_is_lost() -> None:
     wrap_ms = ERA_MS + 300 * CLOCK / VIDEO_RATE * 1000
     broadcast = live(start_ms=float(round(wrap_ms) - 6000))
@@ -184,6 +188,7 @@ def test_nothing_said_is_nothing_shown(text: str) -> None:
     assert all(one[2].strip() for one in shown(broadcast))
 
 
+@pytest.mark.slow
 def test_a_flood_of_captions_is_bounded() -> None:
     broadcast = live(video=False)
     broadcast.run(3)
@@ -198,6 +203,7 @@ def test_a_flood_of_captions_is_bounded() -> None:
     assert b"-->" not in broadcast.shelf.media["captions", f"{broadcast.shelf.last('captions').msn}.0.vtt"]
 
 
+@pytest.mark.slow
 def test_gaps_of_the_pictures_leave_the_subtitles_whole() -> None:
     broadcast = live()
     broadcast.run(6)

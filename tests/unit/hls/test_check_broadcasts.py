@@ -31,6 +31,7 @@ def broken(recording: Recording) -> dict[str, str]:
     return {one.rule.name: str(one.findings[0]) for one in check(recording) if one.broken}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part_s", [0.2, 1.0])
 def test_nothing_is_found_in_the_other_tiers(part_s: float) -> None:
     live = Live(LiveSource(START_MS, width=512, height=64), tier(part_s))
@@ -38,6 +39,7 @@ def test_nothing_is_found_in_the_other_tiers(part_s: float) -> None:
     assert not broken(recorded(live))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [10, 15, 50])
 def test_nothing_is_found_at_other_frame_rates(fps: int) -> None:
     live = Live(LiveSource(START_MS, width=128, height=32, fps=fps), tier(0.32))
@@ -58,6 +60,7 @@ def test_nothing_is_found_where_the_publisher_sends_no_key_frames() -> None:
     assert not broken(recorded(live))
 
 
+@pytest.mark.slow
 def test_a_stall_breaks_only_what_a_stall_must() -> None:
     live = Live(LiveSource(START_MS, width=128, height=64), tier(0.32))
     live.run(5)

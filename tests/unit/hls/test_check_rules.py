@@ -396,6 +396,7 @@ def outcomes(clean: Recording) -> dict[str, tuple[int, int, str]]:
     return {one.rule.name: (one.examined, one.broken, str(one.findings[:1])) for one in check(clean)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_rule(name: str, clean: Recording, outcomes: dict[str, tuple[int, int, str]]) -> None:
     examined, broken, first = outcomes[name]

@@ -20,6 +20,7 @@ START_MS = float(ERA_MS + 30_000_000_000)
 HOUR_MS = 3_600_000.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step_ms", [HOUR_MS, -2000, 600, -310])
 def test_a_publishers_clock_that_is_set_leaves_dates_and_numbers_as_they_are(step_ms: float) -> None:
     """Each track hears of it with its own sender report, half a second apart."""

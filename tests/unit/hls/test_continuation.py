@@ -82,6 +82,7 @@ def check(playlist: str) -> m3u8.M3U8:
     return parsed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut_s", [6.0, 6.3, 7.34, 7.7])
 async def test_the_twin_goes_on_in_the_same_playlists(cut_s: float) -> None:
     twins = Twins()
@@ -164,6 +165,7 @@ async def test_sound_alone_goes_on_too() -> None:
         assert final.segments[-2].uri and not final.segments[-2].gap_tag
 
 
+@pytest.mark.slow
 async def test_the_list_of_key_frames_goes_on() -> None:
     twins = Twins()
     twins.live.run(8)
@@ -185,6 +187,7 @@ async def test_the_list_of_key_frames_goes_on() -> None:
     assert sum(not one.gap_tag for one in keys.segments) > sum(not one.gap_tag for one in before.segments)
 
 
+@pytest.mark.slow
 async def test_subtitles_go_on_with_what_is_being_said() -> None:
     twins = Twins(language="cy")
     twins.live.run(6)

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import m3u8
 import numpy as np
+import pytest
 
 from hls.check import check
 from hls.grid import ERA_MS, tier
@@ -34,6 +35,7 @@ def laid_out(broadcast: Live, folder: Path) -> Path:
     return folder / LIST
 
 
+@pytest.mark.slow
 def test_the_key_frames_alone_are_a_playlist_that_plays(tmp_path: Path) -> None:
     broadcast = live()
     broadcast.run(14)
@@ -59,6 +61,7 @@ def test_the_key_frames_alone_are_a_playlist_that_plays(tmp_path: Path) -> None:
     assert not [one.rule.name for one in check(recorded(broadcast)) if one.broken]
 
 
+@pytest.mark.slow
 def test_a_segment_without_a_key_frame_is_a_gap_in_the_list_of_key_frames() -> None:
     broadcast = live()
     broadcast.run(6)

@@ -75,6 +75,7 @@ def test_after_a_loss_and_after_garbage_it_waits_for_a_key_frame() -> None:
     assert [one.time for one in sent[50:]] == [one for one in times if one >= sent[50].time]
 
 
+@pytest.mark.slow
 def test_one_size_becomes_two_variants_with_the_same_boundaries() -> None:
     broadcast = Live(LiveSource(START_MS, width=512, height=128), tier(0.32))
     ladder = Ladder((64,))

@@ -96,6 +96,7 @@ def alike(broadcast: Simulcast, *, within_ms: float = TOLERANCE_MS) -> None:
         assert len(marks[msn]) == 1, f"a discontinuity at {msn} in all or in none"
 
 
+@pytest.mark.slow
 def test_two_layers_are_two_variants_with_the_same_boundaries() -> None:
     broadcast = simulcast()
     broadcast.run(12)
@@ -111,6 +112,7 @@ def test_two_layers_are_two_variants_with_the_same_boundaries() -> None:
     assert broadcast.requests <= 12 / 1.9 + 5, "one request a segment for all layers"
 
 
+@pytest.mark.slow
 def test_the_multivariant_playlist_describes_each_by_measure() -> None:
     broadcast = simulcast()
     broadcast.run(12)
@@ -148,6 +150,7 @@ def test_every_rendition_reports_where_all_others_stand() -> None:
         assert sorted([*reported, rendition]) == sorted(ALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart_ms", [80, -80])
 def test_key_frames_that_are_not_quite_aligned_begin_the_same_segment(apart_ms: int) -> None:
     broadcast = simulcast()
@@ -171,6 +174,7 @@ def test_key_frames_far_apart_cost_the_promise_of_independence_and_nothing_else(
     assert not index(broadcast).is_independent_segments
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stopped", [0, 1])
 def test_a_layer_that_stops_has_gaps_and_the_others_go_on(stopped: int) -> None:
     broadcast = simulcast()
@@ -210,6 +214,7 @@ def test_a_pause_costs_the_others_no_key_frames() -> None:
     assert broadcast.requests - before <= 7 / 1.9 + 2
 
 
+@pytest.mark.slow
 def test_all_layers_stall_and_come_back() -> None:
     broadcast = simulcast()
     broadcast.run(6)
@@ -226,6 +231,7 @@ def test_all_layers_stall_and_come_back() -> None:
         assert not numbered(broadcast, name)[max(numbered(broadcast, name))].gap_tag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [(0,), (1,), (0, 1)])
 def test_other_parameter_sets_in_one_layer_are_one_discontinuity_in_all(which: tuple[int, ...]) -> None:
     broadcast = simulcast()
@@ -243,6 +249,7 @@ def test_other_parameter_sets_in_one_layer_are_one_discontinuity_in_all(which: t
     assert all(sizes[f"v{changed}"] == (512, 96 + 16 * changed) for changed in which)
 
 
+@pytest.mark.slow
 def test_a_layer_that_appears_later_joins_with_the_same_numbers() -> None:
     broadcast = simulcast(window_s=12)
     broadcast.layers[1].sending = False
@@ -349,6 +356,7 @@ def broken(broadcast: Simulcast) -> dict[str, str]:
     return {one.rule.name: str(one.findings[0]) for one in check_rules(recorded(broadcast)) if one.broken}
 
 
+@pytest.mark.slow
 def test_the_validator_finds_nothing_in_layers_with_their_own_key_frames_and_one_that_comes_late() -> None:
     broadcast = Simulcast(START_MS, tier(0.32), [(512, 64), (512, 32), (256, 32)])
     broadcast.layers[1].key_delay_ms = 80
@@ -359,6 +367,7 @@ def test_the_validator_finds_nothing_in_layers_with_their_own_key_frames_and_one
     assert not broken(broadcast)
 
 
+@pytest.mark.slow
 def test_the_validator_finds_only_the_moment_of_a_stop_and_of_a_change() -> None:
     broadcast = simulcast()
     broadcast.run(5)
@@ -371,6 +380,7 @@ def test_the_validator_finds_only_the_moment_of_a_stop_and_of_a_change() -> None
     assert broken(broadcast).keys() <= {"parts-come-in-time", "hints-come-true"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [8, 12, 15, 24])
 def test_no_part_is_short_where_layers_share_boundaries(fps: int) -> None:
     broadcast = simulcast()

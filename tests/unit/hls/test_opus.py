@@ -66,6 +66,7 @@ def test_a_clock_that_runs_fast_is_followed() -> None:
     assert frames[0][0] == pytest.approx(at - 960 * 1.002, abs=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [{}, {"video": False}])
 def test_opus_is_a_third_group_in_step_that_decodes(source: dict[str, object]) -> None:
     broadcast = live(**source)

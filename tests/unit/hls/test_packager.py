@@ -75,6 +75,7 @@ def immutable(shown: list[Shown]) -> None:
             assert known.setdefault(found[2], found[1]) == found[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part_s", [0.2, 0.32, 1.0])
 def test_a_broadcast_is_packaged_so_that_every_part_decodes(part_s: float) -> None:
     broadcast = live(part_s)
@@ -92,6 +93,7 @@ def test_a_broadcast_is_packaged_so_that_every_part_decodes(part_s: float) -> No
     assert (stats["gap_parts"], stats["hard_cuts"], stats["dropped_pictures"]) == (0, 0, 0)
 
 
+@pytest.mark.slow
 def test_every_segment_begins_with_a_key_frame() -> None:
     broadcast = live()
     broadcast.run(15)
@@ -158,6 +160,7 @@ def end_of(one: Shown) -> float:
     return began.timestamp() + sum(part.duration for part in newest.parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later_ms", [0, 400, 1200])
 def test_pictures_do_not_run_away_from_sound_that_comes_later(later_ms: int) -> None:
     broadcast = live(sound_later_ms=later_ms)
@@ -190,6 +193,7 @@ def test_sound_that_stops_does_not_hold_pictures_up() -> None:
     assert video_stats(broadcast)["gap_parts"] == 0
 
 
+@pytest.mark.slow
 def test_a_stalled_source_becomes_gaps_and_the_playlist_goes_on() -> None:
     broadcast = live()
     broadcast.run(6)
@@ -223,6 +227,7 @@ def test_sound_is_silent_but_whole_through_a_stall() -> None:
     assert not any(segment.gap_tag for segment in segments(broadcast, "a128")[3:])
 
 
+@pytest.mark.slow
 def test_another_resolution_is_one_discontinuity_in_all_renditions() -> None:
     broadcast = live()
     broadcast.run(5)
@@ -285,6 +290,7 @@ def test_pictures_alone_are_a_broadcast_and_sound_may_join_later() -> None:
     check_media(broadcast, "a128")
 
 
+@pytest.mark.slow
 def test_pictures_that_come_late_lead_from_then_on() -> None:
     broadcast = live(video=False)
     broadcast.run(6)
@@ -312,6 +318,7 @@ def test_nothing_follows_the_end() -> None:
     assert len(broadcast.shelf.shown) == count
 
 
+@pytest.mark.slow
 def test_a_publisher_that_ignores_key_frame_requests_is_packaged_all_the_same() -> None:
     broadcast = live()
     broadcast.deaf = True
@@ -406,6 +413,7 @@ def test_a_publisher_with_a_wrong_clock_has_our_dates() -> None:
     assert abs(date.timestamp() * 1000 - START_MS) < 3000
 
 
+@pytest.mark.slow
 def test_two_packagers_of_one_stream_make_the_same_bytes() -> None:
     def run() -> dict[tuple[str, str], bytes]:
         broadcast = live()

@@ -177,6 +177,7 @@ def test_sound_or_pictures_alone_are_variants_too() -> None:
     assert video_only.playlists[0].stream_info.audio is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part_s", [0.2, 0.32, 1.0])
 def test_rule_12_dates_go_on_as_the_durations_say(part_s: float) -> None:
     live = Live(LiveSource(float(ERA_MS + 30_000_000_000), width=512, height=64), tier(part_s))

@@ -67,6 +67,7 @@ def media(folder: Path, rendition: str) -> m3u8.M3U8:
     return m3u8.loads((folder / rendition / "index.m3u8").read_text())
 
 
+@pytest.mark.slow
 def test_a_killed_packager_goes_on_with_its_recording(tmp_path: Path, store: WatchedFolder) -> None:
     now = [1000.0]
     with process(tmp_path, store, now) as one:

@@ -202,6 +202,7 @@ def test_what_is_made_on_the_way_does_not_stand_before_the_others() -> None:
     assert box.take(wait) is None and len(box) == 0
 
 
+@pytest.mark.slow
 def test_a_store_that_fails_a_quarter_of_the_time_has_everything_in_the_end(tmp_path: Path) -> None:
     kinds = (Fault.SLOW_DOWN, Fault.CUT, Fault.CUT_AFTER)
     tape = broadcast()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import fakeredis
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def test_a_booking_ends_by_itself_and_whoever_asks_again_has_one() -> None:
     assert bookings.reserve("v4", rooms, 9.9) == Reservation(0, (2,))
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_what_has_ended() -> None:
     bookings = Bookings(5.0)
     largest = 0

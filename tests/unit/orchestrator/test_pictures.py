@@ -15,6 +15,7 @@ from orchestrator.simulation.plot import Panel, Series, step_of, svg
 PICTURES = Path(__file__).parents[3] / "docs/pictures"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_the_picture_in_docs_is_the_one_that_the_simulation_draws(name: str) -> None:
     told, drawn = ALL[name]()

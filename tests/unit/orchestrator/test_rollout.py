@@ -222,6 +222,7 @@ def test_it_survives_being_written() -> None:
 # whole courses --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_good_version_is_rolled_out_in_fifteen_days() -> None:
     played = faults()["no fault"]
     assert [(round(when), happened) for when, happened, _ in played.events] == [

@@ -262,6 +262,7 @@ def desired() -> int:
     return int(client.describe_auto_scaling_groups()["AutoScalingGroups"][0]["DesiredCapacity"])
 
 
+@pytest.mark.slow
 async def test_a_group_is_told_what_its_pool_should_have(amazon: None) -> None:
     scaler = Autoscaler({RELAYS: Bounds(1, 15, "relays")}, groups=Groups())
     nodes = Nodes()

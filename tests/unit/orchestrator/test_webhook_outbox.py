@@ -69,6 +69,7 @@ async def test_what_has_a_key_is_told_once(database: Database) -> None:
     assert happening().id != happening().id
 
 
+@pytest.mark.slow
 async def test_a_queue_that_is_full_takes_no_more_and_says_so(database: Database) -> None:
     made = await endpoint(database)
     await write(database, *(happening() for _ in range(QUEUE - 1)))

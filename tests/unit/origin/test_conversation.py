@@ -338,6 +338,7 @@ async def test_a_moderated_question_is_answered_when_the_host_approves_it(
     assert [q.text for q in brain.asked] == ["Who are you?"] and talk.desk.held == []
 
 
+@pytest.mark.slow
 async def test_a_script_is_played_at_its_times_with_questions_between(
     talk: Conversation, stage: VirtualStage, brain: Thinking
 ) -> None:
@@ -359,6 +360,7 @@ async def test_a_script_is_played_at_its_times_with_questions_between(
     assert desk.script is not None and (desk.script.begun, desk.script.next_at_s) == (2, None)
 
 
+@pytest.mark.slow
 async def test_a_script_that_is_ended_says_no_more(talk: Conversation, stage: VirtualStage) -> None:
     talk.play([Cue(at_s=0, text="First."), Cue(at_s=700, text="Never.")])
     await reached(lambda: "First." in stage.said)

@@ -132,6 +132,7 @@ def test_units_are_those_of_the_mouth() -> None:
     assert not features.silent(Moment(0, Pose(SHAPES["PP"]), np.zeros(0, np.float32)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["ultralight", "ultralight-wenet", "synctalk2d", "synctalk2d-hubert", "synctalk2d-wenet", "musetalk"],

@@ -54,6 +54,7 @@ def luma(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
     return picture[: SIZE[1]].astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_package_of_each_contract_moves_the_mouth_and_nothing_else(
     name: str, packages: dict[str, Path]
@@ -242,6 +243,7 @@ def broken(folder: Path, how: str) -> None:
     nets.saved(folder / "net.onnx", inputs, {"drawn": [None, None, None, None]}, [mean, part, *last], values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(FAULTS))
 def test_what_is_wrong_with_a_package_is_told(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

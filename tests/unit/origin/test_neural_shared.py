@@ -77,6 +77,7 @@ class Watched:
             assert self.error is None
 
 
+@pytest.mark.slow
 def test_each_of_many_sessions_of_two_packages_is_drawn_as_alone(tmp_path: Path) -> None:
     folders = [nets.package(tmp_path / name, name) for name in ("wav2lip", "units")]
     watched = [Watched(opened(folders[k % 2])) for k in range(6)]
@@ -118,6 +119,7 @@ def encodings(artist: Artist) -> list[int]:
     return heard
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("contract", "runs"), [("synctalk2d", [48]), ("ultralight", [1] * 3), ("ultralight-wenet", [1] * 24)]
 )
@@ -135,6 +137,7 @@ def test_what_sessions_hear_is_encoded_in_one_run_where_the_encoder_takes_that(
     assert all(np.abs(together[k].astype(int) - together[k - 1]).max() > 4 for k in range(3)), "each its own"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("contract", "most"), [("synctalk2d", 1), ("ultralight-wenet", 1)])
 def test_what_a_frame_hears_again_is_not_encoded_again(tmp_path: Path, contract: str, most: int) -> None:
     face, fresh = (opened(nets.package(tmp_path / name, contract)) for name in ("one", "fresh"))

@@ -46,6 +46,7 @@ class Volume:
         fresh.replace(self._root / "..data")
 
 
+@pytest.mark.slow
 async def test_a_drain_is_asked_for_and_taken_back(tmp_path: Path) -> None:
     volume, asked = Volume(tmp_path), asyncio.Queue[bool]()
     looking = Annotations(volume.path, asked.put)

@@ -154,6 +154,7 @@ def test_impossible_sizes_are_refused(size: tuple[int, int]) -> None:
         Renderer(load("ava"), *size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in shipped() if name != "ava"])
 def test_everybody_speaks_blinks_and_turns(name: str) -> None:
     person = load(name)

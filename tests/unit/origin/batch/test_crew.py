@@ -106,6 +106,7 @@ def test_one_whose_renderer_throws_fails_alone(crew: Crew, opened: Any) -> None:
     assert not good.failed and len(of_bad.pictures) <= 4
 
 
+@pytest.mark.slow
 def test_one_whose_renderer_hangs_takes_nobodys_place_and_fails_in_time(crew: Crew, opened: Any) -> None:
     release, hanging = threading.Event(), threading.Event()
 
@@ -177,6 +178,7 @@ def test_a_flood_of_one_is_left_out_and_the_others_are_served(crew: Crew, opened
     seat.leave()
 
 
+@pytest.mark.slow
 def test_no_memory_leaves_a_frame_out_and_lowers_what_the_device_takes(crew: Crew, opened: Any) -> None:
     def once(frame: int) -> None:
         if frame == 4:
@@ -229,6 +231,7 @@ def test_an_interruption_drops_what_waits_of_the_line(crew: Crew) -> None:
     seat.leave()
 
 
+@pytest.mark.slow
 def test_200_sessions_opened_and_closed_leave_nothing(crew: Crew) -> None:
     before: int | None = None
     alive: list[weakref.ref[Stage]] = []
@@ -257,6 +260,7 @@ def test_200_sessions_opened_and_closed_leave_nothing(crew: Crew) -> None:
     assert threading.active_count() <= before + 2
 
 
+@pytest.mark.slow
 def test_what_does_not_move_is_drawn_seldom_and_sent_always(opened: Any) -> None:
     class Steady(Quick):
         moved_px = 0.0

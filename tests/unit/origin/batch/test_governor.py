@@ -92,6 +92,7 @@ def test_an_overload_is_answered_and_the_end_of_it_too(sessions: int, share: flo
     assert governor.level == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(1, 72), st.floats(0.3, 1.5))
 def test_a_constant_load_does_not_make_it_flutter(sessions: int, share: float) -> None:

@@ -83,6 +83,7 @@ def test_means_are_those_of_squares() -> None:
     assert means(values, 1)[0, 0] == pytest.approx(np.pad(values, 1, mode="edge")[:3, :3].mean(), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ava", "ben"])
 def test_the_matte_of_a_drawn_person_is_near_the_true_one(name: str) -> None:
     size = (640, 480)

@@ -79,6 +79,7 @@ def test_a_photo_that_lies_on_its_side_is_turned_as_its_exif_says(tmp_path: Path
     assert np.abs(np.asarray(upright, float) - np.asarray(photo, float)).mean() < 4
 
 
+@pytest.mark.slow
 def test_what_is_between_the_lips_of_a_shut_mouth_belongs_to_neither(portrait: Portrait) -> None:
     shut = examined(person(Pose()), "ben.png", "ben")
     for point in (81, 13, 311):

@@ -43,6 +43,7 @@ def opening(renderer: PortraitRenderer, pose: Pose) -> tuple[float, float]:
     return float(gap.max() / scene.mesh.apart), float(wide / scene.mesh.apart)
 
 
+@pytest.mark.slow
 def test_open_vowels_open_the_mouth_and_closures_shut_it(renderer: PortraitRenderer) -> None:
     seen = {name: opening(renderer, Pose(shape)) for name, shape in SHAPES.items()}
     tall = {name: size[0] for name, size in seen.items()}
@@ -221,6 +222,7 @@ def test_a_head_that_tilts_takes_the_shoulders_along_a_little(renderer: Portrait
     assert np.abs(moved[floor]).max() < 1e-3
 
 
+@pytest.mark.slow
 def test_before_another_colour_or_nothing_the_person_is_the_same(portrait: Portrait) -> None:
     pose = Pose(SHAPES["aa"], (0.15, 0.05, 0.1), breath=0.7)
     nothing = PortraitRenderer(portrait, background=Behind.NOTHING)
@@ -267,6 +269,7 @@ def test_at_rest_it_is_the_photo(renderer: PortraitRenderer) -> None:
     assert np.abs(picture[:above] - plate[:above]).mean() < 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(854, 480), (1280, 720), (480, 854), (160, 120)])
 def test_any_size_shows_the_whole_face(portrait: Portrait, size: tuple[int, int]) -> None:
     renderer = PortraitRenderer(portrait, *size)
@@ -286,6 +289,7 @@ def test_what_cannot_be_drawn_is_refused(portrait: Portrait) -> None:
             PortraitRenderer(replace(portrait, matte=None), background=background)
 
 
+@pytest.mark.slow
 def test_a_narrow_photo_goes_on_to_the_sides_as_its_edges_are(photo: Image.Image) -> None:
     narrow = examined(photo.crop((110, 0, 350, 330)), "narrow.jpg", "narrow")
     renderer = PortraitRenderer(narrow, 854, 480)
