@@ -57,7 +57,8 @@ def examined(path: Path, contract: Contract) -> tuple[EncoderModel, str]:
             raise NetError(f"the encoder hears {told(tuple(shape))}, Whisper's hears (1, 80, frames)")
         frames = shape[2] or 200
     whole, row, wanted = _shapes(contract, frames)
-    rows = shape[0] if shape and shape[0] else whole
+    fixed = shape[0] if shape else None
+    rows = fixed or whole
     if whole % rows:
         raise NetError(
             f"the encoder hears {rows} rows at once; a frame has {whole}: export it with that many, or any"
@@ -71,10 +72,10 @@ def examined(path: Path, contract: Contract) -> tuple[EncoderModel, str]:
         raise NetError(
             f"the encoder gives {told(got)} for {told(feed)}; the contract {contract.name} has {told((rows, *wanted))}"
         )
-    free = not shape[0] and _takes(path, name, (2 * rows, *row), constants, got)
+    free = not fixed and _takes(path, name, (2 * rows, *row), constants, got)
     model = EncoderModel(path, name, None if free else rows, frames, constants)
-    one_by_one = "" if free else ", one at a time: export it with a dynamic batch"
-    return model, f"{path.name}, {told(feed)} -> {told(got)}, {answer['ms']:.1f} ms{one_by_one}"
+    at_once = "" if free else f", {rows} at a time: export it with a dynamic batch"
+    return model, f"{path.name}, {told(feed)} -> {told(got)}, {answer['ms']:.1f} ms{at_once}"
 
 
 def _shapes(contract: Contract, frames: int) -> tuple[int, Shape, Shape]:

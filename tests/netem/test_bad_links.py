@@ -139,8 +139,10 @@ async def test_after_an_outage_of_two_seconds_sound_and_picture_are_back(film_op
         kind: [gap["missing_ms"] for gap in viewer.said("gap") if gap["kind"] == kind]
         for kind in ("video", "audio")
     }
-    assert 500 < max(gaps["video"]) < 2000 + 3000, "the picture is back with the next key frame"
-    assert 500 < max(gaps["audio"]) < 2000 + 1500, "sound does not wait for it"
+    assert 500 < max(gaps["audio"]) < 2000 + 1500, "sound goes on where it is"
+    assert max(gaps["video"], default=0) < 2000 + 3000, (
+        "pictures are back with the next key frame, or all repaired"
+    )
     assert again.shown > 0.9, (outage, again)
     assert again.heard > 0.9, (outage, again)
 
