@@ -48,6 +48,7 @@ def broken(broadcast: Live) -> list[str]:
     return [f"{one.rule.name}: {one.findings[0]}" for one in check(recorded(broadcast)) if one.broken]
 
 
+@pytest.mark.slow
 def test_what_is_said_is_in_the_subtitles_at_the_time_of_its_picture() -> None:
     broadcast = live()
     broadcast.run(3)
@@ -143,6 +144,7 @@ def test_the_clock_of_33_bits_begins_anew_and_no_cue_is_lost() -> None:
     assert not broken(broadcast)
 
 
+@pytest.mark.slow
 def test_times_of_another_clock_count_from_their_arrival() -> None:
     broadcast = live()
     broadcast.run(4)
@@ -153,6 +155,7 @@ def test_times_of_another_clock_count_from_their_arrival() -> None:
     assert (start, end) == pytest.approx((at, at + 2500), abs=1)
 
 
+@pytest.mark.slow
 def test_a_publisher_with_a_wrong_clock_has_its_captions_at_its_pictures() -> None:
     broadcast = live()
     ahead_ms = 7_000.0
@@ -177,6 +180,7 @@ def test_a_publisher_with_a_wrong_clock_has_its_captions_at_its_pictures() -> No
     assert start == pytest.approx(at, abs=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["", "   \n"])
 def test_nothing_said_is_nothing_shown(text: str) -> None:
     broadcast = live()

@@ -47,12 +47,14 @@ def test_nothing_is_found_at_other_frame_rates(fps: int) -> None:
     assert not broken(recorded(live))
 
 
+@pytest.mark.slow
 def test_nothing_is_found_in_a_broadcast_of_sound_alone() -> None:
     live = Live(LiveSource(START_MS, video=False), tier(0.32))
     live.run(9)
     assert not broken(recorded(live))
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_the_publisher_sends_no_key_frames() -> None:
     live = Live(LiveSource(START_MS, width=128, height=64, fps=30), tier(0.32))
     live.deaf = True

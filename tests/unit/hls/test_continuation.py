@@ -131,6 +131,7 @@ async def test_the_twin_goes_on_in_the_same_playlists(cut_s: float) -> None:
         assert twins.shelf.media[name] == data, f"{name} was made anew"
 
 
+@pytest.mark.slow
 async def test_a_long_hole_becomes_gap_segments() -> None:
     twins = Twins()
     twins.live.run(6)
@@ -155,6 +156,7 @@ async def test_what_was_before_leaves_the_window_and_then_the_edge() -> None:
     assert not {name for _, name in twins.shelf.media if name in old}, "nothing is kept for ever"
 
 
+@pytest.mark.slow
 async def test_sound_alone_goes_on_too() -> None:
     twins = Twins(video=False)
     twins.live.run(8)
@@ -219,6 +221,7 @@ async def test_subtitles_go_on_with_what_is_being_said() -> None:
         assert twins.shelf.media[name] == data, f"{name} was made anew"
 
 
+@pytest.mark.slow
 async def test_when_the_source_dies_too_gap_parts_come_on_the_clock() -> None:
     """For twelve seconds there is neither a leader nor a picture; then the source is back."""
     twins = Twins()
@@ -292,6 +295,7 @@ async def test_a_vacancy_of_minutes_takes_the_memory_of_its_window() -> None:
     assert sum(segment.duration for segment in final.segments if segment.uri) < 13
 
 
+@pytest.mark.slow
 async def test_a_third_packager_reads_along_with_the_second() -> None:
     twins = Twins()
     twins.live.run(6)

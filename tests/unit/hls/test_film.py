@@ -103,6 +103,7 @@ def payload_of(fragment: bytes) -> memoryview:
     return next(payload for kind, payload in boxes(memoryview(fragment)) if kind == b"mdat")
 
 
+@pytest.mark.slow
 def test_of_another_picture_size_every_picture_decodes(tmp_path: Path) -> None:
     path = film(resized().calls, tmp_path)
     with av.open(str(path)) as container:

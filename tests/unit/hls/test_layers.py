@@ -142,6 +142,7 @@ def test_the_multivariant_playlist_describes_each_by_measure() -> None:
     assert broadcast.shelf.indexes["index.m3u8"] == before, "a steady stream rewrites nothing"
 
 
+@pytest.mark.slow
 def test_every_rendition_reports_where_all_others_stand() -> None:
     broadcast = simulcast()
     broadcast.run(8)
@@ -165,6 +166,7 @@ def test_key_frames_that_are_not_quite_aligned_begin_the_same_segment(apart_ms: 
     assert abs((both[0] - both[1]).total_seconds() * 1000) == pytest.approx(abs(apart_ms), abs=1)
 
 
+@pytest.mark.slow
 def test_key_frames_far_apart_cost_the_promise_of_independence_and_nothing_else() -> None:
     broadcast = simulcast()
     broadcast.layers[1].key_delay_ms = 600
@@ -205,6 +207,7 @@ def test_a_layer_that_stops_has_gaps_and_the_others_go_on(stopped: int) -> None:
     assert video(broadcast)["changes_of_lead"] == (1 if stopped == 0 else 0)
 
 
+@pytest.mark.slow
 def test_a_pause_costs_the_others_no_key_frames() -> None:
     broadcast = simulcast()
     broadcast.run(4)
@@ -269,6 +272,7 @@ def test_a_layer_that_appears_later_joins_with_the_same_numbers() -> None:
     alike(broadcast)
 
 
+@pytest.mark.slow
 def test_a_layer_of_another_clock_is_put_in_its_place() -> None:
     broadcast = simulcast()
     broadcast.layers[1].ahead = 123_456_789
@@ -288,6 +292,7 @@ def _sets(height: int) -> bytes:
 SETS = [_sets(64), _sets(32)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32), part_s=st.sampled_from([0.2, 0.32, 1.0]), count=st.integers(2, 3))
 def test_no_publisher_breaks_the_grid(seed: int, part_s: float, count: int) -> None:
@@ -400,6 +405,7 @@ def test_no_part_is_short_where_layers_share_boundaries(fps: int) -> None:
     assert not [(one.rule.name, one.findings[:1]) for one in found if one.broken]
 
 
+@pytest.mark.slow
 def test_the_frame_rate_of_layers_is_the_highest_that_occurs() -> None:
     broadcast = simulcast()
     broadcast.run(4)

@@ -32,6 +32,7 @@ def run(*options: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+@pytest.mark.slow
 def test_a_bucket_gets_its_rules_once_and_keeps_those_of_others() -> None:
     with mock_aws():
         client = boto3.client("s3", region_name="us-east-1")

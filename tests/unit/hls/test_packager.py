@@ -105,6 +105,7 @@ def test_every_segment_begins_with_a_key_frame() -> None:
     assert parsed.is_independent_segments
 
 
+@pytest.mark.slow
 def test_each_part_is_there_within_a_frame_and_a_half_of_its_end() -> None:
     broadcast = live()
     broadcast.run(12)
@@ -119,6 +120,7 @@ def test_each_part_is_there_within_a_frame_and_a_half_of_its_end() -> None:
             assert one.at_ms - last <= 60
 
 
+@pytest.mark.slow
 def test_pictures_and_sound_are_within_forty_milliseconds() -> None:
     broadcast = live()
     broadcast.run(9)
@@ -182,6 +184,7 @@ def test_pictures_do_not_run_away_from_sound_that_comes_later(later_ms: int) -> 
         check_media(broadcast, rendition)
 
 
+@pytest.mark.slow
 def test_sound_that_stops_does_not_hold_pictures_up() -> None:
     broadcast = live()
     broadcast.run(6)
@@ -218,6 +221,7 @@ def test_a_stalled_source_becomes_gaps_and_the_playlist_goes_on() -> None:
     )
 
 
+@pytest.mark.slow
 def test_sound_is_silent_but_whole_through_a_stall() -> None:
     broadcast = live()
     broadcast.run(4)
@@ -245,6 +249,7 @@ def test_another_resolution_is_one_discontinuity_in_all_renditions() -> None:
     assert "RESOLUTION=320x176" in broadcast.shelf.indexes["index.m3u8"]
 
 
+@pytest.mark.slow
 def test_the_same_parameter_sets_again_change_nothing() -> None:
     broadcast = live()
     broadcast.run(4)
@@ -254,6 +259,7 @@ def test_the_same_parameter_sets_again_change_nothing() -> None:
     check_media(broadcast, "v0")
 
 
+@pytest.mark.slow
 def test_lost_pictures_are_left_out_until_a_key_frame() -> None:
     broadcast = live()
     broadcast.run(4)
@@ -378,6 +384,7 @@ def test_the_end_is_said_and_nothing_is_hinted() -> None:
     check_media(broadcast, "v0")
 
 
+@pytest.mark.slow
 def test_hints_come_true() -> None:
     broadcast = live()
     broadcast.run(10)

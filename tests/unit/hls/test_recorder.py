@@ -167,6 +167,7 @@ def test_an_outage_of_the_store_fills_the_spool_and_then_loses_the_oldest(
             assert (folder / rendition / segment.uri).exists() is not bool(segment.gap_tag)
 
 
+@pytest.mark.slow
 def test_what_was_left_is_put_after_a_restart(tmp_path: Path, store: WatchedFolder) -> None:
     tape = broadcast()
     store.broken = StoreError("503")
@@ -326,6 +327,7 @@ def test_the_list_that_goes_back_has_true_delta_updates(tmp_path: Path, store: W
     assert "#EXT-X-MAP" in delta and "CAN-SKIP-UNTIL=12.000" in text
 
 
+@pytest.mark.slow
 def test_of_two_broadcasts_a_broken_one_harms_only_itself(tmp_path: Path, store: WatchedFolder) -> None:
     good, bad = made_up(FIRST, 5), made_up(FIRST, 5)
     with recorder(tmp_path / "spool", store) as one:

@@ -117,6 +117,7 @@ def rows(folder: Path) -> list[m3u8.Segment]:
     return [row for row in media(folder, "v0").segments if not row.gap_tag]
 
 
+@pytest.mark.slow
 def test_a_packager_that_is_stopped_does_not_end_its_recording(tmp_path: Path, store: WatchedFolder) -> None:
     now = [1000.0]
     for start_s in (0, 6):

@@ -89,6 +89,7 @@ def test_a_list_is_made_while_another_deletes(tmp_path: Path) -> None:
     deleting.join()
 
 
+@pytest.mark.slow
 def test_what_is_made_on_the_way_and_fails_leaves_nothing(store: Store) -> None:
     def failing() -> Iterator[bytes]:
         yield bytes(20_000_000)

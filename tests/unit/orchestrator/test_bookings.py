@@ -76,6 +76,7 @@ def test_an_address_leaves_most_of_the_places_to_others(free: int) -> None:
     assert 1 <= most <= 64 and (most == 1 or most * 4 <= free)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

@@ -189,6 +189,7 @@ def test_what_was_changed_by_hand_is_taken_as_it_is() -> None:
     assert api.made == 2 and life.phase is CdnPhase.READY
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -196,6 +197,7 @@ def test_a_source_with_viewers_that_never_go_is_let_go_in_the_end() -> None:
     assert decode("{}") is None
 
 
+@pytest.mark.slow
 @given(
     events=st.lists(
         st.tuples(

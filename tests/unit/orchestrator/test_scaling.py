@@ -278,6 +278,7 @@ async def test_a_group_is_told_what_its_pool_should_have(amazon: None) -> None:
     assert scaler.pools[RELAYS].told == 6
 
 
+@pytest.mark.slow
 async def test_a_group_that_is_not_there_is_trouble_of_its_pool_alone(amazon: None) -> None:
     gone = PoolName(Role.ORIGIN, "eu-west-1")
     scaler = Autoscaler({RELAYS: Bounds(2, 5, "relays"), gone: Bounds(1, 2, "gone")}, groups=Groups())
@@ -290,6 +291,7 @@ async def test_a_group_that_is_not_there_is_trouble_of_its_pool_alone(amazon: No
         Groups().want("no region", "relays", 1)
 
 
+@pytest.mark.slow
 async def test_a_dry_run_tells_nobody(amazon: None) -> None:
     scaler = Autoscaler({RELAYS: Bounds(3, 5, "relays")})
     assert scaler.dry_run

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from orchestrator.simulation.storm import Simulation, Storm
 
 SMALL = Storm(nodes=80, joins=4000, storm_s=15, calm_s=15, failures=6, stay_s=1000)
 
 
+@pytest.mark.slow
 def test_in_a_storm_everybody_is_placed_and_the_viewers_of_dead_nodes_watch_again() -> None:
     found = Simulation(SMALL).run()
     assert (found.refused, found.over_capacity, found.over_booked) == (0, 0, 0)
@@ -28,6 +31,7 @@ def test_with_too_few_places_nobody_is_sent_to_a_full_node_and_the_rest_is_refus
     assert found.refused > 0
 
 
+@pytest.mark.slow
 def test_two_choices_spread_a_storm() -> None:
     storm = replace(SMALL, joins=3000, storm_s=5, calm_s=3, failures=0)
     herd = Simulation(storm).run().herd

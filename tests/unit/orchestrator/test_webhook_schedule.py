@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ def test_an_endpoint_may_ask_for_patience_of_an_hour_at_most() -> None:
         assert progress.next_at == after(waited)
 
 
+@pytest.mark.slow
 @given(
     draws=st.lists(st.floats(0, 1), min_size=40, max_size=40),
     late=st.lists(st.floats(0, 7200), min_size=40, max_size=40),

@@ -384,6 +384,7 @@ async def other(brain: Thinking) -> AsyncIterator[Conversation]:
     await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.slow
 async def test_what_waits_goes_on_at_another_origin_and_nothing_is_said_twice(
     talk: Conversation, stage: VirtualStage, other: Conversation, brain: Thinking
 ) -> None:

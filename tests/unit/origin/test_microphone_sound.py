@@ -59,6 +59,7 @@ def test_of_what_has_piled_up_only_the_newest_is_heard() -> None:
     assert OpusSound().decode(tone(400)).size <= 3 * RATE
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 2**40), st.binary(max_size=300)), max_size=20))
 def test_any_bytes_are_sound_of_bounded_length(packets: list[tuple[int, bytes]]) -> None:
     ears = OpusSound()

@@ -92,6 +92,7 @@ def test_the_louder_the_wider(name: str, packages: dict[str, Path]) -> None:
     assert darkness == sorted(darkness) and darkness[-1] > darkness[0] + 0.5
 
 
+@pytest.mark.slow
 def test_what_a_net_sees_is_masked_as_its_contract_says(packages: dict[str, Path]) -> None:
     seen: dict[str, NDArray[np.float32]] = {}
     for name in ("wav2lip", "ultralight", "synctalk2d", "units"):
@@ -151,6 +152,7 @@ def test_sessions_share_what_does_not_change_and_a_batch_draws_what_each_would(
     assert np.abs(together.astype(int) - alone).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_model_with_a_fixed_batch_is_filled_up(tmp_path: Path) -> None:
     face = opened(nets.package(tmp_path / "four", "wav2lip", batch=4))
     asked = [(k, np.full((1, 80, 16), k / 3, np.float32)) for k in range(6)]
@@ -283,6 +285,7 @@ def test_several_faults_are_told_at_once(tmp_path: Path) -> None:
     assert {fault.where for fault in caught.value.faults} == {"model.file", "person.boxes"}
 
 
+@pytest.mark.slow
 def test_a_refused_net_is_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = nets.package(tmp_path / "bad", "wav2lip")
     broken(folder, "nan")

@@ -176,6 +176,7 @@ def test_the_device_with_room_that_has_the_package_then_the_least_loaded() -> No
     assert all(devices.hold("cpu", 0.6) is not None for _ in range(3)), "the crew says what fits on a CPU"
 
 
+@pytest.mark.slow
 def test_a_session_too_many_for_a_gpu_is_refused_and_one_that_ended_makes_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

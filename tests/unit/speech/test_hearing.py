@@ -222,6 +222,7 @@ def test_who_goes_away_in_the_middle_is_still_understood() -> None:
     assert speaker.hearing.finish() == []
 
 
+@pytest.mark.slow
 def test_sound_in_any_pieces_is_the_same_sound() -> None:
     def heard(sizes: Iterator[int]) -> list[Event]:
         hearing = Hearing(lambda frame: float(frame.mean() > 0.05))

@@ -73,6 +73,7 @@ def test_stressed_words_are_whole_however_they_come(text: str, marks: str) -> No
     ),
     st.integers(1, 50),
 )  # fmt: skip
+@pytest.mark.slow
 def test_whatever_comes_is_read_the_same_in_any_pieces_and_pauses_are_bounded(
     pieces_of_text: list[str], step: int
 ) -> None:

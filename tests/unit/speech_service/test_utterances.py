@@ -77,6 +77,7 @@ def test_text_that_has_been_spoken_makes_room() -> None:
         assert clauses(utterances)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["a" * 15_000, ". " * 7_500, "9" * 15_000, "1. " * 5_000, "\n" * 15_000, "," * 15_000]
 )

@@ -111,6 +111,7 @@ def test_seeds_give_different_lives() -> None:
     assert a.pose(SAMPLE_RATE).head != b.pose(SAMPLE_RATE).head
 
 
+@pytest.mark.slow
 def test_people_blink_ten_to_thirty_times_a_minute_and_fully() -> None:
     animator = Animator(4)
     closed = [lids(animator.pose(FRAME * k)) for k in range(25 * 120)]

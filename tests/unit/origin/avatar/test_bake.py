@@ -66,6 +66,7 @@ def test_affine_fit_reproduces_a_rigid_move() -> None:
     assert np.allclose(found, (moved - rest)[:5])
 
 
+@pytest.mark.slow
 def test_packing_a_person_loses_less_than_a_tenth_of_a_pixel(tmp_path: Path) -> None:
     ava = load("ava")
     write(ava, tmp_path / "ava")

@@ -56,6 +56,7 @@ def dark(picture: NDArray[np.float32], part: tuple[slice, slice], level: float =
     return int((picture[part].mean(2) < level).sum())
 
 
+@pytest.mark.slow
 def test_picture_is_i420_of_the_size_asked_for(renderer: Renderer) -> None:
     picture = renderer.render(Pose())
     assert picture.shape == (HEIGHT * 3 // 2, WIDTH)

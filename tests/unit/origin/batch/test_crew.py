@@ -94,6 +94,7 @@ def opened(crew: Crew) -> Iterator[Callable[..., tuple[Stage, Kept]]]:
         stage.close()
 
 
+@pytest.mark.slow
 def test_one_whose_renderer_throws_fails_alone(crew: Crew, opened: Any) -> None:
     def throw(frame: int) -> None:
         if frame == 5:
@@ -127,6 +128,7 @@ def test_one_whose_renderer_hangs_takes_nobodys_place_and_fails_in_time(crew: Cr
         release.set()
 
 
+@pytest.mark.slow
 def test_one_whose_output_hangs_does_not_keep_the_encoders(crew: Crew, opened: Any) -> None:
     release, hanging = threading.Event(), threading.Event()
 
@@ -144,6 +146,7 @@ def test_one_whose_output_hangs_does_not_keep_the_encoders(crew: Crew, opened: A
         release.set()
 
 
+@pytest.mark.slow
 def test_a_flood_of_one_is_left_out_and_the_others_are_served(crew: Crew, opened: Any) -> None:
     @dataclass
     class Flood:

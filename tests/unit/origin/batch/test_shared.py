@@ -128,6 +128,7 @@ def test_a_batch_that_fails_costs_only_the_one_at_fault(crew: Crew) -> None:
         assert session is bad or (len(session.sent) + session.lost == 8 and session.error is None)
 
 
+@pytest.mark.slow
 def test_one_that_makes_a_batch_hang_is_found_and_the_others_go_on(crew: Crew) -> None:
     release = threading.Event()
 

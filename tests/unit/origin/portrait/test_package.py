@@ -99,6 +99,7 @@ def test_a_broken_package_is_refused(folder: Path, file: str, data: bytes, says:
         open_package(folder)
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_package_or_says_why_not(tmp_path: Path) -> None:
     console = Console(record=True, width=200)
     assert run_from_photo(PHOTO, tmp_path / "a", console, name=None, license="private", credit="") == 0
@@ -112,6 +113,7 @@ def test_the_command_makes_a_package_or_says_why_not(tmp_path: Path) -> None:
     assert plain("IMG#2024*(1)") == "IMG 2024 (1)" and plain("***") == "portrait"
 
 
+@pytest.mark.slow
 def test_a_package_made_on_the_way_is_kept(tmp_path: Path) -> None:
     photo = tmp_path / "me.jpg"
     photo.write_bytes(PHOTO.read_bytes())

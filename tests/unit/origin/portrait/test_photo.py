@@ -50,6 +50,7 @@ def test_landmarks_lie_on_eyes_mouth_and_chin(photo: Image.Image) -> None:
     assert marks.presence > 0.9
 
 
+@pytest.mark.slow
 def test_depth_tells_how_far_a_head_is_turned() -> None:
     for yaw in (0.0, 0.2):
         picture = person(Pose(head=(yaw, 0.0, 0.0)))
@@ -91,6 +92,7 @@ def test_what_is_between_the_lips_of_a_shut_mouth_belongs_to_neither(portrait: P
     assert portrait.mesh[14, 1] - portrait.mesh[13, 1] > 5  # this one shows her teeth
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("pose", "says"),
     [
@@ -105,6 +107,7 @@ def test_an_expression_that_hides_what_is_needed_is_refused(pose: Pose, says: st
     assert says in refusal(person(pose))
 
 
+@pytest.mark.slow
 def test_a_face_that_looks_away_is_refused() -> None:
     assert "turned to the side by" in refusal(person(Pose(head=(0.4, 0.0, 0.0))).rotate(0))
     assert "tilted by" in refusal(person(Pose()).rotate(35, fillcolor=(90, 90, 90)))

@@ -135,6 +135,7 @@ def assert_whole(source: NDArray[np.float64]) -> None:
         assert (step > 4).mean() < 0.002
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pose", POSES)
 def test_nothing_tears(fixed: PortraitRenderer, pose: Pose) -> None:
     scene = fixed._ready()
@@ -250,6 +251,7 @@ def test_a_small_step_of_the_pose_is_a_small_step_of_the_picture(renderer: Portr
     assert np.abs(after - before).mean() < 1.0 and (np.abs(after - before) > 40).mean() < 1e-3
 
 
+@pytest.mark.slow
 def test_pictures_depend_on_the_pose_alone(renderer: PortraitRenderer, portrait: Portrait) -> None:
     other = PortraitRenderer(portrait)
     pose = Pose(SHAPES["E"], (0.1, 0.05, -0.05), (0.1, 0.1), 0.5)
