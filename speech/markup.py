@@ -63,9 +63,8 @@ class Markup:
         """More text."""
         text = self._held + text
         whole = _certain(text)
-        if any(self._emphases) or _ELEMENT.search(
-            text, 0, whole
-        ):  # a stressed word is one word, however it comes
+        # A stressed word is one word, however it comes.
+        if any(self._emphases) or _ELEMENT.search(text, 0, whole):
             begun = _BEGUN.search(text, 0, whole)
             whole = begun.start() if begun else whole
         self._held = text[whole:]

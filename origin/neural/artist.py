@@ -82,9 +82,8 @@ class Artist:
                 began_s = spent_s()
                 self._drawn(asked, size)
                 taken.append(spent_s() - began_s)
-            costs[size] = max(
-                float(np.median(taken[1:])), 1e-6
-            )  # as sessions that go on: what they heard before is known
+            going_on = taken[1:]  # as sessions that go on: what they heard before is known
+            costs[size] = max(float(np.median(going_on)), 1e-6)
             if costs[size] > LONGEST_S:
                 break
         self.sizes = Sizes(costs)

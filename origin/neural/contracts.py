@@ -7,7 +7,7 @@ SyncTalk_2D (`datasetsss_328.py`, `inference_328.py`), MuseTalk (`musetalk/utils
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -70,6 +70,13 @@ class Contract:
         return (4, side // 8, side // 8) if self.latent else (3, side, side)
 
 
+_ULTRALIGHT: Final = Contract(
+    "ultralight", Hearing.HUBERT, (16, 32, 32), (160,), Masking.RECTANGLE, margin=4, encoder=(16, 1024)
+)
+_SYNCTALK: Final = Contract(
+    "synctalk2d", Hearing.AVE, (32, 16, 16), (320,), Masking.RECTANGLE, margin=4, encoder=(16, 512)
+)
+
 CONTRACTS: Final[Mapping[str, Contract]] = {
     contract.name: contract
     for contract in (
@@ -82,43 +89,27 @@ CONTRACTS: Final[Mapping[str, Contract]] = {
             bgr=False,
         ),
         Contract("wav2lip", Hearing.MEL, (1, 80, 16), (96, 192, 256, 288, 384), Masking.LOWER_HALF),
-        Contract(
-            "ultralight",
-            Hearing.HUBERT,
-            (16, 32, 32),
-            (160,),
-            Masking.RECTANGLE,
-            margin=4,
-            encoder=(16, 1024),
-        ),
-        Contract(
-            "ultralight-wenet",
-            Hearing.WENET,
-            (128, 16, 32),
-            (160,),
-            Masking.RECTANGLE,
-            margin=4,
+        _ULTRALIGHT,
+        replace(
+            _ULTRALIGHT,
+            name="ultralight-wenet",
+            hearing=Hearing.WENET,
+            audio=(128, 16, 32),
             encoder=(8, 16, 512),
         ),
-        Contract(
-            "synctalk2d", Hearing.AVE, (32, 16, 16), (320,), Masking.RECTANGLE, margin=4, encoder=(16, 512)
-        ),
-        Contract(
-            "synctalk2d-hubert",
-            Hearing.HUBERT,
-            (32, 32, 32),
-            (320,),
-            Masking.RECTANGLE,
-            margin=4,
+        _SYNCTALK,
+        replace(
+            _SYNCTALK,
+            name="synctalk2d-hubert",
+            hearing=Hearing.HUBERT,
+            audio=(32, 32, 32),
             encoder=(32, 1024),
         ),
-        Contract(
-            "synctalk2d-wenet",
-            Hearing.WENET,
-            (256, 16, 32),
-            (320,),
-            Masking.RECTANGLE,
-            margin=4,
+        replace(
+            _SYNCTALK,
+            name="synctalk2d-wenet",
+            hearing=Hearing.WENET,
+            audio=(256, 16, 32),
             encoder=(16, 16, 512),
         ),
         Contract(

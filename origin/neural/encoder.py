@@ -120,7 +120,7 @@ class Encoder:
     def __init__(self, model: EncoderModel, device: str | None = None) -> None:
         self._model = model
         self._net = load(model.file, device)
-        self._constants = {name: trial.filled(*constant) for name, constant in model.constants.items()}
+        self._constants = {name: trial.array_of(*constant) for name, constant in model.constants.items()}
         self._kept: OrderedDict[bytes, Floats] = OrderedDict()
         self._lock = threading.Lock()
 

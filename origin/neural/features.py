@@ -173,6 +173,8 @@ class Features:
 
     def __init__(self, contract: Contract, *, offset_ms: int = 0, frames: int = 3000) -> None:
         self._contract, self._frames = contract, frames
+        self._around = contract.encoder[0] if contract.encoder else 0
+        """Of what the encoder gives, how many are heard round a frame."""
         self._offset = offset_ms * SAMPLE_RATE // 1000 // _STEP * _STEP
         before, after = self._span()
         self._before, self._after = before, after
@@ -193,10 +195,10 @@ class Features:
             case Hearing.AVE:
                 return mel[0] + 8 * _FRAME, mel[1] + 7 * _FRAME
             case Hearing.HUBERT:
-                half = (self._contract.encoder or (0,))[0] // 2 * _TOKEN
+                half = self._around // 2 * _TOKEN
                 return half + RATE // 2, half + _TOKEN
             case Hearing.WENET:
-                half = (self._contract.encoder or (0,))[0] // 2 * _WENET_STEP
+                half = self._around // 2 * _WENET_STEP
                 after = half - _WENET_STEP - _WENET_LEAD + _WENET_WINDOW
                 return half + _WENET_LEAD + _WENET_LATE, after + _WENET_LATE
             case Hearing.WHISPER:
@@ -264,7 +266,7 @@ class Features:
 
     def _wenet(self, sound: Floats, frame: int) -> Floats:
         """Windows (n, 1, 67, 80) round the one that is nearest in time to the frame: as many before it, and it the first of the rest."""
-        windows = (self._contract.encoder or (0,))[0]
+        windows = self._around
         nearest = (frame * _FRAME + _WENET_STEP // 2) // _WENET_STEP * _WENET_STEP - frame * _FRAME
         first = self._before + nearest - windows // 2 * _WENET_STEP - _WENET_LEAD
         rows = fbank(sound[first : first + (windows - 1) * _WENET_STEP + _WENET_WINDOW])

@@ -59,7 +59,7 @@ def tried(
     return _asked(request, path)
 
 
-def filled(shape: Sequence[int], value: int | float) -> NDArray[Any]:
+def array_of(shape: Sequence[int], value: int | float) -> NDArray[Any]:
     """A constant: int64 of a whole number, else float32."""
     return np.full(tuple(shape), value, np.int64 if isinstance(value, int) else np.float32)
 
@@ -137,7 +137,7 @@ def _tried(path: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     feeds: dict[str, Any] = {
         name: chance.random(tuple(shape), np.float32) for name, shape in request["feeds"].items()
     }
-    feeds |= {name: filled(*constant) for name, constant in request["constants"].items()}
+    feeds |= {name: array_of(*constant) for name, constant in request["constants"].items()}
     feeds = {name: feeds[name] for name in request.get("order", feeds)}  # torch takes them in their order
     found = net.run(feeds)
     spent: list[float] = []

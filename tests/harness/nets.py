@@ -166,14 +166,14 @@ def ave(path: Path) -> Path:
     return saved(path, {"mel": ["n", 1, 80, 16]}, {"states": ["n", 512]}, nodes, values)
 
 
-def wenet(path: Path, *, heads: int = 8) -> Path:
+def wenet(path: Path) -> Path:
     """WeNet's encoder as it is exported, one window at a time: (1, 1, 67, 80) -> (1, 16, 512), each four frames' mean, a quarter of it; far
     off where its other inputs are not those of a window that nothing was before.
     """
     inputs: dict[str, list[int]] = {
         "chunk": [1, 1, 67, 80],
         "offset": [1],
-        "att_cache": [3, heads, 16, 128],
+        "att_cache": [3, 8, 16, 128],
         "cnn_cache": [3, 1, 512, 14],
     }
     nodes = [
